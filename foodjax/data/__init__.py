@@ -1,0 +1,1 @@
+"""Where photographs come from and how they become batches: source, split, prepare, augment, pipeline."""

@@ -1,0 +1,107 @@
+"""One step of training and one of evaluation: pure functions, jitted over a mesh with a batch axis.
+
+A batch is a dict: image uint8 (B, H, W, 3), label int32 (B,), and for evaluation mask float32 (B,).
+uint8 travels to the device; float32 in [0, 1] is made there.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, UInt8
+
+from foodjax.errors import UserError
+from foodjax.metrics import Metrics, cross_entropy
+from foodjax.model import ConvNet
+from foodjax.train_state import TrainState
+
+
+def rescale(images: UInt8[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+    """Maps uint8 0..255 to float32 0..1, as Keras' rescale=1/255 does."""
+    return images.astype(jnp.float32) * jnp.float32(1 / 255)
+
+
+def train_step(
+    state: TrainState, batch: dict[str, jax.Array], *, model: ConvNet, tx: optax.GradientTransformation
+) -> tuple[TrainState, Metrics]:
+    """Takes one gradient step on the mean loss of the batch.
+
+    Args:
+        state: before the step.
+        batch: image uint8 (B, H, W, 3), label int32 (B,).
+        model: the network (static).
+        tx: the optimizer (static).
+
+    Returns:
+        The state after the step, and the sums of loss and right predictions under dropout, before the step.
+    """
+    images, labels = rescale(batch["image"]), batch["label"]
+    dropout_key = jax.random.fold_in(state.rng, state.step)
+
+    def loss_fn(params):
+        logits = model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key})
+        return cross_entropy(logits, labels).mean(), logits  # pyright: ignore[reportArgumentType]
+
+    grads, logits = jax.grad(loss_fn, has_aux=True)(state.params)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    metrics = Metrics.from_batch(logits, labels, jnp.ones(labels.shape))
+    return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics  # pyright: ignore
+
+
+def eval_step(
+    params: Any, batch: dict[str, jax.Array], *, model: ConvNet
+) -> tuple[Metrics, Float[Array, "B K"]]:
+    """Evaluates one padded batch without dropout.
+
+    Args:
+        params: the network's parameters.
+        batch: image uint8 (B, H, W, 3), label int32 (B,), mask float32 (B,) with 0 for padding.
+        model: the network (static).
+
+    Returns:
+        Sums over the unmasked examples, and the class probabilities (B, K).
+    """
+    logits = model.apply({"params": params}, rescale(batch["image"]), train=False)
+    return Metrics.from_batch(logits, batch["label"], batch["mask"]), jax.nn.softmax(logits)  # pyright: ignore
+
+
+def create_mesh(batch_sizes: dict[str, int]) -> Mesh:
+    """Returns the mesh of all devices with the one axis "batch".
+
+    Args:
+        batch_sizes: config key -> batch size that must divide among the devices.
+
+    Raises:
+        UserError: one of them does not.
+    """
+    devices = jax.devices()
+    for key, size in batch_sizes.items():
+        if size % len(devices):
+            raise UserError(f"{key} is {size}: needs a multiple of the {len(devices)} devices")
+    return Mesh(np.array(devices), ("batch",))
+
+
+def make_steps(model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
+    """Returns (train_step, eval_step) jitted over `mesh`: state replicated, batches split.
+
+    The train step donates its state: use only what it returns.
+    """
+    replicated = NamedSharding(mesh, PartitionSpec())
+    batched = NamedSharding(mesh, PartitionSpec("batch"))
+    jitted_train_step = jax.jit(
+        functools.partial(train_step, model=model, tx=tx),
+        in_shardings=(replicated, batched),
+        out_shardings=(replicated, replicated),
+        donate_argnums=0,
+    )
+    jitted_eval_step = jax.jit(
+        functools.partial(eval_step, model=model),
+        in_shardings=(replicated, batched),
+        out_shardings=(replicated, replicated),
+    )
+    return jitted_train_step, jitted_eval_step
