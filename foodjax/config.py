@@ -1,0 +1,189 @@
+"""What a config must hold: every key, its type and its range, checked before any work is done.
+
+Values live in `experiments/`; this module knows which values make sense. It imports neither jax nor tf.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from foodjax.errors import UserError
+
+
+class Rule(NamedTuple):
+    """A test of one value and the words that complete "needs ..."."""
+
+    accepts: Callable[[Any], bool]
+    needs: str
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _integer(low: int) -> Rule:
+    return Rule(lambda v: _is_int(v) and v >= low, f"an integer >= {low}")
+
+
+def _number(low: float, high: float, words: str) -> Rule:
+    return Rule(lambda v: _is_number(v) and low <= v <= high, f"a number {words}")
+
+
+def _choice(*names: str) -> Rule:
+    return Rule(lambda v: v in names, "one of " + ", ".join(names))
+
+
+def _tuple_of(rule: Rule, words: str) -> Rule:
+    return Rule(lambda v: isinstance(v, tuple) and all(rule.accepts(x) for x in v), f"a tuple of {words}")
+
+
+_TEXT = Rule(lambda v: isinstance(v, str), "text")
+_NAME = Rule(lambda v: isinstance(v, str) and v != "" and "/" not in v, "a name without '/'")
+_BOOL = Rule(lambda v: isinstance(v, bool), "true or false")
+_FRACTION = Rule(lambda v: _is_number(v) and 0 <= v < 1, "a number in [0, 1)")
+_POSITIVE = Rule(lambda v: _is_number(v) and v > 0, "a number > 0")
+
+SCHEMA: dict[str, Rule] = {
+    "name": _NAME,
+    "seed": Rule(lambda v: _is_int(v) and 0 <= v < 2**31, "an integer in [0, 2**31)"),
+    "data.source": _choice("tfds", "drawn"),
+    "data.dir": _TEXT,
+    "data.tfds_name": _TEXT,
+    "data.num_classes": _integer(0),
+    "data.class_names": _tuple_of(_TEXT, "class names"),
+    "data.image_size": _integer(1),
+    "data.resize": _choice("nearest", "bilinear", "bicubic", "lanczos", "box"),
+    "data.protocol": _choice("holdout", "tutorial"),
+    "data.validation_fraction": Rule(lambda v: _is_number(v) and 0 < v < 1, "a number in (0, 1)"),
+    "data.batch_size": _integer(1),
+    "data.eval_batch_size": _integer(1),
+    "data.on_error": _choice("stop", "skip"),
+    "data.cache_dir": _TEXT,
+    "data.drawn_train": _integer(1),
+    "data.drawn_test": _integer(1),
+    "augment.rotation": _number(0, 180, "of degrees in [0, 180]"),
+    "augment.shift_rows": _number(0, 1, "in [0, 1]"),
+    "augment.shift_columns": _number(0, 1, "in [0, 1]"),
+    "augment.brightness": Rule(
+        lambda v: isinstance(v, tuple) and len(v) == 2 and all(map(_is_number, v)) and 0 <= v[0] <= v[1],
+        "a pair (low, high) with 0 <= low <= high",
+    ),
+    "augment.flip_horizontal": _BOOL,
+    "augment.flip_vertical": _BOOL,
+    "model.head.pooling": _choice("flatten", "average"),
+    "model.head.hidden": _tuple_of(_integer(1), "integers >= 1"),
+    "model.head.dropout": _FRACTION,
+    "optimizer.name": _choice("rmsprop"),
+    "optimizer.learning_rate": _POSITIVE,
+    "optimizer.decay": _FRACTION,
+    "optimizer.epsilon": _POSITIVE,
+    "train.epochs": _integer(1),
+    "train.patience": _integer(0),
+}
+
+BLOCK_SCHEMA: dict[str, Rule] = {
+    "features": _integer(1),
+    "kernel": _integer(1),
+    "padding": Rule(
+        lambda v: isinstance(v, tuple) and len(v) > 0 and set(v) <= {"SAME", "VALID"},
+        "a tuple of 'SAME' or 'VALID', one for each convolution",
+    ),
+    "pool": _integer(1),
+    "dropout": _FRACTION,
+}
+
+# Where things lie, how long to go on, and how fast to evaluate: none of these makes another experiment.
+NOT_IDENTITY = ("data.cache_dir", "data.eval_batch_size", "train.epochs")
+
+
+def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields (dotted key, value) of every leaf; blocks appear as model.blocks[0].features."""
+    for key in config:
+        path, value = f"{prefix}{key}", config[key]
+        if isinstance(value, (ConfigDict, dict)):
+            yield from flatten(value, path + ".")
+        elif isinstance(value, (tuple, list)) and any(isinstance(x, (ConfigDict, dict)) for x in value):
+            for i, item in enumerate(value):
+                yield from flatten(item, f"{path}[{i}].")
+        else:
+            yield path, value
+
+
+def nearest(name: str, valid: Any) -> str:
+    """Returns "; did you mean 'x'?" for the valid name most like `name`, or nothing."""
+    match = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def validate(config: Any) -> None:
+    """Checks that `config` has exactly the known keys, each with a value in range.
+
+    Raises:
+        UserError: names the key, the value, and what is needed.
+    """
+    blocks = config.get("model", {}).get("blocks", None)
+    if not isinstance(blocks, (tuple, list)) or not all(isinstance(b, (ConfigDict, dict)) for b in blocks):
+        raise UserError(f"model.blocks is {blocks!r}: needs a tuple of blocks")
+    rules = dict(SCHEMA)
+    for i in range(len(blocks)):
+        rules.update({f"model.blocks[{i}].{key}": rule for key, rule in BLOCK_SCHEMA.items()})
+    found = dict(flatten(config))
+    found.pop("model.blocks", None)  # an empty tuple of blocks is a leaf
+    for key in found:
+        if key not in rules:
+            raise UserError(f"config has no key {key!r}{nearest(key, rules)}")
+    for key, rule in rules.items():
+        if key not in found:
+            raise UserError(f"config lacks {key!r}: needs {rule.needs}")
+        if not rule.accepts(found[key]):
+            raise UserError(f"{key} is {found[key]!r}: needs {rule.needs}")
+
+
+def difference(ours: Any, theirs: Any, ignore: tuple[str, ...] = NOT_IDENTITY) -> str | None:
+    """Returns the first key in which two configs differ, with both values, or None."""
+    a, b = dict(flatten(ours)), dict(flatten(theirs))
+    for key in sorted(a.keys() | b.keys()):
+        if key not in ignore and a.get(key, "absent") != b.get(key, "absent"):
+            return f"{key} is {a.get(key, 'absent')!r} here and {b.get(key, 'absent')!r} there"
+    return None
+
+
+def to_json(config: Any) -> str:
+    """Returns the config as JSON text."""
+
+    def plain(value):
+        if isinstance(value, (ConfigDict, dict)):
+            return {key: plain(value[key]) for key in value}
+        return [plain(x) for x in value] if isinstance(value, (tuple, list)) else value
+
+    return json.dumps(plain(config), indent=2) + "\n"
+
+
+def from_json(text: str) -> ConfigDict:
+    """Reads what `to_json` wrote; lists become tuples again.
+
+    Raises:
+        UserError: the text is not the JSON of a valid config.
+    """
+
+    def rich(value):
+        if isinstance(value, dict):
+            return ConfigDict({key: rich(item) for key, item in value.items()})
+        return tuple(rich(x) for x in value) if isinstance(value, list) else value
+
+    try:
+        config = rich(json.loads(text))
+    except ValueError as error:
+        raise UserError(f"not a stored config: {error}") from None
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"not a stored config: {text[:40]!r}")
+    validate(config)
+    return config

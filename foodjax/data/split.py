@@ -1,0 +1,68 @@
+"""Which example is train, validation or test. Works on ids and labels alone.
+
+Keras' `validation_split` takes the first int(fraction * n) files of each class, in string order of their names,
+as validation, and the rest as training; both protocols use that rule.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Indices(NamedTuple):
+    """Row numbers into the prepared train set or test set, sorted by (label, id)."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    validation_is_from_test: bool
+
+
+def keras_split(ids: list[str], labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Splits as `flow_from_directory(validation_split=fraction)` does.
+
+    Args:
+        ids: "class/name" of N examples.
+        labels: (N,) class numbers.
+        fraction: of each class, to go to validation.
+
+    Returns:
+        (training rows, validation rows), each sorted by (label, id).
+    """
+    train, validation = [], []
+    for label in np.unique(labels):
+        rows = sorted(np.flatnonzero(labels == label).tolist(), key=lambda row: ids[row])
+        cut = int(fraction * len(rows))
+        validation += rows[:cut]
+        train += rows[cut:]
+    return np.array(train, np.int64), np.array(validation, np.int64)
+
+
+def split(
+    train_ids: list[str],
+    train_labels: np.ndarray,
+    test_ids: list[str],
+    test_labels: np.ndarray,
+    protocol: str,
+    fraction: float,
+) -> Indices:
+    """Applies a protocol.
+
+    Args:
+        train_ids: ids of the prepared train set.
+        train_labels: their class numbers.
+        test_ids: ids of the prepared test set.
+        test_labels: their class numbers.
+        protocol: "holdout" holds validation out of the train set and leaves the test set untouched; "tutorial"
+            takes it from the test set, of which it remains a part, as the tutorial does.
+        fraction: of each class.
+
+    Returns:
+        The rows of each part. With 750 + 250 images in each of ten classes and fraction 0.15: 6380, 1120, 2500
+        (holdout) and 6380, 370, 2500 (tutorial).
+    """
+    train, held_out = keras_split(train_ids, train_labels, fraction)
+    _, from_test = keras_split(test_ids, test_labels, fraction)
+    _, test = keras_split(test_ids, test_labels, 1.0)
+    is_from_test = protocol == "tutorial"
+    return Indices(train, from_test if is_from_test else held_out, test, is_from_test)
