@@ -1,0 +1,161 @@
+"""Checkpoints with orbax: the latest and the one with the best validation loss. The only import of orbax.
+
+A workdir describes itself: config.json and dataset.json (class names) lie beside checkpoints/.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from foodjax import config as config_lib
+from foodjax.early_stopping import EarlyStopping
+from foodjax.errors import UserError
+from foodjax.train_state import TrainState
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every step of every save
+
+
+def _rank(metrics: Any) -> float:
+    # The highest rank is kept. Orbax would take NaN for the best, so that is ranked last.
+    loss = float(metrics["val_loss"])
+    return -loss if loss == loss else float("-inf")
+
+
+class Checkpoints:
+    """The checkpoints of one workdir, named by step."""
+
+    def __init__(self, workdir: Path):
+        self.folder = workdir.resolve() / "checkpoints"
+        # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics.
+        policy = AnyPreservationPolicy(
+            [LatestN(1), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
+        )
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policy, best_fn=_rank, best_mode="max", create=True
+            ),
+        )
+
+    def save(self, state: TrainState, stopping: EarlyStopping, val_loss: float) -> None:
+        """Writes a checkpoint after an epoch, with the early stopping that belongs to it."""
+        progress = {name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
+        # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
+        metrics = {"val_loss": float(val_loss)} if stopping.improved else None
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress))  # pyright: ignore
+        self._manager.save(int(state.step), args=args, metrics=metrics)
+
+    def wait(self) -> None:
+        """Returns when everything saved is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Finishes writing and frees the manager's threads."""
+        self._manager.close()
+
+    def latest_step(self) -> int | None:
+        """Returns the step of the newest checkpoint."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int | None:
+        """Returns the step of the checkpoint with the lowest validation loss."""
+        steps = {step: m for step in self._manager.all_steps() if (m := self._manager.metrics(step))}
+        return max(steps, key=lambda step: _rank(steps[step])) if steps else None
+
+    def restore(self, step: int, like: TrainState, mesh: Mesh) -> TrainState:
+        """Restores the state of `step` onto the devices of `mesh`.
+
+        Args:
+            step: which checkpoint.
+            like: shapes and dtypes (jax.eval_shape's result is enough).
+            mesh: where to put it, replicated; another device count than at saving is fine.
+
+        Raises:
+            UserError: the checkpoint is of another model, or cannot be read.
+        """
+        sharding = NamedSharding(mesh, PartitionSpec())
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
+        stored = self._shapes(step)
+        needed = _shapes(abstract)
+        for name in sorted(stored.keys() | needed.keys()):
+            if stored.get(name) != needed.get(name):
+                raise UserError(
+                    f"checkpoint {self.folder}/{step} does not fit the model: {name} is "
+                    f"{stored.get(name, 'absent')} there, needs {needed.get(name, 'absent')}"
+                )
+        try:
+            restored = self._manager.restore(
+                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))  # pyright: ignore
+            )
+        except Exception as error:  # a damaged file can raise anything
+            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {_first_line(error)}") from None
+        return restored["state"]
+
+    def restore_progress(self, step: int, patience: int) -> EarlyStopping:
+        """Restores the early stopping of `step`."""
+        restored = self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))  # pyright: ignore
+        return EarlyStopping(patience, **restored["progress"])
+
+    def _shapes(self, step: int) -> dict[str, tuple]:
+        try:
+            return _shapes(self._manager.item_metadata(step)["state"])
+        except Exception as error:
+            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {_first_line(error)}") from None
+
+
+def _shapes(tree: Any) -> dict[str, tuple]:
+    def name(path):
+        return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
+
+    return {name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def write_description(workdir: Path, config: Any, class_names: tuple[str, ...]) -> None:
+    """Writes what a checkpoint needs to be used: the config and the class names.
+
+    Raises:
+        UserError: the workdir holds another experiment, or cannot be written.
+    """
+    if (workdir / "config.json").exists():
+        stored, names = read_description(workdir)
+        found = config_lib.difference(stored, config)
+        if found is None and names != class_names:
+            found = f"class_names is {names} here and {class_names} there"
+        if found:
+            raise UserError(
+                f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir"
+            )
+    elif workdir.exists() and any(workdir.iterdir()):
+        raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: needs another --workdir")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        (workdir / "dataset.json").write_text(json.dumps({"class_names": class_names}, indent=2) + "\n")
+        (workdir / "config.json").write_text(config_lib.to_json(config))
+    except OSError as error:
+        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+
+
+def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
+    """Returns (config, class names) of a workdir; reads data only, never code.
+
+    Raises:
+        UserError: the workdir holds no run, or its files are damaged.
+    """
+    try:
+        config = config_lib.from_json((workdir / "config.json").read_text())
+        names = json.loads((workdir / "dataset.json").read_text())["class_names"]
+    except FileNotFoundError:
+        raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"workdir {workdir} is damaged: {_first_line(error)}") from None
+    return config, tuple(names)

@@ -1,0 +1,215 @@
+"""Decode, convert to RGB, resize, verify, once: an on-disk uint8 cache that later runs memory-map.
+
+A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, what was left
+out). Its name holds a key of everything that shapes it. It is written beside its place and renamed when whole.
+"""
+
+import hashlib
+import io
+import itertools
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from foodjax.data.source import Listing, Source, select_classes
+from foodjax.errors import UserError
+
+VERSION = 1  # of the cache's format and of the decoding
+MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}
+Progress = Callable[[str, int, Iterator], Iterator]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One prepared set; row i of every field is the same photograph.
+
+    Attributes:
+        class_names: names of the classes in label order.
+        images: uint8 (N, H, H, 3), memory-mapped.
+        labels: int64 (N,).
+        ids: N ids, "class/name".
+    """
+
+    class_names: tuple[str, ...]
+    images: np.ndarray
+    labels: np.ndarray
+    ids: list[str]
+
+
+def decode(encoded: bytes, size: int, resize: str) -> np.ndarray:
+    """Decodes and resizes as Keras' `load_img(target_size=(size, size), interpolation=resize)` does.
+
+    The aspect ratio is not kept and an EXIF orientation is ignored, as in the tutorial.
+
+    Args:
+        encoded: a JPEG, PNG, ... file.
+        size: side of the result, pixels.
+        resize: nearest, bilinear, bicubic, lanczos or box.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        ValueError: the bytes are not a whole picture, or hold more than MAX_PIXELS.
+    """
+    if not encoded:
+        raise ValueError("missing or empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(encoded)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+                rgb = image.convert("RGB")
+                if rgb.size != (size, size):
+                    rgb = rgb.resize((size, size), _FILTERS[resize])
+                return np.asarray(rgb)
+    except ValueError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen types for broken files
+        raise ValueError(str(error) or type(error).__name__) from None
+
+
+def cache_root(config: Any) -> Path:
+    """Returns the folder of all prepared sets: data.cache_dir, or foodjax/ in the user's cache folder."""
+    if config.data.cache_dir:
+        return Path(config.data.cache_dir).expanduser().resolve()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foodjax"
+
+
+def prepare(
+    source: Source, part: str, config: Any, progress: Progress, class_names: tuple[str, ...] = ()
+) -> Prepared:
+    """Returns the prepared train or test set of `source`, from the cache when it is there.
+
+    Args:
+        source: where the photographs come from.
+        part: "train" or "test".
+        config: the experiment; reads `data`.
+        progress: progress(title, total, iterator) passes the iterator on and shows how far it is.
+        class_names: exactly these classes in this label order (a checkpoint's); empty: what config selects.
+
+    Returns:
+        The set; empty when the source has no such part.
+
+    Raises:
+        UserError: a photograph does not decode and data.on_error is "stop"; a class is missing or empty.
+    """
+    data = config.data
+    names = tuple(class_names) or tuple(data.class_names)
+    num_classes = 0 if names else data.num_classes
+    shape = [VERSION, part, names, num_classes, data.image_size, data.resize, data.on_error]
+    key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
+    folder = cache_root(config) / f"{source.name}-{part}-{data.image_size}px-{key}"
+    if not (folder / "info.json").exists():
+        _write(folder, source, part, select_classes(source.listing(), num_classes, names), data, progress)
+    return _open(folder)
+
+
+def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any, progress: Progress) -> None:
+    ids = sorted(getattr(listing, part))
+    row_of = {example_id: row for row, example_id in enumerate(ids)}
+    if len(row_of) != len(ids):
+        raise UserError(f"{source.name} lists an image of its {part} set twice: needs distinct ids")
+    size = data.image_size
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"cannot write the prepared cache {folder.parent} ({error.strerror}): set data.cache_dir") from None
+    try:
+        images = np.lib.format.open_memmap(
+            temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(len(ids), size, size, 3)
+        ) if ids else np.zeros((0, size, size, 3), np.uint8)
+        bad: dict[str, str] = {}
+        found = np.zeros(len(ids), bool)
+
+        def one(item):
+            example_id, encoded = item
+            try:
+                return example_id, decode(encoded, size, data.resize), ""
+            except ValueError as error:
+                return example_id, None, str(error)
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for example_id, image, problem in progress(f"preparing {part}", len(ids), _map(pool, one, source.read(ids))):
+                if image is None:
+                    bad[example_id] = problem
+                else:
+                    images[row_of[example_id]] = image
+                    found[row_of[example_id]] = True
+        for example_id in ids:
+            if not found[row_of[example_id]]:
+                bad.setdefault(example_id, "not in the source")
+        if bad and data.on_error == "stop":
+            first = next(iter(bad))
+            raise UserError(
+                f"{len(bad)} of {len(ids)} {part} images do not decode, first {first} ({bad[first]}): needs them "
+                f"repaired, or data.on_error=skip to leave them out"
+            )
+        kept = np.flatnonzero(found)
+        for name in listing.class_names:
+            if ids and not any(ids[row].startswith(name + "/") for row in kept):
+                raise UserError(f"class {name!r} has no {part} image that decodes: needs at least one")
+        if len(kept) == len(ids):
+            if ids:
+                images.flush()
+            else:
+                np.save(temporary / "images.npy", images)
+        else:
+            np.save(temporary / "images.npy", images[kept])
+        info = {
+            "class_names": listing.class_names,
+            "ids": [ids[row] for row in kept],
+            "skipped": bad,
+        }
+        (temporary / "info.json").write_text(json.dumps(info))
+        if folder.exists():
+            shutil.rmtree(folder)  # incomplete: it has no info.json
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise UserError(f"cannot write the prepared cache {folder} ({error}): set data.cache_dir") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _map(pool: ThreadPoolExecutor, function: Callable, items: Iterator, ahead: int = 64) -> Iterator:
+    """Maps in threads and in order, reading at most `ahead` items in advance (an archive never fits in memory)."""
+    items = iter(items)
+    waiting = [pool.submit(function, item) for item in itertools.islice(items, ahead)]
+    while waiting:
+        yield waiting.pop(0).result()
+        waiting += [pool.submit(function, item) for item in itertools.islice(items, 1)]
+
+
+def _open(folder: Path) -> Prepared:
+    try:
+        info = json.loads((folder / "info.json").read_text())
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        names, ids = tuple(info["class_names"]), info["ids"]
+        if len(images) != len(ids):
+            raise ValueError(f"{len(images)} images for {len(ids)} ids")
+        label_of = {name: label for label, name in enumerate(names)}
+        labels = np.array([label_of[i.split("/")[0]] for i in ids], np.int64)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"the prepared cache {folder} is damaged ({error}): delete that folder and run again") from None
+    if info["skipped"]:
+        print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
+    return Prepared(names, images, labels, ids)
