@@ -38,6 +38,8 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(
             self.folder,
+            # Named handlers let a fresh process read the stored shapes before it restores.
+            item_handlers={"state": ocp.StandardCheckpointHandler(), "progress": ocp.JsonCheckpointHandler()},
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policy, best_fn=_rank, best_mode="max", create=True
             ),
@@ -81,8 +83,7 @@ class Checkpoints:
         """
         sharding = NamedSharding(mesh, PartitionSpec())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
-        stored = self._shapes(step)
-        needed = _shapes(abstract)
+        stored, needed = self._param_shapes(step), _shapes(abstract.params)
         for name in sorted(stored.keys() | needed.keys()):
             if stored.get(name) != needed.get(name):
                 raise UserError(
@@ -102,9 +103,9 @@ class Checkpoints:
         restored = self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))  # pyright: ignore
         return EarlyStopping(patience, **restored["progress"])
 
-    def _shapes(self, step: int) -> dict[str, tuple]:
+    def _param_shapes(self, step: int) -> dict[str, tuple]:
         try:
-            return _shapes(self._manager.item_metadata(step)["state"])
+            return _shapes(self._manager.item_metadata(step)["state"]["params"])
         except Exception as error:
             raise UserError(f"cannot read checkpoint {self.folder}/{step}: {_first_line(error)}") from None
 

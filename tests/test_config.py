@@ -1,0 +1,111 @@
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from conftest import ROOT
+from experiments import food10
+from foodjax import config as config_lib
+from foodjax.errors import UserError
+
+EXPERIMENTS = sorted(p.stem for p in (ROOT / "experiments").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_valid_and_named_after_its_file(name):
+    config = importlib.import_module(f"experiments.{name}").get_config()
+    config_lib.validate(config)
+    assert config.name == name
+
+
+@pytest.mark.parametrize(
+    "key,value,message",
+    [
+        ("optimizer.learning_rate", -1.0, "optimizer.learning_rate is -1.0: needs a number > 0"),
+        ("optimizer.learning_rate", float("nan"), "needs a number > 0"),
+        ("data.resize", "cubic", "data.resize is 'cubic': needs one of nearest, bilinear"),
+        ("data.batch_size", 0, "needs an integer >= 1"),
+        ("augment.brightness", (0.7, 0.1), "needs a pair"),
+        ("train.epochs", 0, "train.epochs is 0"),
+        ("model.head.dropout", 1.0, r"needs a number in \[0, 1\)"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(key, value, message):
+    config = food10.get_config()
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=message):
+        config_lib.validate(config)
+
+
+def test_unknown_and_missing_keys_are_refused():
+    config = food10.get_config()
+    config.train.epoch = 3
+    with pytest.raises(UserError, match="no key 'train.epoch'; did you mean 'train.epochs'"):
+        config_lib.validate(config)
+    config = food10.get_config()
+    del config.train.patience
+    with pytest.raises(UserError, match="lacks 'train.patience'"):
+        config_lib.validate(config)
+    config = food10.get_config()
+    config.model.blocks[1].stride = 2
+    with pytest.raises(UserError, match=r"model.blocks\[1\].stride"):
+        config_lib.validate(config)
+
+
+def test_json_round_trip_is_exact():
+    config = food10.get_config()
+    again = config_lib.from_json(config_lib.to_json(config))
+    assert config_lib.difference(config, again, ignore=()) is None
+    assert isinstance(again.model.blocks[0], ConfigDict) and again.augment.brightness == (0.1, 0.7)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{", '{"name": "x"}', '{"model": {"blocks": 3}}', '{"model": 1}'])
+def test_a_damaged_stored_config_is_a_user_error(text):
+    with pytest.raises(UserError):
+        config_lib.from_json(text)
+
+
+def test_every_key_is_read_by_the_code_and_told_in_the_readme():
+    code = "\n".join(
+        path.read_text() for path in [*(ROOT / "foodjax").rglob("*.py"), ROOT / "main.py"] if path.name != "config.py"
+    )
+    readme = (ROOT / "README.md").read_text()
+    for key in config_lib.SCHEMA:
+        assert re.search(rf"\.{key.split('.')[-1]}\b", code), f"{key} is never read"
+        assert f"`{key}`" in readme, f"{key} is not in the README's table"
+
+
+def test_imports_flow_one_way():
+    order = [
+        "errors", "config", "data.drawn", "data.source", "data.tfds_source", "data.split", "data.prepare",
+        "data.augment", "data.pipeline", "ops", "model", "summary", "metrics", "optimizer", "train_state",
+        "train_step", "early_stopping", "checkpoint", "logs", "evaluate", "train",
+    ]  # fmt: skip
+    modules = {
+        str(p.relative_to(ROOT / "foodjax").with_suffix("")).replace("/", "."): p.read_text()
+        for p in (ROOT / "foodjax").rglob("*.py")
+        if p.name != "__init__.py"
+    }
+    assert set(modules) == set(order)
+    for name, text in modules.items():
+        # Imports inside a function are loaded on demand and may point forward (source -> tfds_source).
+        for line in re.findall(r"^(?:from|import) foodjax.*$", text, re.M):
+            package, names = re.fullmatch(r"from (foodjax[\w.]*) import ([\w, ]+?)(?: as \w+)?", line).groups()
+            for used in names.split(", "):
+                target = f"{package}.{used}".removeprefix("foodjax.")
+                target = target if target in modules else package.removeprefix("foodjax.")
+                if target in modules:
+                    assert order.index(target) < order.index(name), f"{name} imports {target}"
+
+
+def test_jax_modules_do_not_import_tensorflow():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import foodjax.model, foodjax.train_step, foodjax.checkpoint, foodjax.evaluate, foodjax.logs, "
+        "foodjax.data.prepare; assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(ROOT))
