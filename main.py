@@ -1,6 +1,6 @@
 """The command line: flags, dispatch, and one line for a user's mistake.
 
-    python main.py --config experiments/food10.py [--mode train|evaluate|summary] [--workdir DIR] [--config.KEY=VALUE ...]
+python main.py --config experiments/food10.py [--mode MODE] [--workdir DIR] [--config.KEY=VALUE ...]
 """
 
 import os
@@ -72,7 +72,7 @@ def _explain(error: Exception, argv: list[str]) -> str:
 
 
 def load_config(workdir: Path | None):
-    """Returns the config of this command: the file's, or for an evaluation the workdir's own with data replaced."""
+    """Returns the file's config, or for an evaluation the workdir's own with its data replaced."""
     config = _CONFIG.value
     if config is not None:
         config_lib.validate(config)

@@ -1,6 +1,6 @@
 """Ten classes of shapes that the program draws itself: no download, no files, two minutes.
 
-    python main.py --config experiments/demo.py
+python main.py --config experiments/demo.py
 """
 
 from ml_collections import ConfigDict

@@ -24,7 +24,9 @@ def get_config() -> ConfigDict:
     config.data.class_names = ()  # or exactly these; ('baklava','bibimbap') on the command line
     config.data.image_size = 128  # pixels, square; the aspect ratio is not kept
     config.data.resize = "nearest"  # nearest | bilinear | bicubic | lanczos | box
-    config.data.protocol = "holdout"  # holdout: validation from train; tutorial: validation from test, augmented
+    config.data.protocol = (
+        "holdout"  # holdout: validation from train; tutorial: validation from test, augmented
+    )
     config.data.validation_fraction = 0.15  # of each class
     config.data.batch_size = 32
     config.data.eval_batch_size = 100

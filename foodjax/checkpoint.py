@@ -92,7 +92,8 @@ class Checkpoints:
                 )
         try:
             restored = self._manager.restore(
-                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))  # pyright: ignore
+                step,
+                args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),  # pyright: ignore
             )
         except Exception as error:  # a damaged file can raise anything
             raise UserError(f"cannot read checkpoint {self.folder}/{step}: {_first_line(error)}") from None
@@ -112,7 +113,9 @@ class Checkpoints:
 
 def _shapes(tree: Any) -> dict[str, tuple]:
     def name(path):
-        return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
+        return "/".join(
+            str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path
+        )
 
     return {name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
 

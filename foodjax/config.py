@@ -129,7 +129,8 @@ def validate(config: Any) -> None:
     Raises:
         UserError: names the key, the value, and what is needed.
     """
-    blocks = config.get("model", {}).get("blocks", None)
+    model = config.get("model", None)
+    blocks = model.get("blocks", None) if isinstance(model, (ConfigDict, dict)) else None
     if not isinstance(blocks, (tuple, list)) or not all(isinstance(b, (ConfigDict, dict)) for b in blocks):
         raise UserError(f"model.blocks is {blocks!r}: needs a tuple of blocks")
     rules = dict(SCHEMA)

@@ -77,7 +77,10 @@ def create_report(predictions: Predictions, class_names: tuple[str, ...]) -> Rep
     """Returns precision, recall, F-score and support of each class, and the overall accuracy."""
     predicted = predictions.probabilities.argmax(axis=1)
     table = precision_recall_fscore_support(
-        predictions.labels, predicted, labels=range(len(class_names)), zero_division=0.0  # pyright: ignore
+        predictions.labels,
+        predicted,
+        labels=range(len(class_names)),
+        zero_division=0.0,  # pyright: ignore
     )
     rows = [
         (name, float(p), float(r), float(f), int(s))
@@ -120,6 +123,8 @@ def write_files(
     with (folder / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "true", "predicted", "probability"])
-        for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):
+        for row, label, probs in zip(
+            predictions.rows, predictions.labels, predictions.probabilities, strict=True
+        ):
             best = int(probs.argmax())
             writer.writerow([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])

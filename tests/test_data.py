@@ -4,9 +4,9 @@ import tarfile
 
 import numpy as np
 import pytest
+from conftest import SHARED, make_food_root
 from PIL import Image
 
-from conftest import SHARED, make_food_root
 from foodjax.config import validate
 from foodjax.data import pipeline, prepare, source
 from foodjax.data.augment import draw, projective_rows
@@ -114,7 +114,10 @@ def test_classes_are_selected_by_count_or_name(food_config):
     food_config.data.class_names = ("ring", "bars")
     data = prepared(food_config)
     assert data.class_names == ("ring", "bars")
-    assert {i.split("/")[0]: label for i, label in zip(data.ids, data.labels, strict=True)} == {"ring": 0, "bars": 1}
+    assert {i.split("/")[0]: label for i, label in zip(data.ids, data.labels, strict=True)} == {
+        "ring": 0,
+        "bars": 1,
+    }
     food_config.data.class_names = ("ring", "bras")
     with pytest.raises(UserError, match="did you mean 'bars'"):
         prepared(food_config)
@@ -129,7 +132,9 @@ def test_a_path_that_is_nothing_is_refused(food_config, tmp_path):
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16"])
 def test_every_mode_becomes_rgb(mode):
     buffer = io.BytesIO()
-    image = Image.new("I;16", (20, 10)) if mode == "I;16" else Image.new("RGB", (20, 10), "white").convert(mode)
+    image = (
+        Image.new("I;16", (20, 10)) if mode == "I;16" else Image.new("RGB", (20, 10), "white").convert(mode)
+    )
     image.save(buffer, "TIFF" if mode == "CMYK" else "PNG")
     assert prepare.decode(buffer.getvalue(), 8, "nearest").shape == (8, 8, 3)
 
@@ -153,7 +158,9 @@ def test_a_batch_is_a_function_of_seed_and_step(tiny_config):
 
 
 def test_an_epoch_sees_every_example_at_most_once_and_epochs_differ():
-    orders = [np.concatenate([pipeline.batch_rows(50, 8, 7, epoch * 6 + i) for i in range(6)]) for epoch in (0, 1)]
+    orders = [
+        np.concatenate([pipeline.batch_rows(50, 8, 7, epoch * 6 + i) for i in range(6)]) for epoch in (0, 1)
+    ]
     for order in orders:
         assert len(set(order)) == 48 and order.max() < 50
     assert not np.array_equal(*orders)
@@ -161,7 +168,12 @@ def test_an_epoch_sees_every_example_at_most_once_and_epochs_differ():
 
 def test_labels_follow_their_pictures(tiny_config):
     tiny_config.augment.update(
-        rotation=0.0, shift_rows=0.0, shift_columns=0.0, brightness=(1.0, 1.0), flip_horizontal=False, flip_vertical=False
+        rotation=0.0,
+        shift_rows=0.0,
+        shift_columns=0.0,
+        brightness=(1.0, 1.0),
+        flip_horizontal=False,
+        flip_vertical=False,
     )
     data = prepared(tiny_config)
     rows = np.arange(len(data.ids))

@@ -64,7 +64,9 @@ def test_kernels_start_glorot_uniform_and_biases_at_zero():
     limit = np.sqrt(6 / (3 * 3 * 128 + 3 * 3 * 128))
     assert np.abs(kernel).max() <= limit and np.abs(kernel).max() > 0.999 * limit
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
-    assert not any(np.any(layer["bias"]) for block in params.values() for layer in block.values() if "bias" in layer)
+    assert not any(
+        np.any(layer["bias"]) for block in params.values() for layer in block.values() if "bias" in layer
+    )
 
 
 def test_dropout_acts_in_training_alone(tiny_config):

@@ -69,7 +69,12 @@ def _bar(pen, centre, length, width, turn):
     across = turn + math.pi / 2
     ends = [_at(centre, length, turn), _at(centre, -length, turn)]
     pen.polygon(
-        [_at(ends[0], width, across), _at(ends[0], -width, across), _at(ends[1], -width, across), _at(ends[1], width, across)],
+        [
+            _at(ends[0], width, across),
+            _at(ends[0], -width, across),
+            _at(ends[1], -width, across),
+            _at(ends[1], width, across),
+        ],
         fill=255,
     )
 

@@ -133,11 +133,17 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise UserError(f"cannot write the prepared cache {folder.parent} ({error.strerror}): set data.cache_dir") from None
+        raise UserError(
+            f"cannot write the prepared cache {folder.parent} ({error.strerror}): set data.cache_dir"
+        ) from None
     try:
-        images = np.lib.format.open_memmap(
-            temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(len(ids), size, size, 3)
-        ) if ids else np.zeros((0, size, size, 3), np.uint8)
+        images = (
+            np.lib.format.open_memmap(
+                temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(len(ids), size, size, 3)
+            )
+            if ids
+            else np.zeros((0, size, size, 3), np.uint8)
+        )
         bad: dict[str, str] = {}
         found = np.zeros(len(ids), bool)
 
@@ -149,7 +155,9 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
                 return example_id, None, str(error)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for example_id, image, problem in progress(f"preparing {part}", len(ids), _map(pool, one, source.read(ids))):
+            for example_id, image, problem in progress(
+                f"preparing {part}", len(ids), _map(pool, one, source.read(ids))
+            ):
                 if image is None:
                     bad[example_id] = problem
                 else:
@@ -209,7 +217,11 @@ def _open(folder: Path) -> Prepared:
         label_of = {name: label for label, name in enumerate(names)}
         labels = np.array([label_of[i.split("/")[0]] for i in ids], np.int64)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the prepared cache {folder} is damaged ({error}): delete that folder and run again") from None
+        raise UserError(
+            f"the prepared cache {folder} is damaged ({error}): delete that folder and run again"
+        ) from None
     if info["skipped"]:
-        print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
+        print(
+            f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}"
+        )
     return Prepared(names, images, labels, ids)

@@ -52,7 +52,9 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     known = listing.class_names
     for name in names:
         if name not in known:
-            raise UserError(f"data.class_names has {name!r}, not among the {len(known)} classes{nearest(name, known)}")
+            raise UserError(
+                f"data.class_names has {name!r}, not among the {len(known)} classes{nearest(name, known)}"
+            )
     if num_classes > len(known) and not names:
         raise UserError(f"data.num_classes is {num_classes}: the data has {len(known)} classes")
     chosen = tuple(names) or known[: num_classes or len(known)]
@@ -83,7 +85,9 @@ def parse_meta(texts: dict[str, str], where: str) -> Listing:
         try:
             table = json.loads(texts[name])
             parts[part] = [i for ids in table.values() for i in ids]
-            if not all(isinstance(i, str) and len(PurePosixPath(i).parts) == 2 and ".." not in i for i in parts[part]):
+            if not all(
+                isinstance(i, str) and len(PurePosixPath(i).parts) == 2 and ".." not in i for i in parts[part]
+            ):
                 raise ValueError("an id is not 'class/name'")
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise UserError(f"{where}/{name} is not the JSON of a Food-101 list: {error}") from None
@@ -136,7 +140,9 @@ class ClassFolders:
             for folder in folders:
                 files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
                 if not files:
-                    raise UserError(f"class folder {folder} has no images: needs at least one ({' '.join(IMAGE_SUFFIXES)})")
+                    raise UserError(
+                        f"class folder {folder} has no images: needs at least one ({' '.join(IMAGE_SUFFIXES)})"
+                    )
                 names.add(folder.name)
                 parts[part] += [f"{folder.name}/{p.name}" for p in files]
         return Listing(tuple(sorted(names)), parts["train"], parts["test"])
@@ -188,7 +194,9 @@ class Archive:
                         inside = "/".join(parts[parts.index("food-101") + 1 :])
                         yield inside, lambda member=member: tar.extractfile(member).read()  # pyright: ignore
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise UserError(f"{self.path} is not a whole tar archive ({error}): needs to be downloaded again") from None
+            raise UserError(
+                f"{self.path} is not a whole tar archive ({error}): needs to be downloaded again"
+            ) from None
 
 
 class DrawnSource:
@@ -224,7 +232,9 @@ def create_source(config: Any) -> Source:
     if not data.dir and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
     if not data.dir:
-        from foodjax.data.tfds_source import TfdsSource  # imports TFDS and TensorFlow: only who needs it waits
+        from foodjax.data.tfds_source import (
+            TfdsSource,
+        )  # imports TFDS and TensorFlow: only who needs it waits
 
         return TfdsSource(data.tfds_name)
     path = Path(data.dir).expanduser().resolve()

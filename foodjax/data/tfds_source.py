@@ -34,7 +34,9 @@ class TfdsSource:
     def listing(self) -> Listing:  # noqa: D102
         self._download()
         names = tuple(self.builder.info.features["label"].names)
-        return Listing(names, *([i for i, _ in self._examples(split, names)] for split in ("train", "validation")))
+        return Listing(
+            names, *([i for i, _ in self._examples(split, names)] for split in ("train", "validation"))
+        )
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         wanted = set(ids)
@@ -50,7 +52,10 @@ class TfdsSource:
         )
         ds = ds.filter(lambda example: tf.reduce_any(example["label"] == labels))
         for example in ds.as_numpy_iterator():
-            yield f"{feature.int2str(example['label'])}/{example['id'].decode().split('/')[-1]}", example["image"]
+            yield (
+                f"{feature.int2str(example['label'])}/{example['id'].decode().split('/')[-1]}",
+                example["image"],
+            )
 
     def _download(self) -> None:
         if self.builder.data_path.exists():
@@ -58,9 +63,13 @@ class TfdsSource:
         check_network(URL)
         try:
             self.builder.download_and_prepare()
-        except Exception as error:  # TFDS raises many types; each is the network's, the disk's or the server's doing
+        except (
+            Exception
+        ) as error:  # TFDS raises many types; each is the network's, the disk's or the server's doing
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"TFDS cannot prepare {self.name}: {line}; or set data.dir to a copy of food-101") from None
+            raise UserError(
+                f"TFDS cannot prepare {self.name}: {line}; or set data.dir to a copy of food-101"
+            ) from None
 
 
 def check_network(url: str, seconds: float = CHECK_SECONDS) -> None:

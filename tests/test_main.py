@@ -1,0 +1,69 @@
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+FOOD10 = ("--config", "experiments/food10.py")
+# arguments, what the one line on stderr must say
+MISTAKES = [
+    ((), "--config is missing"),
+    (("--config", "experiments/nothing.py"), "experiments/nothing.py does not exist"),
+    ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, summary"),
+    ((*FOOD10, "--config.optimizer.learning_rte=1"), "no key 'optimizer.learning_rte'; did you mean 'optimizer.learning_rate'"),
+    ((*FOOD10, "--config.train.epochs=many"), "train.epochs is 'many': needs a value of type int, such as 100"),
+    ((*FOOD10, "--config.optimizer.learning_rate=-1"), "optimizer.learning_rate is -1.0: needs a number > 0"),
+    ((*FOOD10, "--config.data.dir=/no/such/place"), "data.dir=/no/such/place does not exist"),
+    ((*FOOD10, "--mode", "evaluate", "--workdir", "/no/such/run"), "/no/such/run holds no run"),
+    ((*FOOD10, "--workdr", "x"), "workdr"),
+    ((*FOOD10, "epochs=3"), "unexpected argument 'epochs=3'"),
+]  # fmt: skip
+
+
+def run_main(*arguments):
+    command = [sys.executable, "main.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("arguments,message", MISTAKES)
+def test_a_mistake_is_one_clear_line(arguments, message):
+    result = run_main(*arguments)
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0], result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_summary_prints_the_layer_table():
+    result = run_main(*FOOD10, "--mode", "summary")
+    assert result.returncode == 0
+    assert "10,588,458" in result.stdout and "126, 126, 32" in result.stdout
+
+
+def test_blocks_are_overridden_on_the_command_line():
+    result = run_main(*FOOD10, "--mode", "summary", "--config.model.blocks[3].kernel=3")
+    assert result.returncode == 0, result.stderr
+    assert "3, 3, 512, 512" in result.stdout
+
+
+@pytest.mark.slow
+def test_no_network_is_noticed_and_says_what_to_do(tmp_path, monkeypatch):
+    import time
+
+    from foodjax.data.tfds_source import check_network
+    from foodjax.errors import UserError
+
+    start = time.monotonic()
+    with pytest.raises(UserError, match="cannot download Food-101 .* data.dir set to a copy"):
+        check_network("http://127.0.0.1:9/food-101.tar.gz")  # the discard port: nothing listens
+    with pytest.raises(UserError, match="no answer|timed out"):
+        check_network(_silent_server(), seconds=2)
+    assert time.monotonic() - start < 15
+
+
+def _silent_server():
+    import socket
+
+    server = socket.create_server(("127.0.0.1", 0))
+    _silent_server.kept = server  # type: ignore[attr-defined]
+    return f"http://127.0.0.1:{server.getsockname()[1]}/x"
