@@ -8,7 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+# TensorFlow reads both when it is imported; it does no mathematics here, and announces oneDNN on every start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from absl import flags, logging
 from ml_collections import config_flags
@@ -20,7 +22,8 @@ from foodjax.errors import UserError
 MODES = ("train", "evaluate", "summary")
 # What an evaluation may change of the config that the workdir holds.
 EVALUATION_KEYS = (
-    "data.dir", "data.source", "data.tfds_name", "data.on_error", "data.cache_dir", "data.eval_batch_size",
+    "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
+    "data.on_error", "data.cache_dir", "data.eval_batch_size",
 )  # fmt: skip
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, a file in experiments/.")
@@ -36,6 +39,8 @@ def parse(argv: list[str]) -> None:
     """
     try:
         rest = flags.FLAGS(argv)
+        if _CONFIG.present:
+            len(_CONFIG.value)  # a file that cannot be loaded fails at first use
     except Exception as error:  # config files and overrides raise many types
         raise UserError(_explain(error, argv)) from None
     if len(rest) > 1:

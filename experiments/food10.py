@@ -20,13 +20,12 @@ def get_config() -> ConfigDict:
     config.data.source = "tfds"  # tfds | drawn; used when dir is empty
     config.data.dir = ""  # food-101.tar.gz, food-101/, or a folder with train/<class>/ and test/<class>/
     config.data.tfds_name = "food101:2.1.0"
+    config.data.tfds_dir = ""  # where TFDS keeps its data; empty: its default, ~/tensorflow_datasets
     config.data.num_classes = 10  # the first N in alphabetical order; 0 takes all
     config.data.class_names = ()  # or exactly these; ('baklava','bibimbap') on the command line
     config.data.image_size = 128  # pixels, square; the aspect ratio is not kept
     config.data.resize = "nearest"  # nearest | bilinear | bicubic | lanczos | box
-    config.data.protocol = (
-        "holdout"  # holdout: validation from train; tutorial: validation from test, augmented
-    )
+    config.data.protocol = "holdout"  # holdout: validation from train; tutorial: validation from test, augmented
     config.data.validation_fraction = 0.15  # of each class
     config.data.batch_size = 32
     config.data.eval_batch_size = 100

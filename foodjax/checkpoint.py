@@ -113,9 +113,7 @@ class Checkpoints:
 
 def _shapes(tree: Any) -> dict[str, tuple]:
     def name(path):
-        return "/".join(
-            str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path
-        )
+        return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
 
     return {name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
 
@@ -136,9 +134,7 @@ def write_description(workdir: Path, config: Any, class_names: tuple[str, ...]) 
         if found is None and names != class_names:
             found = f"class_names is {names} here and {class_names} there"
         if found:
-            raise UserError(
-                f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir"
-            )
+            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir")
     elif workdir.exists() and any(workdir.iterdir()):
         raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: needs another --workdir")
     try:

@@ -57,6 +57,7 @@ SCHEMA: dict[str, Rule] = {
     "data.source": _choice("tfds", "drawn"),
     "data.dir": _TEXT,
     "data.tfds_name": _TEXT,
+    "data.tfds_dir": _TEXT,
     "data.num_classes": _integer(0),
     "data.class_names": _tuple_of(_TEXT, "class names"),
     "data.image_size": _integer(1),
@@ -101,7 +102,7 @@ BLOCK_SCHEMA: dict[str, Rule] = {
 }
 
 # Where things lie, how long to go on, and how fast to evaluate: none of these makes another experiment.
-NOT_IDENTITY = ("data.cache_dir", "data.eval_batch_size", "train.epochs")
+NOT_IDENTITY = ("data.cache_dir", "data.tfds_dir", "data.eval_batch_size", "train.epochs")
 
 
 def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -123,8 +123,6 @@ def write_files(
     with (folder / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "true", "predicted", "probability"])
-        for row, label, probs in zip(
-            predictions.rows, predictions.labels, predictions.probabilities, strict=True
-        ):
+        for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):
             best = int(probs.argmax())
             writer.writerow([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])

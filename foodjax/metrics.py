@@ -27,9 +27,7 @@ class Metrics:
     num_examples: jax.Array
 
     @classmethod
-    def from_batch(
-        cls, logits: Float[Array, "B K"], labels: Int[Array, "B"], mask: Float[Array, "B"]
-    ) -> "Metrics":
+    def from_batch(cls, logits: Float[Array, "B K"], labels: Int[Array, "B"], mask: Float[Array, "B"]) -> "Metrics":
         """Sums over one batch; examples with mask 0 are padding and do not count."""
         correct = jnp.argmax(logits, axis=-1) == labels
         return cls((cross_entropy(logits, labels) * mask).sum(), (correct * mask).sum(), mask.sum())

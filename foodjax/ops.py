@@ -10,9 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 
-def conv(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: str
-) -> Float[Array, "B H2 W2 F"]:
+def conv(x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: str) -> Float[Array, "B H2 W2 F"]:
     """Convolves with stride 1, without bias.
 
     Args:
@@ -25,9 +23,7 @@ def conv(
     """
 
     def direct(x, kernel, padding=padding):
-        return lax.conv_general_dilated(
-            x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     def cropped(x, kernel):
         h, w = kernel.shape[:2]

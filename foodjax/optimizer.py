@@ -17,7 +17,5 @@ def create_optimizer(config: Any) -> optax.GradientTransformation:
     """
     optimizer = config.optimizer
     if optimizer.name == "rmsprop":
-        return optax.rmsprop(
-            optimizer.learning_rate, decay=optimizer.decay, eps=optimizer.epsilon, eps_in_sqrt=True
-        )
+        return optax.rmsprop(optimizer.learning_rate, decay=optimizer.decay, eps=optimizer.epsilon, eps_in_sqrt=True)
     raise UserError(f"optimizer.name is {optimizer.name!r}: needs 'rmsprop'")

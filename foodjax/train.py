@@ -27,11 +27,8 @@ class Run:
     """What training and evaluation share: the jitted steps, the mesh and how a state is made and restored."""
 
     def __init__(self, config: Any, class_names: tuple[str, ...]):
-        data = config.data
         self.config, self.class_names = config, class_names
-        self.mesh = create_mesh(
-            {"data.batch_size": data.batch_size, "data.eval_batch_size": data.eval_batch_size}
-        )
+        self.mesh = create_mesh(config.data.batch_size)
         self.model = create_model(config, len(class_names))
         self.tx = create_optimizer(config)
         self.train_step, self.eval_step = make_steps(self.model, self.tx, self.mesh)
@@ -44,11 +41,10 @@ class Run:
         """Returns the state of a checkpoint."""
         return checkpoints.restore(step, jax.eval_shape(self.create_state), self.mesh)
 
-    def predict(
-        self, state: TrainState, data: Prepared, rows: Any, augment: Any = None
-    ) -> evaluate.Predictions:
+    def predict(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> evaluate.Predictions:
         """Evaluates the examples `rows` of `data`."""
-        size = self.config.data.eval_batch_size
+        devices = self.mesh.size
+        size = -(-self.config.data.eval_batch_size // devices) * devices  # padding fills what the data does not
         batches = eval_batches(data, rows, size, augment, self.config.seed)
         return evaluate.predict(self.eval_step, state.params, batches)
 
@@ -74,28 +70,20 @@ def train(config: Any, workdir: Path) -> None:
     )  # fmt: skip
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     if counts[0] < config.data.batch_size:
-        raise UserError(
-            f"data.batch_size is {config.data.batch_size}: the data has {counts[0]} images to train"
-        )
+        raise UserError(f"data.batch_size is {config.data.batch_size}: the data has {counts[0]} images to train")
     if not counts[1]:
-        raise UserError(
-            f"data.validation_fraction={config.data.validation_fraction} leaves no validation images"
-        )
+        raise UserError(f"data.validation_fraction={config.data.validation_fraction} leaves no validation images")
     run = Run(config, train_set.class_names)
     checkpoint.write_description(workdir, config, run.class_names)
     devices = jax.devices()
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
-    print(
-        f"data: {len(run.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
-    )
+    print(f"data: {len(run.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images")
     checkpoints = Checkpoints(workdir)
     try:
         _fit(run, checkpoints, workdir, train_set, test_set, parts)
     except KeyboardInterrupt:
         checkpoints.wait()
-        print(
-            f"interrupted; {workdir} keeps the checkpoints: the same command continues after the last whole epoch"
-        )
+        print(f"interrupted; {workdir} keeps the checkpoints: the same command continues after the last whole epoch")
         raise
     finally:
         checkpoints.close()
@@ -150,9 +138,7 @@ def _fit(
     finally:
         metrics_log.close()
     reason = "early stopping" if stopping.should_stop else "last epoch"
-    print(
-        f"{reason} after epoch {stopping.epoch}; best epoch {stopping.best_epoch}, val_loss {stopping.best_loss:.4f}"
-    )
+    print(f"{reason} after epoch {stopping.epoch}; best epoch {stopping.best_epoch}, val_loss {stopping.best_loss:.4f}")
 
 
 def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any) -> evaluate.Report:

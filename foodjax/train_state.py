@@ -27,9 +27,7 @@ class TrainState:
     rng: jax.Array
 
 
-def create_train_state(
-    model: ConvNet, tx: optax.GradientTransformation, seed: int, image_size: int
-) -> TrainState:
+def create_train_state(model: ConvNet, tx: optax.GradientTransformation, seed: int, image_size: int) -> TrainState:
     """Returns the state before the first step; a pure function of the arguments."""
     init_key, rng = jax.random.split(jax.random.PRNGKey(seed))
     params = init_params(model, init_key, image_size)

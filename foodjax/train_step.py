@@ -53,9 +53,7 @@ def train_step(
     return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics  # pyright: ignore
 
 
-def eval_step(
-    params: Any, batch: dict[str, jax.Array], *, model: ConvNet
-) -> tuple[Metrics, Float[Array, "B K"]]:
+def eval_step(params: Any, batch: dict[str, jax.Array], *, model: ConvNet) -> tuple[Metrics, Float[Array, "B K"]]:
     """Evaluates one padded batch without dropout.
 
     Args:
@@ -70,19 +68,15 @@ def eval_step(
     return Metrics.from_batch(logits, batch["label"], batch["mask"]), jax.nn.softmax(logits)  # pyright: ignore
 
 
-def create_mesh(batch_sizes: dict[str, int]) -> Mesh:
+def create_mesh(batch_size: int) -> Mesh:
     """Returns the mesh of all devices with the one axis "batch".
 
-    Args:
-        batch_sizes: config key -> batch size that must divide among the devices.
-
     Raises:
-        UserError: one of them does not.
+        UserError: the training batch does not divide among the devices.
     """
     devices = jax.devices()
-    for key, size in batch_sizes.items():
-        if size % len(devices):
-            raise UserError(f"{key} is {size}: needs a multiple of the {len(devices)} devices")
+    if batch_size % len(devices):
+        raise UserError(f"data.batch_size is {batch_size}: needs a multiple of the {len(devices)} devices")
     return Mesh(np.array(devices), ("batch",))
 
 

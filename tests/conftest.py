@@ -1,7 +1,6 @@
 """Shared fixtures: real photographs when they are here, drawn ones always."""
 
 import os
-import shutil
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -75,5 +74,6 @@ def one_device_mesh():
     return Mesh(np.array(jax.devices()[:1]), ("batch",))
 
 
-def copy_tree(source: Path, target: Path) -> Path:
-    return Path(shutil.copytree(source, target))
+def one_device_environment():
+    """The environment of a user: without this file's eight devices."""
+    return {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}

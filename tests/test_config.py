@@ -61,9 +61,7 @@ def test_json_round_trip_is_exact():
     assert isinstance(again.model.blocks[0], ConfigDict) and again.augment.brightness == (0.1, 0.7)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "3", "{", '{"name": "x"}', '{"model": {"blocks": 3}}', '{"model": 1}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "3", "{", '{"name": "x"}', '{"model": {"blocks": 3}}', '{"model": 1}'])
 def test_a_damaged_stored_config_is_a_user_error(text):
     with pytest.raises(UserError):
         config_lib.from_json(text)
@@ -71,9 +69,7 @@ def test_a_damaged_stored_config_is_a_user_error(text):
 
 def test_every_key_is_read_by_the_code_and_told_in_the_readme():
     code = "\n".join(
-        path.read_text()
-        for path in [*(ROOT / "foodjax").rglob("*.py"), ROOT / "main.py"]
-        if path.name != "config.py"
+        path.read_text() for path in [*(ROOT / "foodjax").rglob("*.py"), ROOT / "main.py"] if path.name != "config.py"
     )
     readme = (ROOT / "README.md").read_text()
     for key in config_lib.SCHEMA:
@@ -96,9 +92,7 @@ def test_imports_flow_one_way():
     for name, text in modules.items():
         # Imports inside a function are loaded on demand and may point forward (source -> tfds_source).
         for line in re.findall(r"^(?:from|import) foodjax.*$", text, re.M):
-            package, names = re.fullmatch(
-                r"from (foodjax[\w.]*) import ([\w, ]+?)(?: as \w+)?", line
-            ).groups()
+            package, names = re.fullmatch(r"from (foodjax[\w.]*) import ([\w, ]+?)(?: as \w+)?", line).groups()
             for used in names.split(", "):
                 target = f"{package}.{used}".removeprefix("foodjax.")
                 target = target if target in modules else package.removeprefix("foodjax.")

@@ -132,9 +132,7 @@ def test_a_path_that_is_nothing_is_refused(food_config, tmp_path):
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16"])
 def test_every_mode_becomes_rgb(mode):
     buffer = io.BytesIO()
-    image = (
-        Image.new("I;16", (20, 10)) if mode == "I;16" else Image.new("RGB", (20, 10), "white").convert(mode)
-    )
+    image = Image.new("I;16", (20, 10)) if mode == "I;16" else Image.new("RGB", (20, 10), "white").convert(mode)
     image.save(buffer, "TIFF" if mode == "CMYK" else "PNG")
     assert prepare.decode(buffer.getvalue(), 8, "nearest").shape == (8, 8, 3)
 
@@ -158,9 +156,7 @@ def test_a_batch_is_a_function_of_seed_and_step(tiny_config):
 
 
 def test_an_epoch_sees_every_example_at_most_once_and_epochs_differ():
-    orders = [
-        np.concatenate([pipeline.batch_rows(50, 8, 7, epoch * 6 + i) for i in range(6)]) for epoch in (0, 1)
-    ]
+    orders = [np.concatenate([pipeline.batch_rows(50, 8, 7, epoch * 6 + i) for i in range(6)]) for epoch in (0, 1)]
     for order in orders:
         assert len(set(order)) == 48 and order.max() < 50
     assert not np.array_equal(*orders)

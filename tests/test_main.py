@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, one_device_environment
 
 FOOD10 = ("--config", "experiments/food10.py")
 # arguments, what the one line on stderr must say
@@ -10,7 +10,7 @@ MISTAKES = [
     ((), "--config is missing"),
     (("--config", "experiments/nothing.py"), "experiments/nothing.py does not exist"),
     ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, summary"),
-    ((*FOOD10, "--config.optimizer.learning_rte=1"), "no key 'optimizer.learning_rte'; did you mean 'optimizer.learning_rate'"),
+    ((*FOOD10, "--config.train.epoch=1"), "no key 'train.epoch'; did you mean 'train.epochs'"),
     ((*FOOD10, "--config.train.epochs=many"), "train.epochs is 'many': needs a value of type int, such as 100"),
     ((*FOOD10, "--config.optimizer.learning_rate=-1"), "optimizer.learning_rate is -1.0: needs a number > 0"),
     ((*FOOD10, "--config.data.dir=/no/such/place"), "data.dir=/no/such/place does not exist"),
@@ -22,7 +22,7 @@ MISTAKES = [
 
 def run_main(*arguments):
     command = [sys.executable, "main.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=one_device_environment())
 
 
 @pytest.mark.parametrize("arguments,message", MISTAKES)

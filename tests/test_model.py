@@ -64,9 +64,8 @@ def test_kernels_start_glorot_uniform_and_biases_at_zero():
     limit = np.sqrt(6 / (3 * 3 * 128 + 3 * 3 * 128))
     assert np.abs(kernel).max() <= limit and np.abs(kernel).max() > 0.999 * limit
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
-    assert not any(
-        np.any(layer["bias"]) for block in params.values() for layer in block.values() if "bias" in layer
-    )
+    biases = [x for path, x in jax.tree_util.tree_leaves_with_path(params) if path[-1].key == "bias"]
+    assert len(biases) == 10 and not any(np.any(x) for x in biases)
 
 
 def test_dropout_acts_in_training_alone(tiny_config):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_mesh
+from conftest import ROOT, one_device_environment, one_device_mesh
 
 from foodjax import checkpoint, train
 from foodjax.checkpoint import Checkpoints
@@ -36,7 +36,10 @@ def setup(tiny_config):
 
 
 def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
-    _, model, tx, state, batch = setup
+    config, model, _, _, batch = setup
+    config.optimizer.learning_rate = 3e-3
+    tx = create_optimizer(config)
+    state = create_train_state(model, tx, 0, 16)
     step, _ = make_steps(model, tx, one_device_mesh())
     losses = []
     for _ in range(300):
@@ -51,7 +54,7 @@ def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
 def test_eight_devices_give_the_losses_of_one(setup):
     _, model, tx, _, batch = setup
     losses = {}
-    for mesh in (one_device_mesh(), create_mesh({"data.batch_size": 8})):
+    for mesh in (one_device_mesh(), create_mesh(8)):
         step, _ = make_steps(model, tx, mesh)
         state = create_train_state(model, tx, 0, 16)
         curve = []
@@ -65,7 +68,7 @@ def test_eight_devices_give_the_losses_of_one(setup):
 
 def test_a_batch_that_does_not_divide_among_the_devices_is_refused():
     with pytest.raises(UserError, match="data.batch_size is 12: needs a multiple of the 8 devices"):
-        create_mesh({"data.batch_size": 12})
+        create_mesh(12)
 
 
 def test_padding_changes_nothing(setup):
@@ -132,9 +135,7 @@ def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
     checkpoints.wait()
     config.model.blocks[1].features = 9
     other = create_train_state(create_model(config, 10), tx, 0, 16)
-    with pytest.raises(
-        UserError, match=r"does not fit the model: block2/conv1/bias is \(8,\) there, needs \(9,\)"
-    ):
+    with pytest.raises(UserError, match=r"does not fit the model: block2/conv1/bias is \(8,\) there, needs \(9,\)"):
         checkpoints.restore(0, other, one_device_mesh())
     checkpoints.close()
 
@@ -143,9 +144,7 @@ def test_a_workdir_of_another_experiment_is_refused(tiny_config, tmp_path):
     workdir = tmp_path / "run"
     checkpoint.write_description(workdir, tiny_config, ("a", "b"))
     tiny_config.train.epochs = 5
-    checkpoint.write_description(
-        workdir, tiny_config, ("a", "b")
-    )  # going on for longer is the same experiment
+    checkpoint.write_description(workdir, tiny_config, ("a", "b"))  # going on for longer is the same experiment
     before = (workdir / "config.json").read_text()
     tiny_config.optimizer.learning_rate = 0.5
     with pytest.raises(UserError, match="different experiment: optimizer.learning_rate"):
@@ -173,9 +172,7 @@ def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tiny_config, tmp
     for epochs in (1, 3):
         tiny_config.train.epochs = epochs
         train.train(tiny_config, tmp_path / "parts")
-    (whole, best), (parts, best_of_parts) = (
-        state_of(tmp_path / name, tiny_config) for name in ("whole", "parts")
-    )
+    (whole, best), (parts, best_of_parts) = (state_of(tmp_path / name, tiny_config) for name in ("whole", "parts"))
     jax.tree.map(np.testing.assert_array_equal, whole, parts)
     assert best == best_of_parts
     rows = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "parts")]
@@ -184,9 +181,9 @@ def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tiny_config, tmp
     assert rows[0] == rows[1] and [row["epoch"] for row in rows[0]] == [1, 2, 3]
 
 
-def run_main(*arguments, **kwargs):
+def run_main(*arguments):
     command = [sys.executable, "main.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=one_device_environment())
 
 
 def accuracy_line(output):
@@ -237,11 +234,13 @@ def test_the_main_job_on_real_photographs(food_photos, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_checkpoints_and_the_run_goes_on(tmp_path):
     arguments = [
-        "--config", "experiments/demo.py", f"--config.data.cache_dir={tmp_path}/cache", "--workdir", str(tmp_path / "run"),
+        "--config", "experiments/demo.py", f"--config.data.cache_dir={tmp_path}/cache", "--workdir", f"{tmp_path}/run",
         "--config.data.drawn_train=40", "--config.data.drawn_test=8", "--config.data.image_size=16",
     ]  # fmt: skip
     command = [sys.executable, "main.py", *arguments, "--config.train.epochs=2000"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=one_device_environment()
+    )
     deadline = time.monotonic() + 120
     while len(read_metrics(tmp_path / "run" / "metrics.jsonl")) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -253,6 +252,4 @@ def test_ctrl_c_keeps_the_checkpoints_and_the_run_goes_on(tmp_path):
     result = run_main(*arguments, f"--config.train.epochs={done + 1}")
     assert result.returncode == 0, result.stderr
     assert f"continuing {tmp_path}/run after epoch" in result.stdout
-    assert [row["epoch"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")] == list(
-        range(1, done + 2)
-    )
+    assert [row["epoch"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")] == list(range(1, done + 2))

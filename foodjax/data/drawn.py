@@ -129,4 +129,15 @@ def _triangle(pen, centre, radius, turn):
     _polygon(pen, centre, [radius] * 3, turn)
 
 
-_SHAPES = {name: globals()[f"_{name}"] for name in CLASS_NAMES}
+_SHAPES = {
+    "bars": _bars,
+    "checkerboard": _checkerboard,
+    "cross": _cross,
+    "crescent": _crescent,
+    "dots": _dots,
+    "hexagon": _hexagon,
+    "ring": _ring,
+    "spiral": _spiral,
+    "star": _star,
+    "triangle": _triangle,
+}

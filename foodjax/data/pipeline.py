@@ -31,9 +31,8 @@ def batch_rows(num_examples: int, batch_size: int, seed: int, step: int) -> np.n
     return order[i * batch_size : (i + 1) * batch_size]
 
 
-def apply_draws(images: np.ndarray | tf.Tensor, draws: Draws) -> tf.Tensor:
+def apply_draws(images: np.ndarray, draws: Draws) -> tf.Tensor:
     """Augments uint8 images (B, H, H, 3) as drawn; returns uint8 of the same shape."""
-    images = tf.convert_to_tensor(images)
     size = images.shape[1]
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(images, tf.float32),

@@ -94,9 +94,7 @@ def cache_root(config: Any) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foodjax"
 
 
-def prepare(
-    source: Source, part: str, config: Any, progress: Progress, class_names: tuple[str, ...] = ()
-) -> Prepared:
+def prepare(source: Source, part: str, config: Any, progress: Progress, class_names: tuple[str, ...] = ()) -> Prepared:
     """Returns the prepared train or test set of `source`, from the cache when it is there.
 
     Args:
@@ -137,7 +135,7 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             f"cannot write the prepared cache {folder.parent} ({error.strerror}): set data.cache_dir"
         ) from None
     try:
-        images = (
+        images: np.ndarray = (
             np.lib.format.open_memmap(
                 temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(len(ids), size, size, 3)
             )
@@ -176,12 +174,7 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
         for name in listing.class_names:
             if ids and not any(ids[row].startswith(name + "/") for row in kept):
                 raise UserError(f"class {name!r} has no {part} image that decodes: needs at least one")
-        if len(kept) == len(ids):
-            if ids:
-                images.flush()
-            else:
-                np.save(temporary / "images.npy", images)
-        else:
+        if len(kept) < len(ids) or not ids:
             np.save(temporary / "images.npy", images[kept])
         info = {
             "class_names": listing.class_names,
@@ -217,11 +210,7 @@ def _open(folder: Path) -> Prepared:
         label_of = {name: label for label, name in enumerate(names)}
         labels = np.array([label_of[i.split("/")[0]] for i in ids], np.int64)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"the prepared cache {folder} is damaged ({error}): delete that folder and run again"
-        ) from None
+        raise UserError(f"the prepared cache {folder} is damaged ({error}): delete that folder and run again") from None
     if info["skipped"]:
-        print(
-            f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}"
-        )
+        print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
     return Prepared(names, images, labels, ids)

@@ -52,9 +52,7 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     known = listing.class_names
     for name in names:
         if name not in known:
-            raise UserError(
-                f"data.class_names has {name!r}, not among the {len(known)} classes{nearest(name, known)}"
-            )
+            raise UserError(f"data.class_names has {name!r}, not among the {len(known)} classes{nearest(name, known)}")
     if num_classes > len(known) and not names:
         raise UserError(f"data.num_classes is {num_classes}: the data has {len(known)} classes")
     chosen = tuple(names) or known[: num_classes or len(known)]
@@ -85,9 +83,7 @@ def parse_meta(texts: dict[str, str], where: str) -> Listing:
         try:
             table = json.loads(texts[name])
             parts[part] = [i for ids in table.values() for i in ids]
-            if not all(
-                isinstance(i, str) and len(PurePosixPath(i).parts) == 2 and ".." not in i for i in parts[part]
-            ):
+            if not all(isinstance(i, str) and len(PurePosixPath(i).parts) == 2 and ".." not in i for i in parts[part]):
                 raise ValueError("an id is not 'class/name'")
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise UserError(f"{where}/{name} is not the JSON of a Food-101 list: {error}") from None
@@ -150,8 +146,7 @@ class ClassFolders:
     def fingerprint(self) -> Any:  # noqa: D102
         listing = self.listing()
         return [
-            _stat(self.root / part / i for i in ids)
-            for part, ids in (("train", listing.train), ("test", listing.test))
+            _stat(self.root / part / i for i in ids) for part, ids in (("train", listing.train), ("test", listing.test))
         ]
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
@@ -194,9 +189,7 @@ class Archive:
                         inside = "/".join(parts[parts.index("food-101") + 1 :])
                         yield inside, lambda member=member: tar.extractfile(member).read()  # pyright: ignore
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise UserError(
-                f"{self.path} is not a whole tar archive ({error}): needs to be downloaded again"
-            ) from None
+            raise UserError(f"{self.path} is not a whole tar archive ({error}): needs to be downloaded again") from None
 
 
 class DrawnSource:
@@ -236,7 +229,7 @@ def create_source(config: Any) -> Source:
             TfdsSource,
         )  # imports TFDS and TensorFlow: only who needs it waits
 
-        return TfdsSource(data.tfds_name)
+        return TfdsSource(data.tfds_name, data.tfds_dir)
     path = Path(data.dir).expanduser().resolve()
     if path.is_file():
         return Archive(path)

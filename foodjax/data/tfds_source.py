@@ -20,13 +20,16 @@ CHECK_SECONDS = 10.0
 class TfdsSource:
     """A TFDS builder with features image, label and id, and splits train and validation (the official test set)."""
 
-    def __init__(self, tfds_name: str):
+    def __init__(self, tfds_name: str, data_dir: str):
         try:
-            self.builder: Any = tfds.builder(tfds_name)
+            self.builder: Any = tfds.builder(tfds_name, data_dir=data_dir or None)
         except Exception as error:
             line = str(error).strip().splitlines()[0]
             raise UserError(f"data.tfds_name={tfds_name}: TFDS says {line}") from None
         self.name = self.builder.name
+        missing = {"image", "label", "id"} - set(self.builder.info.features)
+        if missing:
+            raise UserError(f"data.tfds_name={tfds_name} has no {min(missing)!r}: needs food101:2.1.0 or one like it")
 
     def fingerprint(self) -> Any:  # noqa: D102
         return [self.builder.info.full_name, str(self.builder.data_path)]
@@ -34,9 +37,7 @@ class TfdsSource:
     def listing(self) -> Listing:  # noqa: D102
         self._download()
         names = tuple(self.builder.info.features["label"].names)
-        return Listing(
-            names, *([i for i, _ in self._examples(split, names)] for split in ("train", "validation"))
-        )
+        return Listing(names, *([i for i, _ in self._examples(split, names)] for split in ("train", "validation")))
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         wanted = set(ids)
@@ -47,9 +48,7 @@ class TfdsSource:
     def _examples(self, split: str, class_names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         feature = self.builder.info.features["label"]
         labels = tf.constant([feature.str2int(name) for name in class_names], tf.int64)
-        ds = self.builder.as_dataset(
-            split=split, decoders={"image": tfds.decode.SkipDecoding()}, shuffle_files=False
-        )
+        ds = self.builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()}, shuffle_files=False)
         ds = ds.filter(lambda example: tf.reduce_any(example["label"] == labels))
         for example in ds.as_numpy_iterator():
             yield (
@@ -60,16 +59,13 @@ class TfdsSource:
     def _download(self) -> None:
         if self.builder.data_path.exists():
             return
-        check_network(URL)
+        if self.name == "food101":
+            check_network(URL)
         try:
             self.builder.download_and_prepare()
-        except (
-            Exception
-        ) as error:  # TFDS raises many types; each is the network's, the disk's or the server's doing
+        except Exception as error:  # TFDS raises many types; each is the network's, the disk's or the server's doing
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"TFDS cannot prepare {self.name}: {line}; or set data.dir to a copy of food-101"
-            ) from None
+            raise UserError(f"TFDS cannot prepare {self.name}: {line}; or set data.dir to a copy of food-101") from None
 
 
 def check_network(url: str, seconds: float = CHECK_SECONDS) -> None:
