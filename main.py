@@ -18,6 +18,7 @@ from ml_collections import config_flags
 from foodjax import config as config_lib
 from foodjax import logs
 from foodjax.errors import UserError
+from foodjax.interrupt import Interrupted
 
 MODES = ("train", "evaluate", "summary")
 # What an evaluation may change of the config that the workdir holds.
@@ -132,6 +133,9 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         logs.fail(str(error))
         return 2
+    except Interrupted as interrupted:
+        # Being asked to end is no failure; shells expect 130 after Ctrl-C all the same.
+        return 0 if interrupted.signum == signal.SIGTERM else 128 + signal.SIGINT
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

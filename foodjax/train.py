@@ -16,6 +16,7 @@ from foodjax.data.source import create_source
 from foodjax.data.split import Indices, split
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
+from foodjax.interrupt import Interrupt, Interrupted
 from foodjax.metrics import Metrics
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
@@ -80,8 +81,9 @@ def train(config: Any, workdir: Path) -> None:
     print(f"data: {len(run.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images")
     checkpoints = Checkpoints(workdir)
     try:
-        _fit(run, checkpoints, workdir, train_set, test_set, parts)
-    except KeyboardInterrupt:
+        with Interrupt() as interrupt:
+            _fit(run, checkpoints, workdir, train_set, test_set, parts, interrupt)
+    except Interrupted:
         checkpoints.wait()
         print(f"interrupted; {workdir} keeps the checkpoints: the same command continues after the last whole epoch")
         raise
@@ -91,7 +93,13 @@ def train(config: Any, workdir: Path) -> None:
 
 
 def _fit(
-    run: Run, checkpoints: Checkpoints, workdir: Path, train_set: Prepared, test_set: Prepared, parts: Indices
+    run: Run,
+    checkpoints: Checkpoints,
+    workdir: Path,
+    train_set: Prepared,
+    test_set: Prepared,
+    parts: Indices,
+    interrupt: Interrupt,
 ) -> None:
     config = run.config
     stopping = EarlyStopping(config.train.patience)
@@ -118,6 +126,7 @@ def _fit(
             for batch in logs.progress(title, steps_per_epoch, batches, batch_size):
                 state, metrics = run.train_step(state, batch)
                 total = metrics if total is None else total.merge(metrics)
+                interrupt.check()
             assert total is not None
             numbers = total.compute()
             seconds = time.monotonic() - start

@@ -51,15 +51,15 @@ def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, n
 
     from PIL import Image
 
-    from foodjax.data.drawn import draw_png
+    from foodjax.data.drawn import CLASS_NAMES, draw_png
 
     (root / "meta").mkdir(parents=True)
     (root / "meta" / "classes.txt").write_text("\n".join(classes) + "\n")
     lists = {"train": {}, "test": {}}
-    for name in classes:
+    for name, shape in zip(classes, CLASS_NAMES, strict=False):
         (root / "images" / name).mkdir(parents=True)
         for k in range(num_train + num_test):
-            image = Image.open(io.BytesIO(draw_png(name, k, 0)))
+            image = Image.open(io.BytesIO(draw_png(shape, k, 0)))
             image.save(root / "images" / name / f"{k}.jpg")
             lists["train" if k < num_train else "test"].setdefault(name, []).append(f"{name}/{k}")
     for part, table in lists.items():

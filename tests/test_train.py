@@ -232,7 +232,8 @@ def test_the_main_job_on_real_photographs(food_photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_checkpoints_and_the_run_goes_on(tmp_path):
+@pytest.mark.parametrize("signum,status", [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_keeps_the_checkpoints_and_the_run_goes_on(tmp_path, signum, status):
     arguments = [
         "--config", "experiments/demo.py", f"--config.data.cache_dir={tmp_path}/cache", "--workdir", f"{tmp_path}/run",
         "--config.data.drawn_train=40", "--config.data.drawn_test=8", "--config.data.image_size=16",
@@ -244,9 +245,9 @@ def test_ctrl_c_keeps_the_checkpoints_and_the_run_goes_on(tmp_path):
     deadline = time.monotonic() + 120
     while len(read_metrics(tmp_path / "run" / "metrics.jsonl")) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     assert "the same command continues" in out and "Traceback" not in err
     done = len(read_metrics(tmp_path / "run" / "metrics.jsonl"))
     result = run_main(*arguments, f"--config.train.epochs={done + 1}")
