@@ -67,8 +67,8 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """Returns the step of the checkpoint with the lowest validation loss."""
-        steps = {step: m for step in self._manager.all_steps() if (m := self._manager.metrics(step))}
-        return max(steps, key=lambda step: _rank(steps[step])) if steps else None
+        # Only improvements carry metrics: the newest of them is the best, whatever a first loss of NaN compares to.
+        return max((step for step in self._manager.all_steps() if self._manager.metrics(step)), default=None)
 
     def restore(self, step: int, like: TrainState, mesh: Mesh) -> TrainState:
         """Restores the state of `step` onto the devices of `mesh`.
