@@ -1,9 +1,12 @@
-"""Loss, gradients and RMSprop steps against Keras, and the decisions of early stopping.
+"""Loss, gradients and RMSprop steps against Keras.
 
-In float32 no two programs walk the same 20 steps: a rounding moves a ReLU or the winner of a pooling window, and
-Keras started from weights that are 1e-7 off is a percent away from itself after 20 steps of this model. So the walk
-is compared in float64, where such switches do not happen, and float32 step by step, each from Keras' own state.
+In float32 a rounding moves a ReLU or the winner of a pooling window here and there, and the gradient jumps: Keras'
+own float32 gradients of this model are 2e-6 to 4e-4 away from its float64 ones, and RMSprop, which divides by their
+size, makes 20 steps diverge (Keras started from weights that are 1e-7 off ends percents away from itself). So what
+the two programs compute is compared in float64; in float32, foodjax must be as near to that as Keras itself is.
 """
+
+import contextlib
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,7 @@ import tensorflow as tf
 
 from experiments import food10
 from foodjax import train_step
+from foodjax.optimizer import create_optimizer
 from parity import program
 from parity.sides import Foodjax, keras_weights, photographs, to_params
 
@@ -26,15 +30,21 @@ KEEP_GRADIENTS = optax.GradientTransformation(
 )
 
 
+@contextlib.contextmanager
+def keras_in_float64():
+    keras.config.set_floatx("float64")  # of inputs
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
 @pytest.fixture
 def float64(monkeypatch):
     """Both sides in double precision."""
     monkeypatch.setattr(train_step, "rescale", lambda images: images.astype(jnp.float64) * program.RESCALE)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), keras_in_float64():
         yield
-    keras.config.set_dtype_policy(before)
 
 
 def create_config(size=128, width=1):
@@ -86,18 +96,28 @@ def worst_of_each(ours, theirs):
     return max(relative(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_loss_and_gradients(parity):
-    images, labels = photographs(16, 128)
+def test_loss_and_gradients_in_float32(parity):
     model, side = create_keras(), Foodjax(create_config(), KEEP_GRADIENTS)
-    loss, gradients = our_gradients(side, model.get_weights(), images, labels)
-    their_loss, theirs = keras_gradients(model, images, labels)
-    parity.holds("loss", relative(np.array(loss), their_loss))
-    parity.holds("gradients", together(gradients, theirs))
-    wrong_loss, wrong = keras_gradients(model, images, labels, scale=1 / 256)
+    with keras_in_float64():
+        exact = create_keras()
+    weights = model.get_weights()
+    weights[-2] *= 30  # untrained, it gives every class a tenth, and every mistake the same loss
+    model.set_weights(weights)
+    exact.set_weights(weights)
+    distances, all_images, all_labels = [], *photographs(32, 128)
+    for first in range(0, 32, 8):
+        images, labels = all_images[first : first + 8], all_labels[first : first + 8]
+        their_loss, theirs = keras_gradients(model, images, labels)
+        _, truth = keras_gradients(exact, images, labels)
+        loss, gradients = our_gradients(side, weights, images, labels)
+        parity.holds("loss", relative(np.array(loss), their_loss))
+        _, partial = our_gradients(side, weights, images[:-1], labels[:-1])
+        distances.append([together(x, truth) for x in (theirs, gradients, partial)])
+    wrong_loss, _ = keras_gradients(model, images, labels, scale=1 / 256)
     parity.misses("loss", relative(np.array(loss), wrong_loss), "rescale 1/256")
-    parity.misses("gradients", together(gradients, wrong), "rescale 1/256")
-    _, summed = our_gradients(side, model.get_weights(), images[:-1], labels[:-1])
-    parity.misses("gradients", together(summed, theirs), "an image left out")
+    theirs, ours, partial = np.mean(distances, axis=0)
+    parity.holds("gradients32", ours / theirs)
+    parity.misses("gradients32", partial / theirs, "an image left out")
 
 
 def test_gradients_in_float64(parity, float64):
@@ -147,7 +167,7 @@ def wrong_optimizers():
 
 
 @pytest.mark.parametrize(
-    "size,width,batch_size,wrong", [(78, 4, 4, True), pytest.param(78, 1, 2, False, marks=pytest.mark.slow)]
+    "size,width,batch_size,wrong", [(78, 4, 2, True), pytest.param(78, 1, 2, False, marks=pytest.mark.slow)]
 )
 def test_twenty_steps_in_float64(parity, float64, size, width, batch_size, wrong):
     images, labels = photographs(64, size)
@@ -155,42 +175,26 @@ def test_twenty_steps_in_float64(parity, float64, size, width, batch_size, wrong
     model.optimizer.build(model.trainable_variables)
     start = model.get_weights()
     parity.holds("steps64", walk(Foodjax(config), model, start, images, labels, batch_size))
-    for name, tx in wrong_optimizers().items() if wrong else ():
+    for name, tx in list(wrong_optimizers().items())[:2] if wrong else ():
         parity.misses("steps64", walk(Foodjax(config, tx), model, start, images, labels, batch_size), name)
 
 
-def velocities(model):
-    """Returns Keras' running mean squares in the order of the weights."""
-    return [np.asarray(v) for v in model.optimizer._velocities]
-
-
-def test_twenty_steps_in_float32_each_from_keras_state(parity):
+def test_twenty_updates_from_keras_gradients_in_float32(parity):
     images, labels = photographs(60, 128)
-    model, side = create_keras(), Foodjax(create_config())
-    wrong = {name: Foodjax(create_config(), tx) for name, tx in list(wrong_optimizers().items())[:1]}
-    worst, worst_wrong = 0.0, dict.fromkeys(wrong, 0.0)
-    model.optimizer.build(model.trainable_variables)
+    model, start = create_keras(), create_keras().get_weights()
+    gradients = []
     for i in range(NUM_STEPS):
         rows = np.arange(3 * i, 3 * i + 3)
-        batch = {"image": images[rows], "label": labels[rows]}
-        before, memory = model.get_weights(), velocities(model)
+        gradients.append(keras_gradients(model, images[rows], labels[rows])[1])
+        model.optimizer.apply(gradients[-1], model.trainable_variables)
 
-        def step(side, before=before, memory=memory, batch=batch):
-            state = side.state(to_params(before))
-            nu = jax.tree.map(jnp.asarray, to_params(memory))
-            opt_state = jax.tree.map(
-                lambda x: x._replace(nu=nu) if hasattr(x, "nu") else x,
-                state.opt_state,
-                is_leaf=lambda x: hasattr(x, "nu"),
-            )
-            return as_numpy(side.train_step(state.replace(opt_state=opt_state), batch)[0].params)
+    def update(tx):
+        params, opt_state = to_params(start), tx.init(to_params(start))
+        for grads in gradients:
+            updates, opt_state = tx.update(to_params(grads), opt_state, params)
+            params = optax.apply_updates(params, updates)
+        return as_numpy(params)
 
-        ours = step(side)
-        theirs_wrong = {name: step(other) for name, other in wrong.items() if i < 2}
-        model.train_on_batch(program.rescale(images[rows]), np.eye(10, dtype=np.float32)[labels[rows]])
-        worst = max(worst, farthest_weight(ours, model.get_weights()))
-        for name, weights in theirs_wrong.items():
-            worst_wrong[name] = max(worst_wrong[name], farthest_weight(weights, model.get_weights()))
-    parity.holds("steps32", worst)
-    for name, deviation in worst_wrong.items():
-        parity.misses("steps32", deviation, name)
+    parity.holds("updates", farthest_weight(update(create_optimizer(create_config())), model.get_weights()))
+    for name, tx in wrong_optimizers().items():
+        parity.misses("updates", farthest_weight(update(tx), model.get_weights()), name)
