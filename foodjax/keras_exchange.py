@@ -184,6 +184,7 @@ def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
         loss="categorical_crossentropy",
         metrics=["accuracy"],
     )
+    exported.optimizer.build(exported.trainable_variables)  # else Keras warns of variables that it misses
     return exported
 
 

@@ -67,7 +67,7 @@ def probabilities(config, workdir, images):
     checkpoints = Checkpoints(workdir)
     state = run.restore(checkpoints, checkpoints.best_step())
     checkpoints.close()
-    logits = run.model.apply({"params": state.params}, images.astype(np.float32) / 255, train=False)
+    logits = run.model.apply({"params": state.params}, jax.numpy.asarray(images / np.float32(255)), train=False)
     return np.asarray(jax.nn.softmax(logits)), state
 
 
@@ -94,36 +94,31 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
 
 # What is changed in the reader's model, and what the one line must say.
 OTHERS = [
-    ({0: keras.Input((20, 20, 3)), 3: L.MaxPooling2D(2)}, "'input_layer[_0-9]*' has shape 20 x 20 x 3, needs 16 x 16"),
-    ({1: L.Conv2D(8, 5, padding="same", name="a")}, "'a' has kernel 5 x 5 x 3 x 8, needs 3 x 3 x 3 x 8 for block1/conv1"),
-    ({4: L.Conv2D(9, 3, padding="same", name="b")}, "'b' has kernel 3 x 3 x 8 x 9, needs 3 x 3 x 8 x 8 for block2/conv1"),
-    ({4: L.Conv2D(8, 3, padding="valid", activation="relu", name="c")}, "'c' has padding 'valid', needs 'same'"),
-    ({1: L.Conv2D(8, 3, padding="same", use_bias=False, name="d")}, "'d' has use_bias 'False', needs 'True'"),
-    ({2: L.Activation("tanh")}, "has activation 'tanh', needs 'relu' for block1/conv1"),
-    ({2: None}, "has activation 'linear', needs 'relu' for block1/conv1"),
-    ({2: L.LeakyReLU()}, "has a 'LeakyReLU' layer"),
-    ({2: L.ReLU(6.0)}, "a ReLU with a limit or a slope"),
-    ({3: L.MaxPooling2D(2, strides=1)}, "has strides 1 x 1, needs 2 x 2 for block1/pool"),
-    ({3: L.AveragePooling2D(2)}, "has a 'AveragePooling2D' layer"),
-    ({3: None}, "'my_conv' is a conv2d .*, it needs a max_pooling2d for block1/pool"),
-    ({3: L.BatchNormalization()}, "has a 'BatchNormalization' layer"),
-    ({8: L.GlobalAveragePooling2D()}, "is a global_average_pooling2d, it needs a flatten for pooling"),
-    ({9: None}, r"has kernel 128 x 10, needs 128 x 16 for dense1"),
-    ({11: L.Dense(7)}, "has kernel 16 x 7, needs 16 x 10 for logits"),
-    ({11: L.Dense(10, activation="relu"), 12: L.Dense(10)}, r"'dense[_0-9]*' has activation 'relu', needs 'softmax'"),
-    ({12: L.Activation("sigmoid")}, "has activation 'sigmoid', needs 'softmax' for logits"),
-    ({2: L.Lambda(lambda x: x)}, "has a 'Lambda' layer, .* needs a Sequential model of Conv2D"),
+    (lambda: {0: keras.Input((20, 20, 3)), 3: L.MaxPooling2D(2)}, "'input_layer[_0-9]*' has shape 20 x 20 x 3, needs 16"),
+    (lambda: {1: L.Conv2D(8, 5, padding="same", name="a")}, "'a' has kernel 5 x 5 x 3 x 8, needs 3 x 3 x 3 x 8"),
+    (lambda: {4: L.Conv2D(9, 3, padding="same", name="b")}, "'b' has kernel 3 x 3 x 8 x 9, needs 3 x 3 x 8 x 8"),
+    (lambda: {4: L.Conv2D(8, 3, activation="relu", name="c")}, "'c' has padding 'valid', needs 'same'"),
+    (lambda: {1: L.Conv2D(8, 3, padding="same", use_bias=False, name="d")}, "'d' has use_bias 'False', needs 'True'"),
+    (lambda: {2: L.Activation("tanh")}, "has activation 'tanh', needs 'relu' for block1/conv1"),
+    (lambda: {2: None}, "has activation 'linear', needs 'relu' for block1/conv1"),
+    (lambda: {2: L.LeakyReLU()}, "has a 'LeakyReLU' layer"),
+    (lambda: {2: L.ReLU(6.0)}, "a ReLU with a limit or a slope"),
+    (lambda: {3: L.MaxPooling2D(2, strides=1)}, "has strides 1 x 1, needs 2 x 2 for block1/pool"),
+    (lambda: {3: L.AveragePooling2D(2)}, "has a 'AveragePooling2D' layer"),
+    (lambda: {3: None}, "'my_conv' is a conv2d .*, it needs a max_pooling2d for block1/pool"),
+    (lambda: {3: L.BatchNormalization()}, "has a 'BatchNormalization' layer"),
+    (lambda: {8: L.GlobalAveragePooling2D()}, "is a global_average_pooling2d, it needs a flatten for pooling"),
+    (lambda: {9: None}, r"has kernel 128 x 10, needs 128 x 16 for dense1"),
+    (lambda: {11: L.Dense(7)}, "has kernel 16 x 7, needs 16 x 10 for logits"),
+    (lambda: {11: L.Dense(10, activation="relu"), 12: L.Dense(10)}, "has activation 'relu', needs 'softmax'"),
+    (lambda: {12: L.Activation("sigmoid")}, "has activation 'sigmoid', needs 'softmax' for logits"),
+    (lambda: {2: L.Lambda(lambda x: x)}, "has a 'Lambda' layer, .* needs a Sequential model of Conv2D"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("changes,message", OTHERS)
 def test_another_architecture_is_refused_with_the_first_layer_that_differs(tiny_config, tmp_path, changes, message):
-    config = keras.layers.serialize  # layers of the table are shared between tests: build copies
-    copies = {
-        i: layer and (layer if i == 0 else L.deserialize(config(layer), safe_mode=False))
-        for i, layer in changes.items()
-    }
-    create_keras(copies).save(tmp_path / "model.keras")
+    create_keras(changes()).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match=message) as caught:
         keras_exchange.import_model(tiny_config, tmp_path / "model.keras", tmp_path / "run")
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
@@ -276,9 +271,12 @@ def test_a_path_that_is_no_model_is_refused(tiny_config, tmp_path, name, message
         keras_exchange.import_model(tiny_config, ROOT / name, tmp_path / "run")
 
 
-def test_only_the_exchange_imports_keras():
-    code = "import sys; import foodjax.train, foodjax.keras_exchange; assert 'keras' not in sys.modules"
+def test_only_export_imports_keras():
+    # TensorFlow, which reads the data, imports Keras on its own account.
+    code = "import sys; import foodjax.keras_exchange; assert not {'keras', 'tensorflow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=one_device_environment())
+    lines = [(p.stem, x) for p in (ROOT / "foodjax").rglob("*.py") for x in p.read_text().splitlines() if "import" in x]
+    assert [name for name, x in lines if re.match(r"\s*(from|import) keras\b", x)] == ["keras_exchange"]
 
 
 # The way on and back
@@ -292,9 +290,7 @@ def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
     tiny_config.optimizer.learning_rate, tiny_config.data.drawn_train = 1e-9, 14
     tiny_config.data.batch_size = 8
     tiny_config.model.head.hidden = (17,)
-    with pytest.raises(
-        UserError, match="model.head.hidden is .* different experiment|different experiment: model.head.hidden"
-    ):
+    with pytest.raises(UserError, match="different experiment: model.head.hidden"):
         train.train(tiny_config, workdir)
     tiny_config.model.head.hidden = (16,)
     train.train(tiny_config, workdir)
