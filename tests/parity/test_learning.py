@@ -104,20 +104,18 @@ def test_loss_and_gradients_in_float32(parity):
     weights[-2] *= 30  # untrained, it gives every class a tenth, and every mistake the same loss
     model.set_weights(weights)
     exact.set_weights(weights)
-    distances, all_images, all_labels = [], *photographs(32, 128)
-    for first in range(0, 32, 8):
+    all_images, all_labels = photographs(24, 128)
+    for first in range(0, 24, 8):
         images, labels = all_images[first : first + 8], all_labels[first : first + 8]
         their_loss, theirs = keras_gradients(model, images, labels)
         _, truth = keras_gradients(exact, images, labels)
         loss, gradients = our_gradients(side, weights, images, labels)
         parity.holds("loss", relative(np.array(loss), their_loss))
-        _, partial = our_gradients(side, weights, images[:-1], labels[:-1])
-        distances.append([together(x, truth) for x in (theirs, gradients, partial)])
-    wrong_loss, _ = keras_gradients(model, images, labels, scale=1 / 256)
+        parity.holds("gradients32", together(gradients, truth))
+        parity.holds("keras32", together(theirs, truth))
+    wrong_loss, wrong = keras_gradients(model, images, labels, scale=1 / 256)
     parity.misses("loss", relative(np.array(loss), wrong_loss), "rescale 1/256")
-    theirs, ours, partial = np.mean(distances, axis=0)
-    parity.holds("gradients32", ours / theirs)
-    parity.misses("gradients32", partial / theirs, "an image left out")
+    parity.misses("gradients32", together(wrong, truth), "rescale 1/256")
 
 
 def test_gradients_in_float64(parity, float64):
@@ -175,7 +173,7 @@ def test_twenty_steps_in_float64(parity, float64, size, width, batch_size, wrong
     model.optimizer.build(model.trainable_variables)
     start = model.get_weights()
     parity.holds("steps64", walk(Foodjax(config), model, start, images, labels, batch_size))
-    for name, tx in list(wrong_optimizers().items())[:2] if wrong else ():
+    for name, tx in list(wrong_optimizers().items())[:1] if wrong else ():
         parity.misses("steps64", walk(Foodjax(config, tx), model, start, images, labels, batch_size), name)
 
 
