@@ -75,7 +75,10 @@ def main() -> None:
                 if i >= args.warmup:
                     seconds[name].append(taken)
         for name, times in seconds.items():
-            row = {"ms": 1e3 * statistics.median(times), "images_per_second": args.batch_size / statistics.median(times)}
+            row = {
+                "ms": 1e3 * statistics.median(times),
+                "images_per_second": args.batch_size / statistics.median(times),
+            }
             if "keras" in peers:
                 row["times_keras"] = statistics.median(k / t for k, t in zip(seconds["keras"], times, strict=True))
             table.setdefault(command, {})[name] = row
