@@ -1,6 +1,8 @@
 """The command line: flags, dispatch, and one line for a user's mistake.
 
 python main.py --config experiments/food10.py [--mode MODE] [--workdir DIR] [--config.KEY=VALUE ...]
+python main.py --mode import --keras FILE [--config FILE] [--workdir DIR]
+python main.py --mode export [--format keras] [--output FILE] --workdir DIR
 """
 
 import os
@@ -20,7 +22,7 @@ from foodjax import logs
 from foodjax.errors import UserError
 from foodjax.interrupt import Interrupted
 
-MODES = ("train", "evaluate", "summary")
+MODES = ("train", "evaluate", "summary", "import", "export")
 # What an evaluation may change of the config that the workdir holds.
 EVALUATION_KEYS = (
     "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
@@ -30,6 +32,9 @@ EVALUATION_KEYS = (
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, a file in experiments/.")
 _MODE = flags.DEFINE_string("mode", "train", "One of " + ", ".join(MODES) + ".")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run lives; default runs/<experiment>.")
+_KERAS = flags.DEFINE_string("keras", None, "--mode import: the model, a .keras or .weights.h5 file.")
+_FORMAT = flags.DEFINE_string("format", "keras", "--mode export: keras.")
+_OUTPUT = flags.DEFINE_string("output", None, "--mode export: the file; default model.keras in the workdir.")
 
 
 def parse(argv: list[str]) -> None:
@@ -48,6 +53,10 @@ def parse(argv: list[str]) -> None:
         raise UserError(f"unexpected argument {rest[1]!r}: overrides look like --config.train.epochs=2")
     if _MODE.value not in MODES:
         raise UserError(f"--mode is {_MODE.value!r}: needs one of {', '.join(MODES)}")
+    if _MODE.value == "import" and not _KERAS.value:
+        raise UserError("--mode import needs --keras, a .keras or .weights.h5 file")
+    if _FORMAT.value != "keras":
+        raise UserError(f"--format is {_FORMAT.value!r}: needs keras")
 
 
 def _explain(error: Exception, argv: list[str]) -> str:
@@ -78,25 +87,29 @@ def _explain(error: Exception, argv: list[str]) -> str:
 
 
 def load_config(workdir: Path | None):
-    """Returns the file's config, or for an evaluation the workdir's own with its data replaced."""
+    """Returns the file's config, or for an evaluation or export the workdir's own with its data replaced."""
     config = _CONFIG.value
+    if config is None and _MODE.value == "import":
+        from experiments import food10
+
+        config = food10.get_config()  # a reader's model is the tutorial's
     if config is not None:
         config_lib.validate(config)
-    if _MODE.value != "evaluate":
+    if _MODE.value not in ("evaluate", "export"):
         if config is None:
             raise UserError("--config is missing: needs a file such as experiments/food10.py")
         return config
     from foodjax import checkpoint
 
     if workdir is None:
-        raise UserError("--mode evaluate needs --workdir or --config")
+        raise UserError(f"--mode {_MODE.value} needs --workdir or --config")
     stored, _ = checkpoint.read_description(workdir)
     if config is None:
         return stored
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     for key in overrides:
         if key not in EVALUATION_KEYS:
-            raise UserError(f"--mode evaluate cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
+            raise UserError(f"--mode {_MODE.value} cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
     found = config_lib.difference({"model": stored.model}, {"model": config.model})
     if found:
         raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
@@ -114,6 +127,7 @@ def main(argv: list[str]) -> int:
         if workdir is None and _CONFIG.value is not None:
             workdir = Path("runs") / _CONFIG.value.name
         config = load_config(workdir)
+        workdir = workdir or Path("runs") / config.name
         if _MODE.value == "summary":
             from foodjax import summary
             from foodjax.model import create_model
@@ -122,9 +136,16 @@ def main(argv: list[str]) -> int:
             model = create_model(config, num_classes)
             logs.console.print(summary.to_table(summary.layers(model, config.data.image_size)))
             return 0
+        if _MODE.value in ("import", "export"):
+            from foodjax import keras_exchange
+
+            if _MODE.value == "import":
+                keras_exchange.import_model(config, Path(_KERAS.value or ""), workdir)
+            else:
+                keras_exchange.export_model(config, workdir, Path(_OUTPUT.value or workdir / "model.keras"))
+            return 0
         from foodjax import train
 
-        assert workdir is not None
         if _MODE.value == "evaluate":
             train.evaluate_workdir(config, workdir)
         else:

@@ -49,7 +49,8 @@ class Checkpoints:
         """Writes a checkpoint after an epoch, with the early stopping that belongs to it."""
         progress = {name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
         # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
-        metrics = {"val_loss": float(val_loss)} if stopping.improved else None
+        # An imported model, of epoch 0, is the best until the first epoch, which always improves.
+        metrics = {"val_loss": float(val_loss)} if stopping.improved or not stopping.epoch else None
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress))  # pyright: ignore
         self._manager.save(int(state.step), args=args, metrics=metrics)
 
@@ -67,8 +68,8 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """Returns the step of the checkpoint with the lowest validation loss."""
-        steps = {step: m for step in self._manager.all_steps() if (m := self._manager.metrics(step))}
-        return max(steps, key=lambda step: _rank(steps[step])) if steps else None
+        # Only improvements carry metrics: the newest of them is the best, whatever a first loss of NaN compares to.
+        return max((step for step in self._manager.all_steps() if self._manager.metrics(step)), default=None)
 
     def restore(self, step: int, like: TrainState, mesh: Mesh) -> TrainState:
         """Restores the state of `step` onto the devices of `mesh`.
@@ -122,15 +123,28 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def write_description(workdir: Path, config: Any, class_names: tuple[str, ...]) -> None:
+def write_description(
+    workdir: Path, config: Any, class_names: tuple[str, ...], origin: dict[str, str] | None = None
+) -> None:
     """Writes what a checkpoint needs to be used: the config and the class names.
+
+    Args:
+        workdir: new, or of the same experiment; a workdir that only holds an imported model takes any experiment
+            that its weights and random keys fit.
+        config: the experiment.
+        class_names: in label order.
+        origin: of an imported model, kept in imported.json.
 
     Raises:
         UserError: the workdir holds another experiment, or cannot be written.
     """
     if (workdir / "config.json").exists():
         stored, names = read_description(workdir)
-        found = config_lib.difference(stored, config)
+        imported = (workdir / "imported.json").exists() and not (workdir / "metrics.jsonl").exists()
+        if imported:
+            found = config_lib.difference(config_lib.of_state(stored), config_lib.of_state(config))
+        else:
+            found = config_lib.difference(stored, config)
         if found is None and names != class_names:
             found = f"class_names is {names} here and {class_names} there"
         if found:
@@ -139,6 +153,8 @@ def write_description(workdir: Path, config: Any, class_names: tuple[str, ...]) 
         raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: needs another --workdir")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        if origin is not None:
+            (workdir / "imported.json").write_text(json.dumps(origin, indent=2) + "\n")
         (workdir / "dataset.json").write_text(json.dumps({"class_names": class_names}, indent=2) + "\n")
         (workdir / "config.json").write_text(config_lib.to_json(config))
     except OSError as error:

@@ -158,6 +158,16 @@ def difference(ours: Any, theirs: Any, ignore: tuple[str, ...] = NOT_IDENTITY) -
     return None
 
 
+def of_state(config: Any) -> dict[str, Any]:
+    """Returns the values that a state before the first step is made of; dropout comes into play only in training."""
+    own = ("seed", "data.image_size", "optimizer.name")
+    return {
+        key: value
+        for key, value in flatten(config)
+        if key in own or (key.startswith("model.") and not key.endswith(".dropout"))
+    }
+
+
 def to_json(config: Any) -> str:
     """Returns the config as JSON text."""
 

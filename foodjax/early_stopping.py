@@ -11,7 +11,7 @@ class EarlyStopping:
     Attributes:
         patience: epochs without improvement after which training stops.
         best_loss: the lowest validation loss so far.
-        best_epoch: the epoch (from 1) that reached it; 0 before the first.
+        best_epoch: the epoch (from 1) that reached it, which is the first one until a later one is better; 0 before.
         num_bad: epochs since then.
         epoch: epochs seen.
     """
@@ -23,9 +23,10 @@ class EarlyStopping:
     epoch: int = 0
 
     def update(self, val_loss: float) -> "EarlyStopping":
-        """Returns the state after one more epoch; ties and NaN do not improve."""
+        """Returns the state after one more epoch; ties and NaN do not improve, but the first epoch always does."""
         epoch = self.epoch + 1
-        if val_loss < self.best_loss:
+        # Keras takes the first epoch for the best even if its loss is NaN, which nothing is lower than.
+        if not self.best_epoch or val_loss < self.best_loss:
             return replace(self, best_loss=val_loss, best_epoch=epoch, num_bad=0, epoch=epoch)
         return replace(self, num_bad=self.num_bad + 1, epoch=epoch)
 

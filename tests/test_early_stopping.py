@@ -11,8 +11,9 @@ CASES = [
     ([3.0, 1.0, 2.0, 0.5], 1, 3, 2),
     ([3.0, 1.0, 2.0, 0.5], 2, 4, 4),
     ([1.0, 1.0, 1.0], 2, 3, 1),  # ties do not improve
-    ([nan, 2.0, nan, nan], 2, 4, 2),  # NaN does not improve
-    ([inf, inf], 5, 2, 0),
+    ([3.0, nan, 2.0, nan, nan], 2, 5, 3),  # NaN does not improve
+    ([nan, 2.0, 1.0], 2, 3, 1),  # but the first epoch is the best whatever it is, as in Keras
+    ([inf, inf], 5, 2, 1),
     ([1.0, 2.0], 0, 2, 1),
 ]
 

@@ -128,6 +128,20 @@ def test_best_and_latest_are_kept_through_ties_and_nan(setup, tmp_path):
     again.close()
 
 
+@pytest.mark.parametrize("losses,best", [([np.nan, 2.0, np.nan], 1), ([np.inf, np.inf], 1), ([np.inf, 3.0, 4.0], 2)])
+def test_a_first_loss_that_is_no_number_is_kept_as_keras_keeps_it(setup, tmp_path, losses, best):
+    *_, state, _ = setup
+    checkpoints = Checkpoints(tmp_path)
+    stopping = EarlyStopping(10)
+    for epoch, loss in enumerate(losses, start=1):
+        stopping = stopping.update(loss)
+        checkpoints.save(state.replace(step=jnp.int32(epoch)), stopping, loss)
+    checkpoints.close()
+    again = Checkpoints(tmp_path)
+    assert again.best_step() == best == again.restore_progress(len(losses), 10).best_epoch
+    again.close()
+
+
 def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
     config, _, tx, state, _ = setup
     checkpoints = Checkpoints(tmp_path)

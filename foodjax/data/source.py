@@ -38,6 +38,10 @@ class Source(Protocol):
         """Returns classes and ids, or raises UserError."""
         ...
 
+    def class_names(self) -> tuple[str, ...]:
+        """Returns all classes in label order, without a download."""
+        ...
+
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yields (id, encoded photograph) of each id, in any order."""
         ...
@@ -114,6 +118,9 @@ class Food101Folder:
         listing = self.listing()
         return [listing.class_names, _stat(self._path(i) for i in listing.train + listing.test)]
 
+    def class_names(self) -> tuple[str, ...]:  # noqa: D102
+        return self.listing().class_names
+
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         return ((i, _read_bytes(self._path(i))) for i in ids)
 
@@ -149,6 +156,9 @@ class ClassFolders:
             _stat(self.root / part / i for i in ids) for part, ids in (("train", listing.train), ("test", listing.test))
         ]
 
+    def class_names(self) -> tuple[str, ...]:  # noqa: D102
+        return self.listing().class_names
+
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         for i in ids:
             path = self.root / "train" / i
@@ -170,6 +180,9 @@ class Archive:
             if name.startswith("meta/") and name.endswith((".json", ".txt")):
                 texts[name] = read().decode("utf-8", errors="replace")
         return parse_meta(texts, str(self.path))
+
+    def class_names(self) -> tuple[str, ...]:  # noqa: D102
+        return self.listing().class_names
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         wanted = {f"images/{i}.jpg": i for i in ids}
@@ -208,6 +221,9 @@ class DrawnSource:
             return [f"{name}/{k:05}" for name in drawn.CLASS_NAMES for k in range(first, first + count)]
 
         return Listing(drawn.CLASS_NAMES, ids(0, self.num_train), ids(self.num_train, self.num_test))
+
+    def class_names(self) -> tuple[str, ...]:  # noqa: D102
+        return self.listing().class_names
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         for i in ids:

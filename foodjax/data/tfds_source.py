@@ -34,9 +34,12 @@ class TfdsSource:
     def fingerprint(self) -> Any:  # noqa: D102
         return [self.builder.info.full_name, str(self.builder.data_path)]
 
+    def class_names(self) -> tuple[str, ...]:  # noqa: D102
+        return tuple(self.builder.info.features["label"].names)
+
     def listing(self) -> Listing:  # noqa: D102
         self._download()
-        names = tuple(self.builder.info.features["label"].names)
+        names = self.class_names()
         return Listing(names, *([i for i, _ in self._examples(split, names)] for split in ("train", "validation")))
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
