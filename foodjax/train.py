@@ -1,6 +1,5 @@
 """The only loop, and the wiring of a run: data, model, steps, checkpoints, logs."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -191,8 +190,3 @@ def enable_compilation_cache() -> None:
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     jax.config.update("jax_compilation_cache_dir", os.path.join(root, "foodjax", "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def read_report(workdir: Path) -> dict[str, Any]:
-    """Returns what the last evaluation of a workdir wrote."""
-    return json.loads((workdir / "evaluation" / "evaluation.json").read_text())

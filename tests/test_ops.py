@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from foodjax.ops import conv, max_pool
+from foodjax.ops import conv, direct_conv, max_pool
+from foodjax.winograd import cook_toom, winograd_conv
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
@@ -41,3 +42,28 @@ def test_max_pool_equals_reduce_window(size, window, expected):
     np.testing.assert_array_equal(y, z)
     g = jnp.ones_like(y)
     np.testing.assert_array_equal(vjp(g)[0], expected_vjp(g)[0])
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("tile,kernel", [(2, 3), (4, 3), (2, 5), (4, 5)])
+def test_winograd_equals_the_direct_convolution_in_values_and_gradients(padding, tile, kernel):
+    keys = jax.random.split(jax.random.PRNGKey(tile), 3)
+    x = jax.nn.relu(jax.random.normal(keys[0], (2, 14, 9, 64)))
+    w = jax.random.normal(keys[1], (kernel, kernel, 64, 8)) / 100
+    y, vjp = jax.vjp(lambda x, w: winograd_conv(x, w, padding, tile), x, w)
+    expected, expected_vjp = jax.vjp(lambda x, w: direct_conv(x, w, padding), x, w)
+    assert y.shape == expected.shape
+    g = jax.random.normal(keys[2], y.shape)
+    for ours, theirs in zip((y, *vjp(g)), (expected, *expected_vjp(g)), strict=True):
+        assert jnp.linalg.norm(ours - theirs) < 1e-5 * jnp.linalg.norm(theirs)
+
+
+def test_winograd_serves_large_kernels_on_cpu_and_its_matrices_interpolate():
+    x, w = jnp.ones((1, 14, 14, 64)), jnp.ones((5, 5, 64, 2))
+    text = jax.jit(lambda x, w: conv(x, w, "SAME")).lower(x, w).as_text()
+    assert "stablehlo.convolution" not in text
+    a, g, bt = cook_toom(2, 3)
+    taps, signal = np.array([1.0, 2.0, 4.0]), np.array([3.0, 5.0, 7.0, 11.0])
+    np.testing.assert_allclose(a.T @ ((g @ taps) * (bt @ signal)), np.correlate(signal, taps), rtol=1e-12)
+    with pytest.raises(ValueError, match="at most 8"):
+        cook_toom(6, 5)

@@ -1,0 +1,34 @@
+"""foodjax itself, through the library's own steps."""
+
+import sys
+from pathlib import Path
+
+import jax
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from experiments import food10  # noqa: E402
+from foodjax.model import create_model  # noqa: E402
+from foodjax.optimizer import create_optimizer  # noqa: E402
+from foodjax.train_state import create_train_state  # noqa: E402
+from foodjax.train_step import create_mesh, make_steps  # noqa: E402
+
+
+def create_steps(images, labels):
+    """Returns the callables "train" and "predict"; each ends when its result is there."""
+    config = food10.get_config()
+    model, tx = create_model(config, 10), create_optimizer(config)
+    train_step, eval_step = make_steps(model, tx, create_mesh(len(images)))
+    state = create_train_state(model, tx, 0, 128)
+    batch = {"image": images, "label": labels}
+    mask = {**batch, "mask": labels * 0 + 1.0}
+
+    def train():
+        nonlocal state
+        state, metrics = train_step(state, batch)
+        jax.block_until_ready((state, metrics))
+
+    def predict():
+        jax.block_until_ready(eval_step(state.params, mask))
+
+    return {"train": train, "predict": predict}

@@ -1,0 +1,37 @@
+"""One peer in one process: builds the tutorial's network, then times a train or predict step for every line it reads.
+
+    python benchmarks/peers/worker.py foodjax 32
+
+Reads "train" or "predict" on stdin and answers each with the seconds of one synchronous step, "memory" with the
+peak resident memory in MiB. The parent (`benchmarks/step.py`) alternates between such processes.
+"""
+
+import importlib
+import resource
+import sys
+import time
+
+import numpy as np
+
+
+def main() -> None:
+    """Serves until stdin closes."""
+    name, batch_size = sys.argv[1], int(sys.argv[2])
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (batch_size, 128, 128, 3), dtype=np.uint8)
+    labels = rng.integers(0, 10, batch_size, dtype=np.int32)
+    peer = importlib.import_module(f"peer_{name}")
+    steps = peer.create_steps(images, labels)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        command = line.strip()
+        if command == "memory":
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+            continue
+        start = time.perf_counter()
+        steps[command]()
+        print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main()
