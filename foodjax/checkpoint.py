@@ -15,7 +15,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from foodjax import config as config_lib
 from foodjax.early_stopping import EarlyStopping
-from foodjax.errors import UserError
+from foodjax.errors import UserError, first_line
 from foodjax.train_state import TrainState
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every step of every save
@@ -97,8 +97,19 @@ class Checkpoints:
                 args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),  # pyright: ignore
             )
         except Exception as error:  # a damaged file can raise anything
-            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {_first_line(error)}") from None
+            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {first_line(error)}") from None
         return restored["state"]
+
+    def restore_best(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
+        """Restores the checkpoint with the lowest validation loss; returns its step too.
+
+        Raises:
+            UserError: there is no checkpoint, or `restore` cannot use it.
+        """
+        step = self.best_step()
+        if step is None:
+            raise UserError(f"workdir {self.folder.parent} has no checkpoint yet: needs one whole epoch of training")
+        return step, self.restore(step, like, mesh)
 
     def restore_progress(self, step: int, patience: int) -> EarlyStopping:
         """Restores the early stopping of `step`."""
@@ -109,7 +120,7 @@ class Checkpoints:
         try:
             return _shapes(self._manager.item_metadata(step)["state"]["params"])
         except Exception as error:
-            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {_first_line(error)}") from None
+            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {first_line(error)}") from None
 
 
 def _shapes(tree: Any) -> dict[str, tuple]:
@@ -117,10 +128,6 @@ def _shapes(tree: Any) -> dict[str, tuple]:
         return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
 
     return {name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def write_description(
@@ -173,5 +180,5 @@ def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
     except FileNotFoundError:
         raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"workdir {workdir} is damaged: {_first_line(error)}") from None
+        raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
     return config, tuple(names)

@@ -16,7 +16,7 @@ import numpy as np
 
 from foodjax import checkpoint, keras_file, summary
 from foodjax.checkpoint import Checkpoints
-from foodjax.data.source import create_source
+from foodjax.data.source import create_source, select_names
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
 from foodjax.model import ConvNet, create_model
@@ -131,10 +131,8 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
     like = jax.eval_shape(lambda: create_train_state(model, tx, config.seed, config.data.image_size))
     checkpoints = Checkpoints(workdir)
     try:
-        step = checkpoints.best_step()
-        if step is None:
-            raise UserError(f"workdir {workdir} has no checkpoint yet: needs one whole epoch of training")
-        params = jax.device_get(checkpoints.restore(step, like, create_mesh(jax.device_count())).params)
+        step, state = checkpoints.restore_best(like, create_mesh(jax.device_count()))
+        params = jax.device_get(state.params)
     finally:
         checkpoints.close()
     exported = to_keras(config, model, params)
@@ -152,8 +150,9 @@ def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
     import keras
 
     make = keras.layers
+    layers = keras_layers(model, config.data.image_size)
     stack: list[Any] = []
-    for layer in keras_layers(model, config.data.image_size):
+    for layer in layers:
         name, facts = layer.name.replace("/", "_"), layer.facts
         if layer.kind == "input":
             stack.append(keras.Input(facts["shape"], name=name))
@@ -170,7 +169,7 @@ def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
         if layer.dropout:
             stack.append(make.Dropout(layer.dropout, name=f"{name}_dropout"))
     exported = keras.Sequential(stack, name=config.name)
-    for layer in keras_layers(model, config.data.image_size):
+    for layer in layers:
         if "kernel" in layer.facts:
             own = params
             for key in layer.name.split("/"):
@@ -191,7 +190,6 @@ def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
 def _class_names(config: Any) -> tuple[str, ...]:
     """Returns the config's classes in label order; no photograph is downloaded or read for it."""
     data = config.data
-    names = tuple(data.class_names) or create_source(config).class_names()
-    if not data.class_names and data.num_classes > len(names):
-        raise UserError(f"data.num_classes is {data.num_classes}: the data has {len(names)} classes")
-    return names if data.class_names else names[: data.num_classes or len(names)]
+    if data.class_names:
+        return tuple(data.class_names)  # a reader's own: there need be no photographs of them here
+    return select_names(create_source(config).class_names(), data.num_classes, ())

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from foodjax.errors import UserError
+from foodjax import keras_hdf5
+from foodjax.errors import UserError, first_line
 
 _MAX_JSON = 16 * 2**20  # bytes; the tutorial's model has 20 KB
-_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # Keras 3's and late Keras 2's name of the list of layers
 _KINDS = {
     "InputLayer": "input",
     "Conv2D": "conv2d",
@@ -87,8 +87,7 @@ def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.nda
         raise
     # A damaged or forged file can make zipfile, json and h5py raise nearly anything.
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"{path} is not a whole file that Keras wrote: {line}") from None
+        raise UserError(f"{path} is not a whole file that Keras wrote: {first_line(error)}") from None
 
 
 def _text(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
@@ -161,7 +160,7 @@ def _facts(kind: str, config: dict[str, Any], group: str, file: h5py.File) -> di
     if config.get("data_format") is not None:
         facts["data_format"] = config["data_format"]
     if kind in ("conv2d", "dense"):
-        facts |= {"kernel": _kernel_shape(file, group), "use_bias": config["use_bias"], "group": group}
+        facts |= {"kernel": keras_hdf5.kernel_shape(file, group), "use_bias": config["use_bias"], "group": group}
         facts["activation"] = config["activation"]
     if kind in ("conv2d", "max_pooling2d"):
         facts |= {"padding": config["padding"], "strides": tuple(config["strides"])}
@@ -174,7 +173,7 @@ def _facts(kind: str, config: dict[str, Any], group: str, file: h5py.File) -> di
 
 def _layers_of_groups(path: Path, file: h5py.File) -> list[Layer]:
     """Returns what a weights file tells of its layers: kernels, in the order of the layers of their class."""
-    container = _container(file)
+    container = keras_hdf5.container(file)
     found = []
     for group in container:
         kind, _, number = str(group).rpartition("_")
@@ -184,7 +183,7 @@ def _layers_of_groups(path: Path, file: h5py.File) -> list[Layer]:
             raise UserError(f"{path} has a layer {_quote(group)}: {_NEEDS}")
         if kind in ("conv2d", "dense"):
             found.append((kind, int(number), group))
-    return [Layer(g, kind, {"kernel": _kernel_shape(file, g), "group": g}) for kind, _, g in sorted(found)]
+    return [Layer(g, kind, {"kernel": keras_hdf5.kernel_shape(file, g), "group": g}) for kind, _, g in sorted(found)]
 
 
 def _compare(path: Path, layers: list[Layer], needed: list[Layer]) -> None:
@@ -217,38 +216,11 @@ def _arrays(path: Path, file: h5py.File, layers: list[Layer]) -> list[tuple[np.n
     pairs = []
     for layer in layers:
         if "kernel" in layer.facts:
-            shape, variables = layer.facts["kernel"], _variables(file, layer.facts["group"])
+            shape, variables = layer.facts["kernel"], keras_hdf5.variables(file, layer.facts["group"])
             if len(variables) != 2 or variables[1].shape != shape[-1:]:
                 raise UserError(f"{path} holds {len(variables)} arrays for {_quote(layer.name)}: needs kernel and bias")
             pairs.append(tuple(np.asarray(x[...], np.float32) for x in variables))
     return pairs
-
-
-def _container(file: h5py.File) -> h5py.Group:
-    name = next((name for name in _CONTAINERS if name in file), None)
-    if name is None:
-        raise ValueError("no layers in its HDF5 file")
-    return _child(file, name)
-
-
-def _kernel_shape(file: h5py.File, group: str) -> tuple[int, ...]:
-    return tuple(_variables(file, group)[0].shape)
-
-
-def _variables(file: h5py.File, group: str) -> list[h5py.Dataset]:
-    variables = _child(_child(_container(file), group), "vars")
-    datasets = [_child(variables, str(i)) for i in range(len(variables))]
-    for dataset in datasets:
-        # External and virtual data would read other files of this machine.
-        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual or dataset.dtype.kind != "f":
-            raise ValueError(f"{dataset.name} is not a plain array of floats")
-    return datasets
-
-
-def _child(group: Any, name: str) -> Any:
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"{name!r} is absent or a link")
-    return group[name]
 
 
 def _quote(text: Any) -> str:

@@ -37,9 +37,9 @@ class Run:
         """Returns the state before the first step."""
         return create_train_state(self.model, self.tx, self.config.seed, self.config.data.image_size)
 
-    def restore(self, checkpoints: Checkpoints, step: int) -> TrainState:
-        """Returns the state of a checkpoint."""
-        return checkpoints.restore(step, jax.eval_shape(self.create_state), self.mesh)
+    def abstract_state(self) -> TrainState:
+        """Returns the state's shapes and dtypes, to restore a checkpoint into."""
+        return jax.eval_shape(self.create_state)
 
     def predict(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> evaluate.Predictions:
         """Evaluates the examples `rows` of `data`."""
@@ -106,7 +106,7 @@ def _fit(
     if latest is None:
         state = run.create_state()
     else:
-        state = run.restore(checkpoints, latest)
+        state = checkpoints.restore(latest, run.abstract_state(), run.mesh)
         stopping = checkpoints.restore_progress(latest, config.train.patience)
         print(f"continuing {workdir} after epoch {stopping.epoch}")
     num_params = sum(x.size for x in jax.tree.leaves(state.params))
@@ -143,6 +143,7 @@ def _fit(
                 }
             )
             print(metrics_log.line(config.train.epochs) + ("  best" if stopping.improved else ""), flush=True)
+            interrupt.check()
     finally:
         metrics_log.close()
     reason = "early stopping" if stopping.should_stop else "last epoch"
@@ -153,10 +154,7 @@ def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any) -> evaluat
     """Evaluates the best checkpoint on `rows` of `data`, prints the tables and writes the files to the workdir."""
     checkpoints = Checkpoints(workdir)
     try:
-        step = checkpoints.best_step()
-        if step is None:
-            raise UserError(f"workdir {workdir} has no checkpoint yet: needs one whole epoch of training")
-        state = run.restore(checkpoints, step)
+        step, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
     finally:
         checkpoints.close()
     predictions = run.predict(state, data, rows)

@@ -5,7 +5,7 @@ m = 4, r = 5 64 instead of 400. In one dimension, with Cook-Toom matrices A (n, 
 
     y = A^T [(G g) * (B^T d)],
 
-and in two dimensions each matrix acts on rows and on columns. Kept exact in rational numbers until they are used.
+and in two dimensions each matrix acts on rows and on columns.
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.
 """
 

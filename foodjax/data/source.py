@@ -40,11 +40,25 @@ class Source(Protocol):
 
     def class_names(self) -> tuple[str, ...]:
         """Returns all classes in label order, without a download."""
-        ...
+        return self.listing().class_names
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yields (id, encoded photograph) of each id, in any order."""
         ...
+
+
+def select_names(known: tuple[str, ...], num_classes: int, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns `names`, or the first `num_classes` (0: all) of the known classes.
+
+    Raises:
+        UserError: a class that does not exist, or more than there are.
+    """
+    for name in names:
+        if name not in known:
+            raise UserError(f"data.class_names has {name!r}, not among the {len(known)} classes{nearest(name, known)}")
+    if num_classes > len(known) and not names:
+        raise UserError(f"data.num_classes is {num_classes}: the data has {len(known)} classes")
+    return tuple(names) or known[: num_classes or len(known)]
 
 
 def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -> Listing:
@@ -53,13 +67,7 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     Raises:
         UserError: a class that does not exist, or one without images.
     """
-    known = listing.class_names
-    for name in names:
-        if name not in known:
-            raise UserError(f"data.class_names has {name!r}, not among the {len(known)} classes{nearest(name, known)}")
-    if num_classes > len(known) and not names:
-        raise UserError(f"data.num_classes is {num_classes}: the data has {len(known)} classes")
-    chosen = tuple(names) or known[: num_classes or len(known)]
+    chosen = select_names(listing.class_names, num_classes, names)
     kept = set(chosen)
     train = [i for i in listing.train if i.split("/")[0] in kept]
     test = [i for i in listing.test if i.split("/")[0] in kept]
@@ -98,7 +106,7 @@ def parse_meta(texts: dict[str, str], where: str) -> Listing:
     return Listing(names, parts["train"], parts["test"])
 
 
-class Food101Folder:
+class Food101Folder(Source):
     """An extracted food-101/ with images/ and meta/."""
 
     def __init__(self, root: Path):
@@ -118,9 +126,6 @@ class Food101Folder:
         listing = self.listing()
         return [listing.class_names, _stat(self._path(i) for i in listing.train + listing.test)]
 
-    def class_names(self) -> tuple[str, ...]:  # noqa: D102
-        return self.listing().class_names
-
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         return ((i, _read_bytes(self._path(i))) for i in ids)
 
@@ -128,7 +133,7 @@ class Food101Folder:
         return self.root / "images" / f"{example_id}.jpg"
 
 
-class ClassFolders:
+class ClassFolders(Source):
     """A folder with train/<class>/ and test/<class>/: own photographs, or Food-101 after it was moved."""
 
     def __init__(self, root: Path):
@@ -156,16 +161,13 @@ class ClassFolders:
             _stat(self.root / part / i for i in ids) for part, ids in (("train", listing.train), ("test", listing.test))
         ]
 
-    def class_names(self) -> tuple[str, ...]:  # noqa: D102
-        return self.listing().class_names
-
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         for i in ids:
             path = self.root / "train" / i
             yield i, _read_bytes(path if path.exists() else self.root / "test" / i)
 
 
-class Archive:
+class Archive(Source):
     """food-101.tar.gz, read as a stream; nothing is extracted."""
 
     def __init__(self, path: Path):
@@ -180,9 +182,6 @@ class Archive:
             if name.startswith("meta/") and name.endswith((".json", ".txt")):
                 texts[name] = read().decode("utf-8", errors="replace")
         return parse_meta(texts, str(self.path))
-
-    def class_names(self) -> tuple[str, ...]:  # noqa: D102
-        return self.listing().class_names
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         wanted = {f"images/{i}.jpg": i for i in ids}
@@ -205,7 +204,7 @@ class Archive:
             raise UserError(f"{self.path} is not a whole tar archive ({error}): needs to be downloaded again") from None
 
 
-class DrawnSource:
+class DrawnSource(Source):
     """Pictures of shapes that the program draws itself."""
 
     name = "drawn"
@@ -221,9 +220,6 @@ class DrawnSource:
             return [f"{name}/{k:05}" for name in drawn.CLASS_NAMES for k in range(first, first + count)]
 
         return Listing(drawn.CLASS_NAMES, ids(0, self.num_train), ids(self.num_train, self.num_test))
-
-    def class_names(self) -> tuple[str, ...]:  # noqa: D102
-        return self.listing().class_names
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         for i in ids:

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from foodjax.data.source import Listing
+from foodjax.data.source import Listing, Source
 from foodjax.errors import UserError
 
 # Where TFDS downloads Food-101 from (tensorflow_datasets/image_classification/food101.py).
@@ -17,7 +17,7 @@ URL = "http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz"
 CHECK_SECONDS = 10.0
 
 
-class TfdsSource:
+class TfdsSource(Source):
     """A TFDS builder with features image, label and id, and splits train and validation (the official test set)."""
 
     def __init__(self, tfds_name: str, data_dir: str):
