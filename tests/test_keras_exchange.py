@@ -65,7 +65,7 @@ def tiny_images():
 def probabilities(config, workdir, images):
     run = train.Run(config, checkpoint.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
-    state = run.restore(checkpoints, checkpoints.best_step())
+    _, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
     checkpoints.close()
     logits = run.model.apply({"params": state.params}, jax.numpy.asarray(images / np.float32(255)), train=False)
     return np.asarray(jax.nn.softmax(logits)), state

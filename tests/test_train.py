@@ -173,7 +173,7 @@ def test_a_workdir_of_another_experiment_is_refused(tiny_config, tmp_path):
 def state_of(workdir, config):
     run = train.Run(config, checkpoint.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
-    state = run.restore(checkpoints, checkpoints.latest_step())
+    state = checkpoints.restore(checkpoints.latest_step(), run.abstract_state(), run.mesh)
     best = checkpoints.best_step()
     checkpoints.close()
     return jax.device_get(state), best
