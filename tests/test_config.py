@@ -81,7 +81,8 @@ def test_imports_flow_one_way():
     order = [
         "errors", "interrupt", "config", "data.drawn", "data.source", "data.tfds_source", "data.split", "data.prepare",
         "data.augment", "data.pipeline", "winograd", "ops", "model", "summary", "metrics", "optimizer", "train_state",
-        "train_step", "early_stopping", "checkpoint", "keras_hdf5", "keras_file", "keras_exchange", "logs", "evaluate", "train",
+        "train_step", "early_stopping", "checkpoint", "keras_hdf5", "keras_file", "keras_exchange",
+        "logs", "evaluate", "train",
     ]  # fmt: skip
     modules = {
         str(p.relative_to(ROOT / "foodjax").with_suffix("")).replace("/", "."): p.read_text()
