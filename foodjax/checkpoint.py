@@ -3,11 +3,14 @@
 A workdir describes itself: config.json and dataset.json (class names) lie beside checkpoints/.
 """
 
+import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -166,6 +169,26 @@ def write_description(
         (workdir / "config.json").write_text(config_lib.to_json(config))
     except OSError as error:
         raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def lock(workdir: Path) -> Iterator[None]:
+    """Keeps the workdir for this process inside the context; the system frees it too when the process dies.
+
+    Raises:
+        UserError: another process trains in it.
+    """
+    taken = filelock.FileLock(workdir / ".lock")
+    try:
+        taken.acquire(blocking=False)
+    except filelock.Timeout:
+        raise UserError(f"another process trains in workdir {workdir}: needs its end, or another --workdir") from None
+    except OSError as error:
+        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        taken.release()
 
 
 def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:

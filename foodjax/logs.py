@@ -57,6 +57,27 @@ def progress(title: str, total: int, items: Iterator, unit: int = 1) -> Iterator
             print(f"{title}: {done}/{total}, {rate * unit:.1f} images/s, {left:.0f} s left", flush=True)
 
 
+class WaitClock:
+    """An iterator that passes items on and adds up how long its consumer stood waiting for them.
+
+    Attributes:
+        seconds: the sum so far. A device still at work on the last item hides a part of it: an upper bound of the loss.
+    """
+
+    def __init__(self, items: Iterator):
+        self._items, self.seconds = iter(items), 0.0
+
+    def __iter__(self) -> "WaitClock":
+        return self
+
+    def __next__(self) -> Any:
+        start = time.monotonic()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.monotonic() - start
+
+
 class MetricsLog:
     """The numbers of each epoch, as lines of metrics.jsonl and as TensorBoard scalars.
 
@@ -90,7 +111,7 @@ class MetricsLog:
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
             values = [r[name] for r in self.rows]
             parts.append(f"{name} {row[name]:.4f} ({min(values):.4f}, {max(values):.4f})")
-        parts.append(f"{row['images_per_second']:.1f} images/s")
+        parts.append(f"{row['images_per_second']:.1f} images/s, {row['data_wait']:.1%} waiting for data")
         return "  ".join(parts)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """The only loop, and the wiring of a run: data, model, steps, checkpoints, logs."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -75,6 +76,12 @@ def train(config: Any, workdir: Path) -> None:
         raise UserError(f"data.validation_fraction={config.data.validation_fraction} leaves no validation images")
     run = Run(config, train_set.class_names)
     checkpoint.write_description(workdir, config, run.class_names)
+    with checkpoint.lock(workdir):
+        _train(run, workdir, train_set, test_set, parts)
+
+
+def _train(run: Run, workdir: Path, train_set: Prepared, test_set: Prepared, parts: Indices) -> None:
+    counts = [len(parts.train), len(parts.validation), len(parts.test)]
     devices = jax.devices()
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
     print(f"data: {len(run.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images")
@@ -119,14 +126,18 @@ def _fit(
     try:
         while stopping.epoch < config.train.epochs and not stopping.should_stop:
             first = stopping.epoch * steps_per_epoch
-            batches = train_batches(train_set, parts.train, config, first, first + steps_per_epoch)
+            batches = logs.WaitClock(train_batches(train_set, parts.train, config, first, first + steps_per_epoch))
             title, start = f"epoch {stopping.epoch + 1}/{config.train.epochs}", time.monotonic()
             total: Metrics | None = None
-            for batch in logs.progress(title, steps_per_epoch, batches, batch_size):
+            for step, batch in enumerate(logs.progress(title, steps_per_epoch, batches, batch_size), start=first):
+                before = total
                 state, metrics = run.train_step(state, batch)
                 total = metrics if total is None else total.merge(metrics)
+                if before is not None:  # this step is on its way: reading the last one's sums keeps no device idle
+                    _check_finite(before, step, config, workdir)
                 interrupt.check()
             assert total is not None
+            _check_finite(total, first + steps_per_epoch, config, workdir)
             numbers = total.compute()
             seconds = time.monotonic() - start
             val = run.predict(state, validation_set, parts.validation, augment).metrics
@@ -140,6 +151,7 @@ def _fit(
                     "val_loss": val["loss"],
                     "val_accuracy": val["accuracy"],
                     "images_per_second": steps_per_epoch * batch_size / seconds,
+                    "data_wait": batches.seconds / seconds,
                 }
             )
             print(metrics_log.line(config.train.epochs) + ("  best" if stopping.improved else ""), flush=True)
@@ -148,6 +160,16 @@ def _fit(
         metrics_log.close()
     reason = "early stopping" if stopping.should_stop else "last epoch"
     print(f"{reason} after epoch {stopping.epoch}; best epoch {stopping.best_epoch}, val_loss {stopping.best_loss:.4f}")
+
+
+def _check_finite(total: Metrics, step: int, config: Any, workdir: Path) -> None:
+    """Raises UserError when the loss of one of the first `step` steps is no finite number."""
+    loss, rate = float(total.loss_sum), config.optimizer.learning_rate
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the training loss is {loss} at step {step} with optimizer.learning_rate={rate}: needs a lower one; "
+            f"{workdir} keeps the checkpoints of the epochs before"
+        )
 
 
 def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any) -> evaluate.Report:

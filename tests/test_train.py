@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, one_device_environment, one_device_mesh
 
 from foodjax import checkpoint, train
+from foodjax import config as config_lib
 from foodjax.checkpoint import Checkpoints
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
@@ -191,7 +192,7 @@ def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tiny_config, tmp
     assert best == best_of_parts
     rows = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "parts")]
     for row in rows[0] + rows[1]:
-        row.pop("images_per_second")
+        row.pop("images_per_second"), row.pop("data_wait")
     assert rows[0] == rows[1] and [row["epoch"] for row in rows[0]] == [1, 2, 3]
 
 
@@ -268,3 +269,42 @@ def test_a_signal_keeps_the_checkpoints_and_the_run_goes_on(tmp_path, signum, st
     assert result.returncode == 0, result.stderr
     assert f"continuing {tmp_path}/run after epoch" in result.stdout
     assert [row["epoch"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")] == list(range(1, done + 2))
+
+
+def test_two_processes_do_not_share_a_workdir(tmp_path):
+    held = "import filelock, sys; f = filelock.FileLock(sys.argv[1]); f.acquire(); print(1, flush=True); input()"
+    command = [sys.executable, "-c", held, str(tmp_path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout and other.stdout.readline() == "1\n"
+        with pytest.raises(UserError, match="another process trains in workdir"), checkpoint.lock(tmp_path):
+            pass
+        other.kill()
+    for _ in range(2):  # the dead one's lock is free, and so is one's own after use
+        with checkpoint.lock(tmp_path):
+            pass
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_config, tmp_path):
+    workdir = tmp_path / "run"
+    tiny_config.train.epochs = 1
+    train.train(tiny_config, workdir)
+    tiny_config.optimizer.learning_rate = 1e30
+    (workdir / "config.json").write_text(config_lib.to_json(tiny_config))
+    tiny_config.train.epochs = 5
+    with pytest.raises(UserError, match=r"training loss is (nan|inf) at step \d+ with optimizer.learning_rate=1e\+30"):
+        train.train(tiny_config, workdir)
+    checkpoints = Checkpoints(workdir)
+    assert checkpoints.best_step() == checkpoints.latest_step() == 6
+    checkpoints.close()
+    assert [row["epoch"] for row in read_metrics(workdir / "metrics.jsonl")] == [1]
+
+
+def test_the_wait_for_data_is_told(tiny_config, tmp_path, monkeypatch):
+    tiny_config.train.epochs = 1
+    batches = train.train_batches
+    monkeypatch.setattr(train, "train_batches", lambda *a: (time.sleep(0.2) or batch for batch in batches(*a)))
+    train.train(tiny_config, tmp_path / "run")
+    (row,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    steps = 6  # 102 pictures in batches of 16
+    assert row["data_wait"] * steps * 16 / row["images_per_second"] >= 0.2 * steps
+    assert row["data_wait"] <= 1
