@@ -3,6 +3,7 @@
 python main.py --config experiments/food10.py [--mode MODE] [--workdir DIR] [--config.KEY=VALUE ...]
 python main.py --mode import --keras FILE [--config FILE] [--workdir DIR]
 python main.py --mode export [--format keras] [--output FILE] --workdir DIR
+python main.py --mode predict --images FILE,FOLDER,... [--output FILE] --workdir DIR
 """
 
 import os
@@ -22,7 +23,7 @@ from foodjax import logs
 from foodjax.errors import UserError
 from foodjax.interrupt import Interrupted
 
-MODES = ("train", "evaluate", "summary", "import", "export")
+MODES = ("train", "evaluate", "predict", "summary", "import", "export")
 # What an evaluation may change of the config that the workdir holds.
 EVALUATION_KEYS = (
     "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
@@ -34,7 +35,10 @@ _MODE = flags.DEFINE_string("mode", "train", "One of " + ", ".join(MODES) + ".")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run lives; default runs/<experiment>.")
 _KERAS = flags.DEFINE_string("keras", None, "--mode import: the model, a .keras or .weights.h5 file.")
 _FORMAT = flags.DEFINE_string("format", "keras", "--mode export: keras.")
-_OUTPUT = flags.DEFINE_string("output", None, "--mode export: the file; default model.keras in the workdir.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "--mode export: the file; default model.keras in the workdir. --mode predict: a .csv or .json."
+)
+_IMAGES = flags.DEFINE_list("images", [], "--mode predict: photographs and folders, separated by commas.")
 
 
 def parse(argv: list[str]) -> None:
@@ -55,6 +59,8 @@ def parse(argv: list[str]) -> None:
         raise UserError(f"--mode is {_MODE.value!r}: needs one of {', '.join(MODES)}")
     if _MODE.value == "import" and not _KERAS.value:
         raise UserError("--mode import needs --keras, a .keras or .weights.h5 file")
+    if _MODE.value == "predict" and not _IMAGES.value:
+        raise UserError("--mode predict needs --images, photographs or folders of them")
     if _FORMAT.value != "keras":
         raise UserError(f"--format is {_FORMAT.value!r}: needs keras")
 
@@ -95,7 +101,7 @@ def load_config(workdir: Path | None):
         config = food10.get_config()  # a reader's model is the tutorial's
     if config is not None:
         config_lib.validate(config)
-    if _MODE.value not in ("evaluate", "export"):
+    if _MODE.value not in ("evaluate", "export", "predict"):
         if config is None:
             raise UserError("--config is missing: needs a file such as experiments/food10.py")
         return config
@@ -143,6 +149,11 @@ def main(argv: list[str]) -> int:
                 keras_exchange.import_model(config, Path(_KERAS.value or ""), workdir)
             else:
                 keras_exchange.export_model(config, workdir, Path(_OUTPUT.value or workdir / "model.keras"))
+            return 0
+        if _MODE.value == "predict":
+            from foodjax import predict
+
+            predict.predict_workdir(workdir, _IMAGES.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
             return 0
         from foodjax import train
 

@@ -1,7 +1,6 @@
 """The only loop, and the wiring of a run: data, model, steps, checkpoints, logs."""
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from foodjax.metrics import Metrics
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import TrainState, create_train_state
-from foodjax.train_step import create_mesh, make_steps
+from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
 
 
 class Run:
@@ -203,10 +202,3 @@ def evaluate_workdir(config: Any, workdir: Path) -> evaluate.Report:
     parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
     print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
     return evaluate_best(Run(config, class_names), workdir, test_set, parts.test)
-
-
-def enable_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that the next start takes seconds."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    jax.config.update("jax_compilation_cache_dir", os.path.join(root, "foodjax", "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

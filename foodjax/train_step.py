@@ -5,6 +5,7 @@ uint8 travels to the device; float32 in [0, 1] is made there.
 """
 
 import functools
+import os
 from typing import Any
 
 import jax
@@ -116,3 +117,10 @@ def make_steps(model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
         compiler_options=compiler_options(),
     )
     return jitted_train_step, jitted_eval_step
+
+
+def enable_compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, so that the next start takes seconds."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    jax.config.update("jax_compilation_cache_dir", os.path.join(root, "foodjax", "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

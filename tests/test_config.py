@@ -82,7 +82,7 @@ def test_imports_flow_one_way():
         "errors", "interrupt", "config", "data.drawn", "data.source", "data.tfds_source", "data.split", "data.prepare",
         "data.augment", "data.pipeline", "winograd", "ops", "model", "summary", "metrics", "optimizer", "train_state",
         "train_step", "early_stopping", "checkpoint", "keras_hdf5", "keras_file", "keras_exchange",
-        "logs", "evaluate", "train",
+        "logs", "evaluate", "predict", "train",
     ]  # fmt: skip
     modules = {
         str(p.relative_to(ROOT / "foodjax").with_suffix("")).replace("/", "."): p.read_text()

@@ -9,7 +9,7 @@ FOOD10 = ("--config", "experiments/food10.py")
 MISTAKES = [
     ((), "--config is missing"),
     (("--config", "experiments/nothing.py"), "experiments/nothing.py does not exist"),
-    ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, summary, import, export"),
+    ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, predict, summary, import, export"),
     ((*FOOD10, "--config.train.epoch=1"), "no key 'train.epoch'; did you mean 'train.epochs'"),
     ((*FOOD10, "--config.train.epochs=many"), "train.epochs is 'many': needs a value of type int, such as 100"),
     ((*FOOD10, "--config.optimizer.learning_rate=-1"), "optimizer.learning_rate is -1.0: needs a number > 0"),
@@ -18,6 +18,8 @@ MISTAKES = [
     (("--mode", "import"), "--mode import needs --keras, a .keras or .weights.h5 file"),
     (("--mode", "import", "--keras", "none.keras", "--workdir", "/no/such/run"), "--keras none.keras does not exist"),
     (("--mode", "import", "--keras", "README.md", "--workdir", "runs/x"), "ends with .keras or .weights.h5"),
+    (("--mode", "predict", "--workdir", "x"), "--mode predict needs --images"),
+    (("--mode", "predict", "--workdir", "/no/such/run", "--images", "README.md"), "/no/such/run holds no run"),
     (("--mode", "export"), "--mode export needs --workdir or --config"),
     (("--mode", "export", "--workdir", "/no/such/run"), "/no/such/run holds no run"),
     (("--mode", "export", "--format", "onnx", "--workdir", "x"), "--format is 'onnx': needs keras"),

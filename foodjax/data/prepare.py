@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from foodjax.data.source import Listing, Source, select_classes
 from foodjax.errors import UserError
@@ -53,7 +53,7 @@ class Prepared:
     ids: list[str]
 
 
-def decode(encoded: bytes, size: int, resize: str) -> np.ndarray:
+def decode(encoded: bytes, size: int, resize: str, *, as_seen: bool = False) -> np.ndarray:
     """Decodes and resizes as Keras' `load_img(target_size=(size, size), interpolation=resize)` does.
 
     The aspect ratio is not kept and an EXIF orientation is ignored, as in the tutorial.
@@ -62,6 +62,7 @@ def decode(encoded: bytes, size: int, resize: str) -> np.ndarray:
         encoded: a JPEG, PNG, ... file.
         size: side of the result, pixels.
         resize: nearest, bilinear, bicubic, lanczos or box.
+        as_seen: obey the EXIF orientation, put transparent pictures on white and scale 16 bits to 8, as viewers do.
 
     Returns:
         uint8 (size, size, 3).
@@ -77,7 +78,7 @@ def decode(encoded: bytes, size: int, resize: str) -> np.ndarray:
             with Image.open(io.BytesIO(encoded)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
-                rgb = image.convert("RGB")
+                rgb = _as_seen(image) if as_seen else image.convert("RGB")
                 if rgb.size != (size, size):
                     rgb = rgb.resize((size, size), _FILTERS[resize])
                 return np.asarray(rgb)
@@ -85,6 +86,16 @@ def decode(encoded: bytes, size: int, resize: str) -> np.ndarray:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types for broken files
         raise ValueError(str(error) or type(error).__name__) from None
+
+
+def _as_seen(image: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits; Pillow would clip them
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) / 257).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def cache_root(config: Any) -> Path:
