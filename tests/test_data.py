@@ -9,7 +9,7 @@ from PIL import Image
 
 from foodjax.config import validate
 from foodjax.data import pipeline, prepare, source
-from foodjax.data.augment import draw, projective_rows
+from foodjax.data.augment import apply_draws, draw, projective_rows
 from foodjax.errors import UserError
 
 
@@ -220,7 +220,7 @@ def test_each_augmentation_alone(change, expected):
     image = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     neutral = dict.fromkeys(Draws._fields, 0.0) | {"brightness": 1.0} | change
     draws = Draws(*(np.array([neutral[name]], np.float32) for name in Draws._fields))
-    result = pipeline.apply_draws(image[None], draws).numpy()[0]
+    result = apply_draws(image[None], draws)[0]
     np.testing.assert_allclose(result.astype(int), expected(image).astype(int), atol=1)
     assert projective_rows(draws, 9).shape == (1, 8)
 
@@ -249,3 +249,33 @@ def test_drawn_pictures_are_a_pure_function():
 def test_food_root_fixture_is_the_official_layout(tmp_path):
     root = make_food_root(tmp_path / "x", num_train=2, num_test=1)
     assert len(list((root / "images").rglob("*.jpg"))) == 9
+
+
+@pytest.mark.parametrize("size,channels", [(9, 3), (64, 3), (33, 1)])
+def test_pictures_move_as_tensorflow_moves_them(tiny_config, size, channels):
+    import tensorflow as tf
+
+    images = np.random.default_rng(1).integers(0, 256, (100, size, size, channels), dtype=np.uint8)
+    tiny_config.augment.update(
+        rotation=90.0,
+        shift_rows=0.5,
+        shift_columns=0.3,
+        brightness=(0.1, 1.5),
+        flip_horizontal=True,
+        flip_vertical=True,
+    )
+    draws = draw(tiny_config.augment, 0, 0, 100, size)
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images.astype(np.float32),
+        transforms=projective_rows(draws, size),
+        output_shape=[size, size],
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+        fill_value=0.0,
+    ).numpy()
+    expected = np.minimum(np.floor(moved) * draws.brightness[:, None, None, None], 255).astype(np.uint8)
+    difference = np.abs(apply_draws(images, draws).astype(int) - expected)
+    assert difference.max() <= 2  # a rounding before the truncation is a level, times the brightness
+    assert (difference > 0).mean() < 1e-3
+    still = apply_draws(images, draws._replace(angle=draws.angle + np.float32(0.01)))
+    assert (np.abs(still.astype(int) - expected) > 2).mean() > 0.1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from foodjax.data.augment import Draws, draw, projective_rows
+from foodjax.data.augment import apply_draws, draw
 from foodjax.data.prepare import Prepared
 
 tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's
@@ -29,22 +29,6 @@ def batch_rows(num_examples: int, batch_size: int, seed: int, step: int) -> np.n
     epoch, i = divmod(step, steps_per_epoch)
     order = np.random.default_rng((seed, _STREAM, epoch)).permutation(num_examples)
     return order[i * batch_size : (i + 1) * batch_size]
-
-
-def apply_draws(images: np.ndarray, draws: Draws) -> tf.Tensor:
-    """Augments uint8 images (B, H, H, 3) as drawn; returns uint8 of the same shape."""
-    size = images.shape[1]
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32),
-        transforms=projective_rows(draws, size),
-        output_shape=[size, size],
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-        fill_value=0.0,
-    )
-    # Keras truncates to uint8 before and after the brightness factor.
-    bright = tf.floor(moved) * tf.convert_to_tensor(draws.brightness)[:, None, None, None]
-    return tf.cast(tf.clip_by_value(bright, 0.0, 255.0), tf.uint8)
 
 
 def train_batches(data: Prepared, rows: np.ndarray, config: Any, start: int, stop: int) -> Iterator[Batch]:
@@ -67,7 +51,7 @@ def train_batches(data: Prepared, rows: np.ndarray, config: Any, start: int, sto
         picked = rows[batch_rows(len(rows), batch_size, config.seed, step)]
         images = data.images[np.sort(picked)][np.argsort(np.argsort(picked))]  # read the file in order
         draws = draw(config.augment, config.seed, step, batch_size, size)
-        return apply_draws(images, draws).numpy(), data.labels[picked].astype(np.int32)
+        return apply_draws(images, draws), data.labels[picked].astype(np.int32)
 
     def load_tf(step):
         image, label = tf.numpy_function(load, [step], [tf.uint8, tf.int32])
@@ -102,7 +86,7 @@ def eval_batches(
         if augment is not None:
             # Steps of training count from 0; negative seeds do not exist, so offset the step instead.
             draws = draw(augment, seed, 2**40 + i, len(picked), images.shape[1])
-            images = apply_draws(images, draws).numpy()
+            images = apply_draws(images, draws)
         pad = [(0, batch_size - len(picked))]
         yield {
             "image": np.pad(images, pad + [(0, 0)] * 3),
