@@ -11,6 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
+from foodjax.allocator import use_huge_pages
+
+if __name__ == "__main__":
+    use_huge_pages()  # before anything large is loaded: it starts the program again
+
 # TensorFlow reads both when it is imported; it does no mathematics here, and announces oneDNN on every start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

@@ -1,17 +1,12 @@
 """foodjax itself, through the library's own steps."""
 
-import sys
-from pathlib import Path
-
 import jax
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from experiments import food10  # noqa: E402
-from foodjax.model import create_model  # noqa: E402
-from foodjax.optimizer import create_optimizer  # noqa: E402
-from foodjax.train_state import create_train_state  # noqa: E402
-from foodjax.train_step import create_mesh, make_steps  # noqa: E402
+from experiments import food10
+from foodjax.model import create_model
+from foodjax.optimizer import create_optimizer
+from foodjax.train_state import create_train_state
+from foodjax.train_step import create_mesh, make_steps
 
 
 def create_steps(images, labels):
