@@ -80,8 +80,8 @@ def test_every_key_is_read_by_the_code_and_told_in_the_readme():
 def test_imports_flow_one_way():
     order = [
         "errors", "allocator", "interrupt", "config", "data.drawn", "data.source", "data.tfds_source", "data.split",
-        "data.prepare", "data.augment", "data.pipeline", "winograd", "ops", "model", "summary", "metrics", "optimizer", "train_state",
-        "train_step", "early_stopping", "checkpoint", "keras_hdf5", "keras_file", "keras_exchange",
+        "data.prepare", "data.augment", "data.pipeline", "winograd", "ops", "model", "summary", "metrics", "optimizer",
+        "train_state", "train_step", "early_stopping", "checkpoint", "keras_hdf5", "keras_file", "keras_exchange",
         "logs", "evaluate", "predict", "train",
     ]  # fmt: skip
     modules = {
