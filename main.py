@@ -160,11 +160,13 @@ def main(argv: list[str]) -> int:
 
             predict.predict_workdir(workdir, _IMAGES.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
             return 0
-        from foodjax import train
-
         if _MODE.value == "evaluate":
-            train.evaluate_workdir(config, workdir)
+            from foodjax import evaluate
+
+            evaluate.evaluate_workdir(config, workdir)
         else:
+            from foodjax import train
+
             train.train(config, workdir)
         return 0
     except UserError as error:

@@ -3,32 +3,21 @@
 import csv
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from rich.table import Table
 from sklearn.metrics import precision_recall_fscore_support
 
-from foodjax.metrics import Metrics
-
-
-class Predictions(NamedTuple):
-    """What the model says of N examples.
-
-    Attributes:
-        metrics: "loss" in nats and "accuracy" in 0..1.
-        probabilities: float32 (N, K).
-        labels: int (N,), the true classes.
-        rows: int (N,), row numbers in the prepared set.
-    """
-
-    metrics: dict[str, float]
-    probabilities: np.ndarray
-    labels: np.ndarray
-    rows: np.ndarray
+from foodjax import checkpoint, logs
+from foodjax.checkpoint import Checkpoints
+from foodjax.data.prepare import Prepared, prepare
+from foodjax.data.source import create_source
+from foodjax.data.split import split
+from foodjax.errors import UserError
+from foodjax.predictions import Predictions
+from foodjax.run import Run
+from foodjax.train_step import enable_compilation_cache
 
 
 class Report(NamedTuple):
@@ -47,22 +36,6 @@ class Report(NamedTuple):
     loss: float
     num_examples: int
     classes: list[tuple[str, float, float, float, int]]
-
-
-def predict(eval_step: Any, params: Any, batches: Iterable[dict[str, np.ndarray]]) -> Predictions:
-    """Runs `eval_step` over padded batches and collects what is not padding."""
-    total: Metrics | None = None
-    probabilities, labels, rows = [], [], []
-    for batch in batches:
-        row = batch.pop("row")
-        metrics, probs = eval_step(params, batch)
-        total = metrics if total is None else total.merge(metrics)
-        real = row >= 0
-        probabilities.append(jax.device_get(probs)[real])
-        labels.append(batch["label"][real])
-        rows.append(row[real])
-    assert total is not None, "no batches"
-    return Predictions(total.compute(), *map(np.concatenate, (probabilities, labels, rows)))
 
 
 def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -126,3 +99,36 @@ def write_files(
         for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):
             best = int(probs.argmax())
             writer.writerow([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])
+
+
+def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any) -> Report:
+    """Evaluates the best checkpoint on `rows` of `data`, prints the tables and writes the files to the workdir."""
+    checkpoints = Checkpoints(workdir)
+    try:
+        step, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
+    finally:
+        checkpoints.close()
+    predictions = run.predict(state, data, rows)
+    report = create_report(predictions, run.class_names)
+    write_files(workdir / "evaluation", report, predictions, data.ids, run.class_names)
+    logs.console.print(to_table(report))
+    print(sentence(report))
+    print(f"checkpoint of step {step}; tables in {workdir / 'evaluation'}")
+    return report
+
+
+def evaluate_workdir(config: Any, workdir: Path) -> Report:
+    """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
+
+    Args:
+        config: the workdir's own config, in which data.dir, data.source and the like may have been replaced.
+        workdir: of a run; its class names are the labels.
+    """
+    enable_compilation_cache()
+    _, class_names = checkpoint.read_description(workdir)
+    test_set = prepare(create_source(config), "test", config, logs.progress, class_names)
+    if not len(test_set.images):
+        raise UserError("the data has no test images: evaluation needs some")
+    parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
+    print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
+    return evaluate_best(Run(config, class_names), workdir, test_set, parts.test)

@@ -1,4 +1,4 @@
-"""The only loop, and the wiring of a run: data, model, steps, checkpoints, logs."""
+"""The only loop."""
 
 import math
 import time
@@ -7,46 +7,16 @@ from typing import Any
 
 import jax
 
-from foodjax import checkpoint, evaluate, logs
+from foodjax import checkpoint, logs
 from foodjax.checkpoint import Checkpoints
-from foodjax.data.pipeline import eval_batches, train_batches
-from foodjax.data.prepare import Prepared, prepare
-from foodjax.data.source import create_source
-from foodjax.data.split import Indices, split
+from foodjax.data.pipeline import train_batches
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
+from foodjax.evaluate import evaluate_best
 from foodjax.interrupt import Interrupt, Interrupted
 from foodjax.metrics import Metrics
-from foodjax.model import create_model
-from foodjax.optimizer import create_optimizer
-from foodjax.train_state import TrainState, create_train_state
-from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
-
-
-class Run:
-    """What training and evaluation share: the jitted steps, the mesh and how a state is made and restored."""
-
-    def __init__(self, config: Any, class_names: tuple[str, ...]):
-        self.config, self.class_names = config, class_names
-        self.mesh = create_mesh(config.data.batch_size)
-        self.model = create_model(config, len(class_names))
-        self.tx = create_optimizer(config)
-        self.train_step, self.eval_step = make_steps(self.model, self.tx, self.mesh)
-
-    def create_state(self) -> TrainState:
-        """Returns the state before the first step."""
-        return create_train_state(self.model, self.tx, self.config.seed, self.config.data.image_size)
-
-    def abstract_state(self) -> TrainState:
-        """Returns the state's shapes and dtypes, to restore a checkpoint into."""
-        return jax.eval_shape(self.create_state)
-
-    def predict(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> evaluate.Predictions:
-        """Evaluates the examples `rows` of `data`."""
-        devices = self.mesh.size
-        size = -(-self.config.data.eval_batch_size // devices) * devices  # padding fills what the data does not
-        batches = eval_batches(data, rows, size, augment, self.config.seed)
-        return evaluate.predict(self.eval_step, state.params, batches)
+from foodjax.run import Data, Run, load_data
+from foodjax.train_step import enable_compilation_cache
 
 
 def train(config: Any, workdir: Path) -> None:
@@ -58,28 +28,15 @@ def train(config: Any, workdir: Path) -> None:
         UserError: the data or the workdir cannot be used.
     """
     enable_compilation_cache()
-    source = create_source(config)
-    train_set = prepare(source, "train", config, logs.progress)
-    test_set = prepare(source, "test", config, logs.progress)
-    for part, found in (("train", train_set), ("test", test_set)):
-        if not len(found.images):
-            raise UserError(f"the data has no {part} images: training needs train and test")
-    parts = split(
-        train_set.ids, train_set.labels, test_set.ids, test_set.labels,
-        config.data.protocol, config.data.validation_fraction,
-    )  # fmt: skip
-    counts = [len(parts.train), len(parts.validation), len(parts.test)]
-    if counts[0] < config.data.batch_size:
-        raise UserError(f"data.batch_size is {config.data.batch_size}: the data has {counts[0]} images to train")
-    if not counts[1]:
-        raise UserError(f"data.validation_fraction={config.data.validation_fraction} leaves no validation images")
-    run = Run(config, train_set.class_names)
+    data = load_data(config)
+    run = Run(config, data.train.class_names)
     checkpoint.write_description(workdir, config, run.class_names)
     with checkpoint.lock(workdir):
-        _train(run, workdir, train_set, test_set, parts)
+        _train(run, workdir, data)
 
 
-def _train(run: Run, workdir: Path, train_set: Prepared, test_set: Prepared, parts: Indices) -> None:
+def _train(run: Run, workdir: Path, data: Data) -> None:
+    parts = data.parts
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     devices = jax.devices()
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
@@ -87,25 +44,17 @@ def _train(run: Run, workdir: Path, train_set: Prepared, test_set: Prepared, par
     checkpoints = Checkpoints(workdir)
     try:
         with Interrupt() as interrupt:
-            _fit(run, checkpoints, workdir, train_set, test_set, parts, interrupt)
+            _fit(run, checkpoints, workdir, data, interrupt)
     except Interrupted:
         checkpoints.wait()
         print(f"interrupted; {workdir} keeps the checkpoints: the same command continues after the last whole epoch")
         raise
     finally:
         checkpoints.close()
-    evaluate_best(run, workdir, test_set, parts.test)
+    evaluate_best(run, workdir, data.test, parts.test)
 
 
-def _fit(
-    run: Run,
-    checkpoints: Checkpoints,
-    workdir: Path,
-    train_set: Prepared,
-    test_set: Prepared,
-    parts: Indices,
-    interrupt: Interrupt,
-) -> None:
+def _fit(run: Run, checkpoints: Checkpoints, workdir: Path, data: Data, interrupt: Interrupt) -> None:
     config = run.config
     stopping = EarlyStopping(config.train.patience)
     latest = checkpoints.latest_step()
@@ -117,7 +66,7 @@ def _fit(
         print(f"continuing {workdir} after epoch {stopping.epoch}")
     num_params = sum(x.size for x in jax.tree.leaves(state.params))
     print(f"model: {num_params:,} parameters")
-    validation_set = test_set if parts.validation_is_from_test else train_set
+    parts = data.parts
     augment = config.augment if parts.validation_is_from_test else None
     batch_size = config.data.batch_size
     steps_per_epoch = len(parts.train) // batch_size
@@ -125,7 +74,7 @@ def _fit(
     try:
         while stopping.epoch < config.train.epochs and not stopping.should_stop:
             first = stopping.epoch * steps_per_epoch
-            batches = logs.WaitClock(train_batches(train_set, parts.train, config, first, first + steps_per_epoch))
+            batches = logs.WaitClock(train_batches(data.train, parts.train, config, first, first + steps_per_epoch))
             title, start = f"epoch {stopping.epoch + 1}/{config.train.epochs}", time.monotonic()
             total: Metrics | None = None
             for step, batch in enumerate(logs.progress(title, steps_per_epoch, batches, batch_size), start=first):
@@ -139,7 +88,7 @@ def _fit(
             _check_finite(total, first + steps_per_epoch, config, workdir)
             numbers = total.compute()
             seconds = time.monotonic() - start
-            val = run.predict(state, validation_set, parts.validation, augment).metrics
+            val = run.predict(state, data.validation, parts.validation, augment).metrics
             stopping = stopping.update(val["loss"])
             checkpoints.save(state, stopping, val["loss"])
             metrics_log.write(
@@ -169,36 +118,3 @@ def _check_finite(total: Metrics, step: int, config: Any, workdir: Path) -> None
             f"the training loss is {loss} at step {step} with optimizer.learning_rate={rate}: needs a lower one; "
             f"{workdir} keeps the checkpoints of the epochs before"
         )
-
-
-def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any) -> evaluate.Report:
-    """Evaluates the best checkpoint on `rows` of `data`, prints the tables and writes the files to the workdir."""
-    checkpoints = Checkpoints(workdir)
-    try:
-        step, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
-    finally:
-        checkpoints.close()
-    predictions = run.predict(state, data, rows)
-    report = evaluate.create_report(predictions, run.class_names)
-    evaluate.write_files(workdir / "evaluation", report, predictions, data.ids, run.class_names)
-    logs.console.print(evaluate.to_table(report))
-    print(evaluate.sentence(report))
-    print(f"checkpoint of step {step}; tables in {workdir / 'evaluation'}")
-    return report
-
-
-def evaluate_workdir(config: Any, workdir: Path) -> evaluate.Report:
-    """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
-
-    Args:
-        config: the workdir's own config, in which data.dir, data.source and the like may have been replaced.
-        workdir: of a run; its class names are the labels.
-    """
-    enable_compilation_cache()
-    _, class_names = checkpoint.read_description(workdir)
-    test_set = prepare(create_source(config), "test", config, logs.progress, class_names)
-    if not len(test_set.images):
-        raise UserError("the data has no test images: evaluation needs some")
-    parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
-    print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
-    return evaluate_best(Run(config, class_names), workdir, test_set, parts.test)

@@ -8,7 +8,7 @@ from conftest import SHARED, make_food_root
 from PIL import Image
 
 from foodjax.config import validate
-from foodjax.data import pipeline, prepare, source
+from foodjax.data import batches, pipeline, prepare, source
 from foodjax.data.augment import apply_draws, draw, projective_rows
 from foodjax.errors import UserError
 
@@ -156,7 +156,7 @@ def test_a_batch_is_a_function_of_seed_and_step(tiny_config):
 
 
 def test_an_epoch_sees_every_example_at_most_once_and_epochs_differ():
-    orders = [np.concatenate([pipeline.batch_rows(50, 8, 7, epoch * 6 + i) for i in range(6)]) for epoch in (0, 1)]
+    orders = [np.concatenate([batches.batch_rows(50, 8, 7, epoch * 6 + i) for i in range(6)]) for epoch in (0, 1)]
     for order in orders:
         assert len(set(order)) == 48 and order.max() < 50
     assert not np.array_equal(*orders)
@@ -182,10 +182,10 @@ def test_labels_follow_their_pictures(tiny_config):
 def test_evaluation_pads_and_masks(tiny_config):
     data = prepared(tiny_config, "test")
     rows = np.arange(len(data.ids))[:47]
-    batches = list(pipeline.eval_batches(data, rows, 20))
-    assert [int(b["mask"].sum()) for b in batches] == [20, 20, 7]
-    assert {b["image"].shape for b in batches} == {(20, 16, 16, 3)}
-    seen = np.concatenate([b["row"] for b in batches])
+    padded = list(batches.eval_batches(data, rows, 20))
+    assert [int(b["mask"].sum()) for b in padded] == [20, 20, 7]
+    assert {b["image"].shape for b in padded} == {(20, 16, 16, 3)}
+    seen = np.concatenate([b["row"] for b in padded])
     np.testing.assert_array_equal(seen[seen >= 0], rows)
 
 

@@ -18,6 +18,7 @@ from foodjax.checkpoint import Checkpoints
 from foodjax.errors import UserError
 from foodjax.logs import read_metrics
 from foodjax.model import create_model
+from foodjax.run import Run
 
 L = keras.layers
 
@@ -63,7 +64,7 @@ def tiny_images():
 
 
 def probabilities(config, workdir, images):
-    run = train.Run(config, checkpoint.read_description(workdir)[1])
+    run = Run(config, checkpoint.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
     _, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
     checkpoints.close()
@@ -311,7 +312,7 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     tiny_config.model.head.update(pooling=pooling, hidden=hidden, dropout=dropout)
     tiny_config.model.blocks[0].update(padding=("SAME", "VALID", "SAME"), kernel=2, pool=3)
     tiny_config.model.blocks[1].update(pool=1)
-    run = train.Run(tiny_config, tuple("abcdefghij"))
+    run = Run(tiny_config, tuple("abcdefghij"))
     checkpoint.write_description(tmp_path / "run", tiny_config, run.class_names)
     checkpoints = Checkpoints(tmp_path / "run")
     checkpoints.save(run.create_state(), train.EarlyStopping(3).update(1.0), 1.0)

@@ -20,6 +20,7 @@ from foodjax.logs import read_metrics
 from foodjax.metrics import Metrics
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
+from foodjax.run import Run
 from foodjax.train_state import create_train_state
 from foodjax.train_step import create_mesh, make_steps
 
@@ -172,7 +173,7 @@ def test_a_workdir_of_another_experiment_is_refused(tiny_config, tmp_path):
 
 
 def state_of(workdir, config):
-    run = train.Run(config, checkpoint.read_description(workdir)[1])
+    run = Run(config, checkpoint.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
     state = checkpoints.restore(checkpoints.latest_step(), run.abstract_state(), run.mesh)
     best = checkpoints.best_step()

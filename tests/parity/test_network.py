@@ -9,9 +9,10 @@ from sklearn.metrics import accuracy_score, classification_report
 
 from experiments import food10
 from foodjax import evaluate, keras_exchange, summary
-from foodjax.data.pipeline import eval_batches
+from foodjax.data.batches import eval_batches
 from foodjax.data.prepare import Prepared
 from foodjax.model import create_model, init_params
+from foodjax.predictions import predict
 from parity import program
 from parity.sides import Foodjax, keras_weights, photographs, to_params
 
@@ -143,7 +144,7 @@ def probabilities(params, images, labels):
     """foodjax' predictions through the pipeline that evaluation takes: padded batches, the jitted step."""
     side = Foodjax(food10.get_config())
     data = Prepared(tuple("abcdefghij"), images, labels.astype(np.int64), [f"x/{i}" for i in range(len(images))])
-    return evaluate.predict(side.eval_step, params, eval_batches(data, np.arange(len(images)), 40))
+    return predict(side.eval_step, params, eval_batches(data, np.arange(len(images)), 40))
 
 
 def worst_difference(ours, theirs):

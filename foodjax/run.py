@@ -1,0 +1,79 @@
+"""The wiring of a run: its data, its network and its jitted steps, shared by training and evaluation."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+from foodjax import logs
+from foodjax.data.batches import eval_batches
+from foodjax.data.prepare import Prepared, prepare
+from foodjax.data.source import create_source
+from foodjax.data.split import Indices, split
+from foodjax.errors import UserError
+from foodjax.model import create_model
+from foodjax.optimizer import create_optimizer
+from foodjax.predictions import Predictions, predict
+from foodjax.train_state import TrainState, create_train_state
+from foodjax.train_step import create_mesh, make_steps
+
+
+class Data(NamedTuple):
+    """The prepared sets of an experiment and which of their rows train, validate and test."""
+
+    train: Prepared
+    test: Prepared
+    parts: Indices
+
+    @property
+    def validation(self) -> Prepared:
+        """The set that `parts.validation` counts the rows of."""
+        return self.test if self.parts.validation_is_from_test else self.train
+
+
+def load_data(config: Any) -> Data:
+    """Prepares, or opens, the photographs of an experiment and splits them.
+
+    Raises:
+        UserError: the data cannot be used, or a part of it is empty.
+    """
+    source = create_source(config)
+    train_set = prepare(source, "train", config, logs.progress)
+    test_set = prepare(source, "test", config, logs.progress)
+    for part, found in (("train", train_set), ("test", test_set)):
+        if not len(found.images):
+            raise UserError(f"the data has no {part} images: training needs train and test")
+    parts = split(
+        train_set.ids, train_set.labels, test_set.ids, test_set.labels,
+        config.data.protocol, config.data.validation_fraction,
+    )  # fmt: skip
+    if len(parts.train) < config.data.batch_size:
+        raise UserError(f"data.batch_size is {config.data.batch_size}: the data has {len(parts.train)} images to train")
+    if not len(parts.validation):
+        raise UserError(f"data.validation_fraction={config.data.validation_fraction} leaves no validation images")
+    return Data(train_set, test_set, parts)
+
+
+class Run:
+    """What training and evaluation share: the jitted steps, the mesh and how a state is made and restored."""
+
+    def __init__(self, config: Any, class_names: tuple[str, ...]):
+        self.config, self.class_names = config, class_names
+        self.mesh = create_mesh(config.data.batch_size)
+        self.model = create_model(config, len(class_names))
+        self.tx = create_optimizer(config)
+        self.train_step, self.eval_step = make_steps(self.model, self.tx, self.mesh)
+
+    def create_state(self) -> TrainState:
+        """Returns the state before the first step."""
+        return create_train_state(self.model, self.tx, self.config.seed, self.config.data.image_size)
+
+    def abstract_state(self) -> TrainState:
+        """Returns the state's shapes and dtypes, to restore a checkpoint into."""
+        return jax.eval_shape(self.create_state)
+
+    def predict(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> Predictions:
+        """Evaluates the examples `rows` of `data`."""
+        devices = self.mesh.size
+        size = -(-self.config.data.eval_batch_size // devices) * devices  # padding fills what the data does not
+        batches = eval_batches(data, rows, size, augment, self.config.seed)
+        return predict(self.eval_step, state.params, batches)
