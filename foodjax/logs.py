@@ -1,4 +1,4 @@
-"""What a run tells: lines and a progress bar on the terminal, metrics.jsonl, and TensorBoard through clu."""
+"""What a run tells: lines and a progress bar on the terminal, metrics.jsonl, and TensorBoard."""
 
 import json
 import sys
@@ -92,17 +92,21 @@ class MetricsLog:
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
         temporary.replace(self.path)
-        from clu import metric_writers  # imports TensorFlow: only who trains waits for it
+        try:
+            from foodjax.event_file import EventFile  # only who trains waits for tensorboard
 
-        self._writer = metric_writers.SummaryWriter(str(workdir / "tensorboard"))
+            self._events = EventFile(workdir / "tensorboard")
+        except ImportError:
+            print("tensorboard is not installed: its curves are left out")
+            self._events = None
 
     def write(self, row: dict[str, Any]) -> None:
         """Appends the numbers of one epoch; `row` has "epoch" and "step"."""
         self.rows.append(row)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        self._writer.write_scalars(row["step"], {k: v for k, v in row.items() if k != "step"})
-        self._writer.flush()
+        if self._events:
+            self._events.write_scalars(row["step"], {k: v for k, v in row.items() if k != "step"})
 
     def line(self, epochs: int) -> str:
         """Returns the last epoch in a line: loss and accuracy now, with (min, max) over all epochs."""
@@ -116,7 +120,8 @@ class MetricsLog:
 
     def close(self) -> None:
         """Finishes writing."""
-        self._writer.close()
+        if self._events:
+            self._events.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

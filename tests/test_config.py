@@ -82,8 +82,8 @@ def test_imports_flow_one_way():
         "errors", "allocator", "interrupt", "config", "data.drawn", "data.source", "data.tfds_source",
         "data.split", "data.prepare", "data.augment", "data.batches", "data.pipeline", "winograd", "ops",
         "model", "summary", "metrics", "optimizer", "train_state", "train_step", "early_stopping",
-        "checkpoint", "keras_hdf5", "keras_file", "keras_exchange", "logs", "predictions", "run", "evaluate",
-        "predict", "train",
+        "checkpoint", "keras_hdf5", "keras_file", "keras_exchange", "event_file", "logs", "predictions", "run",
+        "evaluate", "predict", "train",
     ]  # fmt: skip
     modules = {
         str(p.relative_to(ROOT / "foodjax").with_suffix("")).replace("/", "."): p.read_text()
