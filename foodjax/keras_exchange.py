@@ -21,7 +21,7 @@ from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
 from foodjax.model import ConvNet, create_model
 from foodjax.optimizer import create_optimizer
-from foodjax.train_state import create_train_state
+from foodjax.train_state import abstract_train_state, create_train_state
 from foodjax.train_step import create_mesh
 
 
@@ -128,7 +128,7 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
         raise UserError(f"--output {output} exists already: needs another file")
     _, names = checkpoint.read_description(workdir)
     model, tx = create_model(config, len(names)), create_optimizer(config)
-    like = jax.eval_shape(lambda: create_train_state(model, tx, config.seed, config.data.image_size))
+    like = abstract_train_state(model, tx, config.data.image_size)
     checkpoints = Checkpoints(workdir)
     try:
         step, state = checkpoints.restore_best(like, create_mesh(jax.device_count()))

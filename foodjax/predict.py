@@ -15,12 +15,13 @@ import numpy as np
 
 from foodjax import checkpoint
 from foodjax.checkpoint import Checkpoints
+from foodjax.data.batches import pad_batch
 from foodjax.data.prepare import decode
 from foodjax.data.source import IMAGE_SUFFIXES
 from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
-from foodjax.train_state import create_train_state
+from foodjax.train_state import abstract_train_state
 from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
 
 BATCH_SIZE = 32  # images in a step; the last batch is padded
@@ -51,11 +52,10 @@ class Predictor:
         enable_compilation_cache()
         self.config, self.class_names = checkpoint.read_description(workdir)
         model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)
-        size = self.config.data.image_size
         self._batch_size = -(-BATCH_SIZE // jax.device_count()) * jax.device_count()
         mesh = create_mesh(self._batch_size)
         _, self._eval_step = make_steps(model, tx, mesh)
-        like = jax.eval_shape(lambda: create_train_state(model, tx, self.config.seed, size))
+        like = abstract_train_state(model, tx, self.config.data.image_size)
         checkpoints = Checkpoints(workdir)
         try:
             self.step, state = checkpoints.restore_best(like, mesh)
@@ -80,12 +80,7 @@ class Predictor:
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns the class probabilities: uint8 (N, H, H, 3), N <= 32 -> float32 (N, K)."""
-        pad = [(0, self._batch_size - len(images))]
-        batch = {
-            "image": np.pad(images, pad + [(0, 0)] * 3),
-            "label": np.zeros(self._batch_size, np.int32),
-            "mask": np.pad(np.ones(len(images), np.float32), pad),
-        }
+        batch = pad_batch(images, np.zeros(len(images), np.int32), self._batch_size)
         return np.asarray(self._eval_step(self._params, batch)[1])[: len(images)]
 
     def predict(self, paths: Iterable[Path], bad: dict[Path, str], count: int = 5) -> Iterator[Prediction]:

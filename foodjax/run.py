@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
-
 from foodjax import logs
 from foodjax.data.batches import eval_batches
 from foodjax.data.prepare import Prepared, prepare
@@ -13,7 +11,7 @@ from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.predictions import Predictions, predict
-from foodjax.train_state import TrainState, create_train_state
+from foodjax.train_state import TrainState, abstract_train_state, create_train_state
 from foodjax.train_step import create_mesh, make_steps
 
 
@@ -69,7 +67,7 @@ class Run:
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
-        return jax.eval_shape(self.create_state)
+        return abstract_train_state(self.model, self.tx, self.config.data.image_size)
 
     def predict(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> Predictions:
         """Evaluates the examples `rows` of `data`."""

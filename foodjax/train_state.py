@@ -32,3 +32,8 @@ def create_train_state(model: ConvNet, tx: optax.GradientTransformation, seed: i
     init_key, rng = jax.random.split(jax.random.PRNGKey(seed))
     params = init_params(model, init_key, image_size)
     return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), rng)
+
+
+def abstract_train_state(model: ConvNet, tx: optax.GradientTransformation, image_size: int) -> TrainState:
+    """Returns the state's shapes and dtypes, to restore a checkpoint into; computes nothing."""
+    return jax.eval_shape(lambda: create_train_state(model, tx, 0, image_size))

@@ -27,6 +27,25 @@ def batch_rows(num_examples: int, batch_size: int, seed: int, step: int) -> np.n
     return order[i * batch_size : (i + 1) * batch_size]
 
 
+def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:
+    """Fills a batch of N <= B examples with zeros that its mask leaves out.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+        labels: (N,).
+        batch_size: B.
+
+    Returns:
+        image uint8 (B, H, W, 3), label int32 (B,), mask float32 (B,).
+    """
+    pad = [(0, batch_size - len(images))]
+    return {
+        "image": np.pad(images, pad + [(0, 0)] * 3),
+        "label": np.pad(labels.astype(np.int32), pad),
+        "mask": np.pad(np.ones(len(images), np.float32), pad),
+    }
+
+
 def eval_batches(
     data: Prepared, rows: np.ndarray, batch_size: int, augment: Any = None, seed: int = 0
 ) -> Iterator[Batch]:
@@ -50,10 +69,5 @@ def eval_batches(
             # Steps of training count from 0; negative seeds do not exist, so offset the step instead.
             draws = draw(augment, seed, 2**40 + i, len(picked), images.shape[1])
             images = apply_draws(images, draws)
-        pad = [(0, batch_size - len(picked))]
-        yield {
-            "image": np.pad(images, pad + [(0, 0)] * 3),
-            "label": np.pad(data.labels[picked].astype(np.int32), pad),
-            "mask": np.pad(np.ones(len(picked), np.float32), pad),
-            "row": np.pad(picked, pad, constant_values=-1),
-        }
+        row = np.pad(picked, (0, batch_size - len(picked)), constant_values=-1)
+        yield pad_batch(images, data.labels[picked], batch_size) | {"row": row}
