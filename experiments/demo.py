@@ -6,10 +6,11 @@ python main.py --config experiments/demo.py
 from ml_collections import ConfigDict
 
 from experiments import food10
+from foodjax import variants
 
 
-def get_config() -> ConfigDict:
-    """Returns a small experiment that exercises every part of the main job."""
+def get_config(arg: str = "") -> ConfigDict:
+    """Returns a small experiment that exercises every part of the main job, or the variant `arg` of it."""
     config = food10.get_config()
     config.name = "demo"
 
@@ -32,4 +33,4 @@ def get_config() -> ConfigDict:
 
     config.optimizer.learning_rate = 5e-4
     config.train.epochs = 20
-    return config
+    return variants.apply(config, arg)

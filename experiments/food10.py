@@ -1,6 +1,7 @@
 """The tutorial: ten classes of Food-101, a four-block CNN with 10,588,458 parameters.
 
     python main.py --config experiments/food10.py
+    python main.py --config experiments/food10.py:drop_block=4,lr=3e-4
 
 Data: TFDS downloads 5 GB once; `--config.data.dir=PATH` takes a copy that is already there.
 Time: the tutorial took 45 min on a GTX 1080 Ti.
@@ -9,9 +10,11 @@ Result: the tutorial reports 56.96 % test accuracy (best validation loss 1.209).
 
 from ml_collections import ConfigDict
 
+from foodjax import variants
 
-def get_config() -> ConfigDict:
-    """Returns every value of the tutorial's experiment."""
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Returns every value of the tutorial's experiment, or of the variant `arg` of it."""
     config = ConfigDict()
     config.name = "food10"
     config.seed = 0
@@ -64,4 +67,4 @@ def get_config() -> ConfigDict:
     config.train.epochs = 100
     config.train.patience = 10  # epochs without a lower validation loss before training stops
 
-    return config
+    return variants.apply(config, arg)

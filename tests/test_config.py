@@ -79,12 +79,41 @@ def test_every_key_is_read_by_the_code_and_told_in_the_readme():
 
 def test_imports_flow_one_way():
     order = [
-        "errors", "allocator", "interrupt", "config", "data.drawn", "data.source", "data.tfds_source",
-        "data.split", "data.prepare", "data.augment", "data.batches", "data.pipeline", "winograd", "ops",
-        "model", "summary", "metrics", "optimizer", "train_state", "train_step", "early_stopping",
-        "checkpoint", "keras_hdf5", "keras_file", "keras_exchange", "event_file", "logs", "predictions", "run",
-        "evaluate", "predict", "train",
-    ]  # fmt: skip
+        "errors",
+        "allocator",
+        "interrupt",
+        "config",
+        "variants",
+        "data.drawn",
+        "data.source",
+        "data.tfds_source",
+        "data.split",
+        "data.prepare",
+        "data.augment",
+        "data.batches",
+        "data.pipeline",
+        "winograd",
+        "ops",
+        "model",
+        "summary",
+        "metrics",
+        "optimizer",
+        "train_state",
+        "train_step",
+        "early_stopping",
+        "checkpoint",
+        "keras_hdf5",
+        "keras_file",
+        "keras_exchange",
+        "event_file",
+        "logs",
+        "predictions",
+        "run",
+        "evaluate",
+        "predict",
+        "train",
+        "cli",
+    ]
     modules = {
         str(p.relative_to(ROOT / "foodjax").with_suffix("")).replace("/", "."): p.read_text()
         for p in (ROOT / "foodjax").rglob("*.py")

@@ -12,6 +12,10 @@ MISTAKES = [
     ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, predict, summary, import, export"),
     ((*FOOD10, "--config.train.epoch=1"), "no key 'train.epoch'; did you mean 'train.epochs'"),
     ((*FOOD10, "--config.train.epochs=many"), "train.epochs is 'many': needs a value of type int, such as 100"),
+    (("--config", "experiments/food10.py:drop_blok=4"), "did you mean 'drop_block'?: needs drop_block=4, add_block=3"),
+    (("--config=experiments/food10.py:blocks=9",), "variant blocks is 9: needs a block from 1 to 4"),
+    (("--config=experiments/food10.py:lr=-1",), "optimizer.learning_rate is -1.0: needs a number > 0"),
+    (("--config=experiments/food10.py:lr=fast",), "optimizer.learning_rate is 'fast': needs a value of type float"),
     ((*FOOD10, "--config.optimizer.learning_rate=-1"), "optimizer.learning_rate is -1.0: needs a number > 0"),
     ((*FOOD10, "--config.data.dir=/no/such/place"), "data.dir=/no/such/place does not exist"),
     ((*FOOD10, "--mode", "evaluate", "--workdir", "/no/such/run"), "/no/such/run holds no run"),
@@ -52,6 +56,12 @@ def test_blocks_are_overridden_on_the_command_line():
     result = run_main(*FOOD10, "--mode", "summary", "--config.model.blocks[3].kernel=3")
     assert result.returncode == 0, result.stderr
     assert "3, 3, 512, 512" in result.stdout
+
+
+def test_a_variant_is_written_behind_the_file():
+    result = run_main("--config", "experiments/food10.py:blocks=3,pool=avg", "--mode", "summary")
+    assert result.returncode == 0, result.stderr
+    assert "block3/conv2" in result.stdout and "block4" not in result.stdout and "128, 1024" in result.stdout
 
 
 @pytest.mark.slow

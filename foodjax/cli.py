@@ -1,0 +1,120 @@
+"""What the command line needs besides its flags: modes, which config a mode gets, and one line for a mistake."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+from ml_collections import config_flags
+
+from foodjax import config as config_lib
+from foodjax.errors import UserError, first_line
+
+# What an evaluation may change of the config that the workdir holds.
+EVALUATION_KEYS = (
+    "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
+    "data.on_error", "data.cache_dir", "data.eval_batch_size",
+)  # fmt: skip
+
+
+class Mode(NamedTuple):
+    """What `--mode NAME` does.
+
+    Attributes:
+        run: run(config, workdir) does it; both are None when `config` is "none".
+        config: "file": the experiment of --config; "stored": the workdir's own, its data replaced by --config where
+            given; "none": the mode needs neither.
+        needs: flags that must be given, each with what it should hold.
+    """
+
+    run: Callable[[Any, Any], Any]
+    config: str
+    needs: dict[str, str] = {}
+
+
+def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
+    """Returns the mode of that name.
+
+    Raises:
+        UserError: there is none, or a flag that it needs is missing.
+    """
+    if name not in modes:
+        raise UserError(f"--mode is {name!r}: needs one of {', '.join(modes)}")
+    for flag, what in modes[name].needs.items():
+        if not flags.FLAGS[flag].value:
+            raise UserError(f"--mode {name} needs --{flag}, {what}")
+    return modes[name]
+
+
+def load(name: str, mode: Mode, config: Any, workdir: str | None) -> tuple[Any, Any]:
+    """Returns the (config, workdir) that a mode works with; the default workdir is runs/<experiment>.
+
+    Args:
+        name: of the mode.
+        mode: the mode.
+        config: of --config, or None.
+        workdir: of --workdir, or None.
+
+    Raises:
+        UserError: one of them is missing or cannot be used.
+    """
+    if config is not None:
+        config_lib.validate(config)
+    if mode.config == "none":
+        return None, None
+    if mode.config == "file" and config is None:
+        raise UserError("--config is missing: needs a file such as experiments/food10.py")
+    if workdir:
+        path = Path(workdir)
+    elif config is not None:
+        path = Path("runs") / config.name
+    else:
+        raise UserError(f"--mode {name} needs --workdir or --config")
+    return (config if mode.config == "file" else _stored(name, config, path)), path
+
+
+def _stored(name: str, config: Any, workdir: Path) -> Any:
+    from foodjax import checkpoint  # imports jax
+
+    stored, _ = checkpoint.read_description(workdir)
+    if config is None:
+        return stored
+    overrides = config_flags.get_override_values(flags.FLAGS["config"])
+    for key in overrides:
+        if key not in EVALUATION_KEYS:
+            raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
+    found = config_lib.difference({"model": stored.model}, {"model": config.model})
+    if found:
+        raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
+    for key, value in overrides.items():
+        stored.update_from_flattened_dict({key: value})
+    return stored
+
+
+def explain(error: Exception, argv: list[str]) -> str:
+    """Turns what absl and ml_collections raise into a line that names the override and the nearest key."""
+    if isinstance(error, UserError):
+        return str(error)
+    path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), None)
+    if path is None and "--config" in argv[:-1]:
+        path = argv[argv.index("--config") + 1]
+    if path is None:
+        return first_line(error)
+    if not Path(path.split(":")[0]).is_file():
+        return f"--config {path} does not exist: needs a file such as experiments/food10.py"
+    try:
+        spec = config_flags.DEFINE_config_file("probe", path, flag_values=(probe := flags.FlagValues()))
+        probe(["probe"])
+        keys = dict(config_lib.flatten(spec.value))
+    except Exception as broken:
+        return f"--config {path} cannot be read: {type(broken).__name__}: {broken}".splitlines()[0]
+    for argument in argv[1:]:
+        name, _, value = argument.removeprefix("--").partition("=")
+        if name.startswith("config.") and argument.startswith("--"):
+            key = name.removeprefix("config.")
+            if key not in keys:
+                return f"config has no key {key!r}{config_lib.nearest(key, keys)}"
+            if f"{name}" in str(error) or repr(value) in str(error):
+                kind = type(keys[key]).__name__
+                return f"{key} is {value!r}: needs a value of type {kind}, such as {keys[key]!r}"
+    return first_line(error)
