@@ -67,4 +67,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.epochs = 100
     config.train.patience = 10  # epochs without a lower validation loss before training stops
 
+    config.checkpoint = ConfigDict()  # after every epoch, and within one
+    config.checkpoint.every_steps = 0  # 0: only after epochs
+    config.checkpoint.every_minutes = 10.0  # 0: never by the clock
+
     return variants.apply(config, arg)

@@ -8,10 +8,11 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import filelock
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
@@ -19,6 +20,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from foodjax import config as config_lib
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError, first_line
+from foodjax.metrics import Metrics
 from foodjax.train_state import TrainState
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every step of every save
@@ -28,6 +30,18 @@ def _rank(metrics: Any) -> float:
     # The highest rank is kept. Orbax would take NaN for the best, so that is ranked last.
     loss = float(metrics["val_loss"])
     return -loss if loss == loss else float("-inf")
+
+
+class Progress(NamedTuple):
+    """What a checkpoint holds beside the state.
+
+    Attributes:
+        stopping: the early stopping after the last whole epoch.
+        total: the sums over the steps that were taken since; a continued epoch has the numbers of an unbroken one.
+    """
+
+    stopping: EarlyStopping
+    total: Metrics
 
 
 class Checkpoints:
@@ -48,14 +62,23 @@ class Checkpoints:
             ),
         )
 
-    def save(self, state: TrainState, stopping: EarlyStopping, val_loss: float) -> None:
-        """Writes a checkpoint after an epoch, with the early stopping that belongs to it."""
-        progress = {name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
+    def save(self, state: TrainState, progress: Progress, val_loss: float | None = None) -> None:
+        """Starts to write a checkpoint; what the step makes of `state` next does not touch it.
+
+        Args:
+            state: to be saved.
+            progress: that belongs to it.
+            val_loss: after an epoch, its validation loss; within an epoch None.
+        """
+        stopping = progress.stopping
         # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
         # An imported model, of epoch 0, is the best until the first epoch, which always improves.
-        metrics = {"val_loss": float(val_loss)} if stopping.improved or not stopping.epoch else None
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress))  # pyright: ignore
-        self._manager.save(int(state.step), args=args, metrics=metrics)
+        improved = val_loss is not None and (stopping.improved or not stopping.epoch)
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),  # pyright: ignore
+            progress=ocp.args.JsonSave(_to_json(progress)),  # pyright: ignore
+        )
+        self._manager.save(int(state.step), args=args, metrics={"val_loss": float(val_loss)} if improved else None)  # pyright: ignore
 
     def wait(self) -> None:
         """Returns when everything saved is on disk."""
@@ -87,8 +110,9 @@ class Checkpoints:
         """
         sharding = NamedSharding(mesh, PartitionSpec())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
-        stored, needed = self._param_shapes(step), _shapes(abstract.params)
-        for name in sorted(stored.keys() | needed.keys()):
+        stored, needed = self._stored_shapes(step), _shapes(abstract)
+        # The parameters first: what does not fit there explains the rest.
+        for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
             if stored.get(name) != needed.get(name):
                 raise UserError(
                     f"checkpoint {self.folder}/{step} does not fit the model: {name} is "
@@ -114,16 +138,31 @@ class Checkpoints:
             raise UserError(f"workdir {self.folder.parent} has no checkpoint yet: needs one whole epoch of training")
         return step, self.restore(step, like, mesh)
 
-    def restore_progress(self, step: int, patience: int) -> EarlyStopping:
-        """Restores the early stopping of `step`."""
+    def restore_progress(self, step: int, patience: int) -> Progress:
+        """Restores what belongs to the state of `step`."""
         restored = self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))  # pyright: ignore
-        return EarlyStopping(patience, **restored["progress"])
+        return _from_json(restored["progress"], patience)
 
-    def _param_shapes(self, step: int) -> dict[str, tuple]:
+    def _stored_shapes(self, step: int) -> dict[str, tuple]:
         try:
-            return _shapes(self._manager.item_metadata(step)["state"]["params"])
+            return _shapes(self._manager.item_metadata(step)["state"].tree)
         except Exception as error:
             raise UserError(f"cannot read checkpoint {self.folder}/{step}: {first_line(error)}") from None
+
+
+def _to_json(progress: Progress) -> dict[str, Any]:
+    stopping, total = progress
+    return {
+        **{name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")},
+        "total": {name: float(value) for name, value in vars(total).items()},  # a float holds a float32 exactly
+    }
+
+
+def _from_json(stored: dict[str, Any], patience: int) -> Progress:
+    stopping = {name: stored[name] for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
+    total = stored.get("total")  # of a run before there were checkpoints within an epoch: absent
+    sums = {name: jnp.float32(value) for name, value in total.items()} if total else vars(Metrics.zeros())
+    return Progress(EarlyStopping(patience, **stopping), Metrics(**sums))
 
 
 def _shapes(tree: Any) -> dict[str, tuple]:

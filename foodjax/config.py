@@ -88,6 +88,8 @@ SCHEMA: dict[str, Rule] = {
     "optimizer.epsilon": _POSITIVE,
     "train.epochs": _integer(1),
     "train.patience": _integer(0),
+    "checkpoint.every_steps": _integer(0),
+    "checkpoint.every_minutes": _number(0, math.inf, ">= 0"),
 }
 
 BLOCK_SCHEMA: dict[str, Rule] = {
@@ -102,7 +104,10 @@ BLOCK_SCHEMA: dict[str, Rule] = {
 }
 
 # Where things lie, how long to go on, and how fast to evaluate: none of these makes another experiment.
-NOT_IDENTITY = ("data.cache_dir", "data.tfds_dir", "data.eval_batch_size", "train.epochs")
+NOT_IDENTITY = (
+    "data.cache_dir", "data.tfds_dir", "data.eval_batch_size",
+    "train.epochs", "checkpoint.every_steps", "checkpoint.every_minutes",
+)  # fmt: skip
 
 
 def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

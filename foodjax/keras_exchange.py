@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from foodjax import checkpoint, keras_file, summary
-from foodjax.checkpoint import Checkpoints
+from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.data.source import create_source, select_names
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
+from foodjax.metrics import Metrics
 from foodjax.model import ConvNet, create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import abstract_train_state, create_train_state
@@ -98,7 +99,8 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
             try:
                 # No loss is known: whatever the first epoch reaches is better.
                 stopping = EarlyStopping(config.train.patience)
-                checkpoints.save(state.replace(params=params), stopping, math.inf)  # pyright: ignore
+                progress = Progress(stopping, Metrics.zeros())
+                checkpoints.save(state.replace(params=params), progress, math.inf)  # pyright: ignore
             finally:
                 checkpoints.close()
             os.replace(staging, workdir)

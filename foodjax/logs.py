@@ -19,42 +19,64 @@ from rich.progress import (
 console = Console(soft_wrap=True, highlight=False)
 
 
-def progress(title: str, total: int, items: Iterator, unit: int = 1) -> Iterator:
-    """Passes `items` on and shows how far it is, how fast, and how long it will take.
+class Bar:
+    """How far a task is, how fast, and how long it will take: a context manager.
 
     A terminal gets a bar; a pipe or a log file gets a plain line every 30 seconds and no control characters.
-
-    Args:
-        title: what is being done.
-        total: number of items.
-        items: the items.
-        unit: images per item.
     """
-    if console.is_terminal:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(title, total=total, rate="")
-            start = time.monotonic()
-            for done, item in enumerate(items, start=1):
-                yield item
-                rate = done * unit / (time.monotonic() - start)
-                bar.update(task, completed=done, rate=f"{rate:.0f} images/s")
-        return
-    start = last = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
+
+    def __init__(self, title: str, total: int, unit: int = 1, done: int = 0):
+        """Prepares the bar.
+
+        Args:
+            title: what is being done.
+            total: number of items.
+            unit: images per item.
+            done: items that were done before.
+        """
+        self._title, self._total, self._unit, self._first = title, total, unit, done
+        self._start = self._last = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "Bar":
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=self._total, completed=self._first, rate="")
+        self._start = self._last = time.monotonic()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int) -> None:
+        """Tells that `done` items are done now."""
         now = time.monotonic()
-        if now - last > 30:
-            last = now
-            rate = done / (now - start)
-            left = (total - done) / rate
-            print(f"{title}: {done}/{total}, {rate * unit:.1f} images/s, {left:.0f} s left", flush=True)
+        rate = (done - self._first) / max(now - self._start, 1e-9)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, rate=f"{rate * self._unit:.0f} images/s")
+        elif now - self._last > 30 and rate:
+            self._last = now
+            left = (self._total - done) / rate
+            print(
+                f"{self._title}: {done}/{self._total}, {rate * self._unit:.1f} images/s, {left:.0f} s left", flush=True
+            )
+
+
+def progress(title: str, total: int, items: Iterator, unit: int = 1) -> Iterator:
+    """Passes `items` on and shows a Bar of them."""
+    with Bar(title, total, unit) as bar:
+        for done, item in enumerate(items, start=1):
+            yield item
+            bar.update(done)
 
 
 class WaitClock:
@@ -79,7 +101,9 @@ class WaitClock:
 
 
 class MetricsLog:
-    """The numbers of each epoch, as lines of metrics.jsonl and as TensorBoard scalars.
+    """The numbers of each epoch: lines of metrics.jsonl and timing.jsonl, and TensorBoard scalars.
+
+    Two runs of an experiment have the same metrics.jsonl to the byte. What the clock says is in timing.jsonl.
 
     Attributes:
         rows: one dict for each epoch so far, oldest first.
@@ -87,11 +111,9 @@ class MetricsLog:
 
     def __init__(self, workdir: Path, epoch: int):
         """Opens the log of a run that continues after `epoch`; later lines, if any, are dropped."""
-        self.path = workdir / "metrics.jsonl"
-        self.rows: list[dict[str, Any]] = [row for row in read_metrics(self.path) if row["epoch"] <= epoch]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        temporary.replace(self.path)
+        self._metrics, self._timing = workdir / "metrics.jsonl", workdir / "timing.jsonl"
+        self.rows = _keep_until(self._metrics, epoch)
+        self._times = _keep_until(self._timing, epoch)
         try:
             from foodjax.event_file import EventFile  # only who trains waits for tensorboard
 
@@ -100,28 +122,45 @@ class MetricsLog:
             print("tensorboard is not installed: its curves are left out")
             self._events = None
 
-    def write(self, row: dict[str, Any]) -> None:
-        """Appends the numbers of one epoch; `row` has "epoch" and "step"."""
+    def write(self, row: dict[str, Any], timing: dict[str, float]) -> None:
+        """Appends one epoch.
+
+        Args:
+            row: its numbers, with "epoch" and "step".
+            timing: its images_per_second and data_wait, the share of the time spent waiting for data. After a
+                continued epoch they are of the steps that were taken in this process.
+        """
         self.rows.append(row)
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        self._times.append({"epoch": row["epoch"], "step": row["step"], **timing})
+        for path, rows in ((self._metrics, self.rows), (self._timing, self._times)):
+            with path.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
         if self._events:
-            self._events.write_scalars(row["step"], {k: v for k, v in row.items() if k != "step"})
+            self._events.write_scalars(row["step"], {k: v for k, v in row.items() if k != "step"} | timing)
 
     def line(self, epochs: int) -> str:
         """Returns the last epoch in a line: loss and accuracy now, with (min, max) over all epochs."""
-        row = self.rows[-1]
+        row, timing = self.rows[-1], self._times[-1]
         parts = [f"epoch {row['epoch']}/{epochs}"]
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
             values = [r[name] for r in self.rows]
             parts.append(f"{name} {row[name]:.4f} ({min(values):.4f}, {max(values):.4f})")
-        parts.append(f"{row['images_per_second']:.1f} images/s, {row['data_wait']:.1%} waiting for data")
+        parts.append(f"{timing['images_per_second']:.1f} images/s, {timing['data_wait']:.1%} waiting for data")
         return "  ".join(parts)
 
     def close(self) -> None:
         """Finishes writing."""
         if self._events:
             self._events.close()
+
+
+def _keep_until(path: Path, epoch: int) -> list[dict[str, Any]]:
+    """Drops the lines after `epoch` from a file of rows; returns those that stay."""
+    rows = [row for row in read_metrics(path) if row["epoch"] <= epoch]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    temporary.replace(path)
+    return rows
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

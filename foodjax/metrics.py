@@ -27,6 +27,11 @@ class Metrics:
     num_examples: jax.Array
 
     @classmethod
+    def zeros(cls) -> "Metrics":
+        """Returns the sums over no examples."""
+        return cls(*(jnp.zeros((), jnp.float32) for _ in range(3)))
+
+    @classmethod
     def from_batch(cls, logits: Float[Array, "B K"], labels: Int[Array, "B"], mask: Float[Array, "B"]) -> "Metrics":
         """Sums over one batch; examples with mask 0 are padding and do not count."""
         correct = jnp.argmax(logits, axis=-1) == labels

@@ -2,27 +2,62 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from foodjax import checkpoint, logs
-from foodjax.checkpoint import Checkpoints
-from foodjax.data.pipeline import train_batches
+from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
 from foodjax.evaluate import evaluate_best
+from foodjax.feed import create_feed
 from foodjax.interrupt import Interrupt, Interrupted
 from foodjax.metrics import Metrics
+from foodjax.predictions import Predictions
 from foodjax.run import Data, Run, load_data
+from foodjax.train_state import TrainState
 from foodjax.train_step import enable_compilation_cache
 
 
-def train(config: Any, workdir: Path) -> None:
+class Epoch(NamedTuple):
+    """What an observer sees of an epoch that has just ended.
+
+    Attributes:
+        run: the network and its steps.
+        data: the prepared sets.
+        workdir: where the run lives; the row of this epoch is in metrics.jsonl already.
+        state: after the epoch; not to be kept, the next step donates it.
+        stopping: with this epoch taken in.
+        rows: the numbers of every epoch so far, oldest first.
+        validation: what the network says of the validation images.
+    """
+
+    run: Run
+    data: Data
+    workdir: Path
+    state: TrainState
+    stopping: EarlyStopping
+    rows: list[dict[str, Any]]
+    validation: Predictions
+
+
+# Called after every epoch, before its checkpoint: an epoch that is done again after a kill is observed again, so
+# writing must bear that. A text ends the training after this epoch, with it for the reason.
+Observer = Callable[[Epoch], str | None]
+
+
+def train(config: Any, workdir: Path, observers: Sequence[Observer] = ()) -> None:
     """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
-    A run that was interrupted continues after its last checkpoint; a finished one is only evaluated again.
+    A run that was interrupted continues after its last checkpoint, at any step of an epoch.
+
+    Args:
+        config: the experiment.
+        workdir: new, or of the same experiment.
+        observers: called after every epoch.
 
     Raises:
         UserError: the data or the workdir cannot be used.
@@ -32,10 +67,10 @@ def train(config: Any, workdir: Path) -> None:
     run = Run(config, data.train.class_names)
     checkpoint.write_description(workdir, config, run.class_names)
     with checkpoint.lock(workdir):
-        _train(run, workdir, data)
+        _train(run, workdir, data, observers)
 
 
-def _train(run: Run, workdir: Path, data: Data) -> None:
+def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> None:
     parts = data.parts
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     devices = jax.devices()
@@ -44,77 +79,129 @@ def _train(run: Run, workdir: Path, data: Data) -> None:
     checkpoints = Checkpoints(workdir)
     try:
         with Interrupt() as interrupt:
-            _fit(run, checkpoints, workdir, data, interrupt)
-    except Interrupted:
-        checkpoints.wait()
-        print(f"interrupted; {workdir} keeps the checkpoints: the same command continues after the last whole epoch")
-        raise
+            Loop(run, checkpoints, workdir, data, interrupt).fit(observers)
     finally:
         checkpoints.close()
     evaluate_best(run, workdir, data.test, parts.test)
 
 
-def _fit(run: Run, checkpoints: Checkpoints, workdir: Path, data: Data, interrupt: Interrupt) -> None:
-    config = run.config
-    stopping = EarlyStopping(config.train.patience)
-    latest = checkpoints.latest_step()
-    if latest is None:
-        state = run.create_state()
-    else:
-        state = checkpoints.restore(latest, run.abstract_state(), run.mesh)
-        stopping = checkpoints.restore_progress(latest, config.train.patience)
-        print(f"continuing {workdir} after epoch {stopping.epoch}")
-    num_params = sum(x.size for x in jax.tree.leaves(state.params))
-    print(f"model: {num_params:,} parameters")
-    parts = data.parts
-    augment = config.augment if parts.validation_is_from_test else None
-    batch_size = config.data.batch_size
-    steps_per_epoch = len(parts.train) // batch_size
-    metrics_log = logs.MetricsLog(workdir, stopping.epoch)
-    try:
-        while stopping.epoch < config.train.epochs and not stopping.should_stop:
-            first = stopping.epoch * steps_per_epoch
-            batches = logs.WaitClock(train_batches(data.train, parts.train, config, first, first + steps_per_epoch))
-            title, start = f"epoch {stopping.epoch + 1}/{config.train.epochs}", time.monotonic()
-            total: Metrics | None = None
-            for step, batch in enumerate(logs.progress(title, steps_per_epoch, batches, batch_size), start=first):
-                before = total
-                state, metrics = run.train_step(state, batch)
-                total = metrics if total is None else total.merge(metrics)
-                if before is not None:  # this step is on its way: reading the last one's sums keeps no device idle
-                    _check_finite(before, step, config, workdir)
-                interrupt.check()
-            assert total is not None
-            _check_finite(total, first + steps_per_epoch, config, workdir)
-            numbers = total.compute()
-            seconds = time.monotonic() - start
-            val = run.predict(state, data.validation, parts.validation, augment).metrics
-            stopping = stopping.update(val["loss"])
-            checkpoints.save(state, stopping, val["loss"])
-            metrics_log.write(
-                {
-                    "epoch": stopping.epoch,
-                    "step": int(state.step),
-                    **numbers,
-                    "val_loss": val["loss"],
-                    "val_accuracy": val["accuracy"],
-                    "images_per_second": steps_per_epoch * batch_size / seconds,
-                    "data_wait": batches.seconds / seconds,
-                }
-            )
-            print(metrics_log.line(config.train.epochs) + ("  best" if stopping.improved else ""), flush=True)
-            interrupt.check()
-    finally:
-        metrics_log.close()
-    reason = "early stopping" if stopping.should_stop else "last epoch"
-    print(f"{reason} after epoch {stopping.epoch}; best epoch {stopping.best_epoch}, val_loss {stopping.best_loss:.4f}")
+class Loop:
+    """The training of one run, from its latest checkpoint on."""
 
+    def __init__(self, run: Run, checkpoints: Checkpoints, workdir: Path, data: Data, interrupt: Interrupt):
+        """Restores the latest checkpoint, or creates the state before the first step."""
+        self.run, self.checkpoints, self.workdir, self.data = run, checkpoints, workdir, data
+        self.config, self.interrupt = run.config, interrupt
+        self.steps_per_epoch = len(data.parts.train) // run.config.data.batch_size
+        self.stopping, self.total = EarlyStopping(self.config.train.patience), Metrics.zeros()
+        latest = checkpoints.latest_step()
+        if latest is None:
+            self.step, self.state = 0, run.create_state()
+        else:
+            self.step, self.state = latest, checkpoints.restore(latest, run.abstract_state(), run.mesh)
+            self.stopping, self.total = checkpoints.restore_progress(latest, self.config.train.patience)
+            done = self.step - self.stopping.epoch * self.steps_per_epoch
+            within = f" and {done} steps" if done else ""
+            print(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
+        self._saved_at, self._saved_time = self.step, time.monotonic()
 
-def _check_finite(total: Metrics, step: int, config: Any, workdir: Path) -> None:
-    """Raises UserError when the loss of one of the first `step` steps is no finite number."""
-    loss, rate = float(total.loss_sum), config.optimizer.learning_rate
-    if not math.isfinite(loss):
-        raise UserError(
-            f"the training loss is {loss} at step {step} with optimizer.learning_rate={rate}: needs a lower one; "
-            f"{workdir} keeps the checkpoints of the epochs before"
+    def fit(self, observers: Sequence[Observer]) -> None:
+        """Trains to the end."""
+        num_params = sum(x.size for x in jax.tree.leaves(self.state.params))
+        print(f"model: {num_params:,} parameters")
+        metrics_log = logs.MetricsLog(self.workdir, self.stopping.epoch)
+        reason = None
+        try:
+            while reason is None:
+                if self.stopping.should_stop:
+                    reason = "early stopping"
+                elif self.stopping.epoch >= self.config.train.epochs:
+                    reason = "last epoch"
+                else:
+                    reason = self._epoch(metrics_log, observers)
+        except Interrupted:
+            if self.step != self._saved_at:
+                self._save()
+            self.checkpoints.wait()
+            print(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
+            raise
+        finally:
+            metrics_log.close()
+        best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
+        print(f"{reason} after epoch {self.stopping.epoch}; {best}")
+
+    def _epoch(self, metrics_log: logs.MetricsLog, observers: Sequence[Observer]) -> str | None:
+        """Takes the steps of an epoch that are left, validates, and saves; returns an observer's reason to end."""
+        timing = self._steps()
+        numbers = self.total.compute()
+        parts, augment = self.data.parts, self.config.augment if self.data.parts.validation_is_from_test else None
+        validation = self.run.predict(self.state, self.data.validation, parts.validation, augment)
+        val = validation.metrics
+        self.stopping, self.total = self.stopping.update(val["loss"]), Metrics.zeros()
+        # The row comes before the checkpoint: a kill between the two makes the epoch, and the same row, once more.
+        metrics_log.write(
+            {
+                "epoch": self.stopping.epoch,
+                "step": self.step,
+                **numbers,
+                "val_loss": val["loss"],
+                "val_accuracy": val["accuracy"],
+            },
+            timing,
         )
+        epoch = Epoch(self.run, self.data, self.workdir, self.state, self.stopping, metrics_log.rows, validation)
+        reasons = [observe(epoch) for observe in observers]
+        self._save(val["loss"])
+        best = "  best" if self.stopping.improved else ""
+        print(metrics_log.line(self.config.train.epochs) + best, flush=True)
+        self.interrupt.check()
+        return next((reason for reason in reasons if reason), None)
+
+    def _steps(self) -> dict[str, float]:
+        """Takes the steps of an epoch that are left; returns what they took of the clock."""
+        first = self.stopping.epoch * self.steps_per_epoch
+        stop, begin = first + self.steps_per_epoch, self.step
+        feed, start = create_feed(self.run, self.data, self.step, stop), time.monotonic()
+        batch_size = self.config.data.batch_size
+        title = f"epoch {self.stopping.epoch + 1}/{self.config.train.epochs}"
+        with logs.Bar(title, self.steps_per_epoch, batch_size, self.step - first) as bar:
+            while self.step < stop:
+                before, end = self.total, min(self._next_checkpoint(), stop)
+                count = min(feed.longest - (self.step - first) % feed.longest, end - self.step)
+                self.state, self.total = feed.advance(self.state, self.total, self.step, count)
+                # This dispatch is on its way: reading the last one's sums keeps no device idle.
+                self._check_finite(before, self.step)
+                self.step += count
+                bar.update(self.step - first)
+                if self.step < stop:  # the end of an epoch is saved with its validation
+                    if self.step == end or self._minutes_passed():
+                        self._save()
+                    self.interrupt.check()
+        self._check_finite(self.total, self.step)
+        seconds, images = time.monotonic() - start, (self.step - begin) * batch_size
+        return {
+            "images_per_second": images / seconds if images else 0.0,
+            "data_wait": feed.wait_seconds / seconds,
+        }
+
+    def _next_checkpoint(self) -> float:
+        every = self.config.checkpoint.every_steps
+        return (self.step // every + 1) * every if every else math.inf
+
+    def _minutes_passed(self) -> bool:
+        minutes = self.config.checkpoint.every_minutes
+        return bool(minutes) and time.monotonic() - self._saved_time >= 60 * minutes
+
+    def _save(self, val_loss: float | None = None) -> None:
+        self._check_finite(self.total, self.step)
+        self.checkpoints.save(self.state, Progress(self.stopping, self.total), val_loss)
+        self._saved_at, self._saved_time = self.step, time.monotonic()
+
+    def _check_finite(self, total: Metrics, step: int) -> None:
+        """Raises UserError when the loss of one of the first `step` steps is no finite number."""
+        loss, rate = float(total.loss_sum), self.config.optimizer.learning_rate
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the training loss is {loss} at step {step} with optimizer.learning_rate={rate}: needs a lower one; "
+                f"{self.workdir} keeps the checkpoints before"
+            )

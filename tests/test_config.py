@@ -111,6 +111,7 @@ def test_imports_flow_one_way():
         "run",
         "evaluate",
         "predict",
+        "feed",
         "train",
         "cli",
     ]

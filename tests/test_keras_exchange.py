@@ -14,9 +14,11 @@ from conftest import ROOT, one_device_environment, one_device_mesh
 
 from experiments import food10
 from foodjax import checkpoint, keras_exchange, keras_file, train
-from foodjax.checkpoint import Checkpoints
+from foodjax.checkpoint import Checkpoints, Progress
+from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
 from foodjax.logs import read_metrics
+from foodjax.metrics import Metrics
 from foodjax.model import create_model
 from foodjax.run import Run
 
@@ -315,7 +317,7 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     run = Run(tiny_config, tuple("abcdefghij"))
     checkpoint.write_description(tmp_path / "run", tiny_config, run.class_names)
     checkpoints = Checkpoints(tmp_path / "run")
-    checkpoints.save(run.create_state(), train.EarlyStopping(3).update(1.0), 1.0)
+    checkpoints.save(run.create_state(), Progress(EarlyStopping(3).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.close()
     output = tmp_path / "out.keras"
     keras_exchange.export_model(tiny_config, tmp_path / "run", output)

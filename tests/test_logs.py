@@ -13,10 +13,10 @@ def test_tensorboard_reads_the_curves(tmp_path):
 
     log = MetricsLog(tmp_path, 0)
     for epoch in (1, 2):
-        log.write(row(epoch))
+        log.write(row(epoch), {"data_wait": 0.5})
     log.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert events.Tags()["scalars"] == ["epoch", "loss", "val_loss"]
+    assert sorted(events.Tags()["scalars"]) == ["data_wait", "epoch", "loss", "val_loss"]
     assert [(e.step, e.value) for e in events.Scalars("loss")] == [(10, 1.0), (20, 0.5)]
 
 
@@ -27,7 +27,7 @@ def test_without_tensorboard_its_curves_alone_are_left_out(tmp_path, monkeypatch
         monkeypatch.delitem(sys.modules, name)
     log = MetricsLog(tmp_path, 0)
     assert capsys.readouterr().out == "tensorboard is not installed: its curves are left out\n"
-    log.write(row(1))
+    log.write(row(1), {})
     log.close()
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["loss"] == 1.0
     assert not (tmp_path / "tensorboard").exists()
