@@ -50,11 +50,12 @@ def _predict(config: Any, workdir: Path) -> None:
 
 def _summary(config: Any, workdir: Path) -> None:
     from foodjax import summary
+    from foodjax.config import input_size
     from foodjax.model import create_model
 
     num_classes = len(config.data.class_names) or config.data.num_classes or 101
     model = create_model(config, num_classes)
-    logs.console.print(summary.to_table(summary.layers(model, config.data.image_size)))
+    logs.console.print(summary.to_table(summary.layers(model, input_size(config))))
 
 
 def _import(config: Any, workdir: Path) -> None:

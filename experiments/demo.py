@@ -25,9 +25,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.augment.brightness = (0.7, 1.0)
 
     config.model.blocks = (
-        ConfigDict(dict(features=32, kernel=3, padding=("SAME", "SAME"), pool=2, dropout=0.0)),
-        ConfigDict(dict(features=64, kernel=3, padding=("SAME", "SAME"), pool=2, dropout=0.1)),
-        ConfigDict(dict(features=128, kernel=3, padding=("SAME", "SAME"), pool=2, dropout=0.1)),
+        ConfigDict(dict(kind="conv", features=32, kernel=3, padding=("SAME", "SAME"), pool=2, dropout=0.0)),
+        ConfigDict(dict(kind="conv", features=64, kernel=3, padding=("SAME", "SAME"), pool=2, dropout=0.1)),
+        ConfigDict(dict(kind="conv", features=128, kernel=3, padding=("SAME", "SAME"), pool=2, dropout=0.1)),
     )
     config.model.head.hidden = (128,)
 

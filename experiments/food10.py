@@ -44,28 +44,60 @@ def get_config(arg: str = "") -> ConfigDict:
     config.augment.brightness = (0.1, 0.7)  # factor, uniform; (1.0, 1.0) changes nothing
     config.augment.flip_horizontal = True
     config.augment.flip_vertical = True
+    config.augment.crop_area = (1.0, 1.0)  # share of the picture that a crop shows, uniform; it may lie anywhere
+    config.augment.crop_aspect = 1.0  # width to height of the crop, log-uniform in [1 / crop_aspect, crop_aspect]
+    config.augment.contrast = 0.0  # factor about mid-grey, uniform in 1 +- contrast
+    config.augment.saturation = 0.0  # factor about the grey picture, uniform in 1 +- saturation
+    config.augment.hue = 0.0  # degrees, uniform in +-hue
+    config.augment.random_ops = 0  # RandAugment: operations drawn for each picture, on top of the above
+    config.augment.random_strength = 0.5  # and how strong they are, 0 to 1
+    config.augment.cutout = 0.0  # side of a grey square, as a fraction of the picture's
+    config.augment.mixup = 0.0  # share of the pictures that are mixed with another one
+    config.augment.mixup_alpha = 0.2  # of the Beta distribution of the mixture
+    config.augment.cutmix = 0.0  # share of the pictures that get a box out of another one
+    config.augment.cutmix_alpha = 1.0  # of the Beta distribution of the box's area
 
     config.model = ConfigDict()
+    config.model.input_size = 0  # pixels, the side of what the network trains on; 0: data.image_size
+    config.model.activation = "relu"  # relu | gelu | silu
+    config.model.norm = "none"  # none | batch | group
+    config.model.norm_momentum = 0.9  # batch: how much of the running statistics a step keeps
+    config.model.norm_groups = 8  # group
     config.model.blocks = (
-        ConfigDict(dict(features=32, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2)),
-        ConfigDict(dict(features=64, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2)),
-        ConfigDict(dict(features=128, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2)),
-        ConfigDict(dict(features=512, kernel=5, padding=("SAME", "VALID"), pool=4, dropout=0.2)),
+        ConfigDict(dict(kind="conv", features=32, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2)),
+        ConfigDict(dict(kind="conv", features=64, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2)),
+        ConfigDict(dict(kind="conv", features=128, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2)),
+        ConfigDict(dict(kind="conv", features=512, kernel=5, padding=("SAME", "VALID"), pool=4, dropout=0.2)),
     )
     config.model.head = ConfigDict()
-    config.model.head.pooling = "flatten"  # flatten | average
+    config.model.head.pooling = "flatten"  # flatten | average | max
     config.model.head.hidden = (1024,)
     config.model.head.dropout = 0.2
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = "rmsprop"
-    config.optimizer.learning_rate = 1e-4
-    config.optimizer.decay = 0.9  # Keras: rho
-    config.optimizer.epsilon = 1e-7  # added to the mean square, under the root, as Keras does
+    config.optimizer.name = "rmsprop"  # rmsprop | adamw | sgd | muon
+    config.optimizer.learning_rate = 1e-4  # the highest of the schedule
+    config.optimizer.schedule = "constant"  # constant | cosine | one_cycle, over all train.epochs
+    config.optimizer.warmup = 0.0  # share of the steps in which the rate rises
+    config.optimizer.final_rate = 0.0  # cosine, one_cycle: where it ends, as a share of the highest
+    config.optimizer.momentum = 0.0  # rmsprop, sgd (Nesterov's), muon; adamw: beta 1
+    config.optimizer.decay = 0.9  # of the mean square. Keras: rho; adamw: beta 2
+    config.optimizer.epsilon = 1e-7  # added to the mean square, under the root, as Keras does; adamw: to the root
+    config.optimizer.weight_decay = 0.0  # of kernels alone, times the learning rate
+    config.optimizer.clip_norm = 0.0  # longest gradient, all weights together; 0 does not clip
 
     config.train = ConfigDict()
     config.train.epochs = 100
     config.train.patience = 10  # epochs without a lower validation loss before training stops
+    config.train.label_smoothing = 0.0
+    config.train.class_weights = ()  # one for each class, in alphabetical order; () weighs all the same
+    config.train.ema_decay = 0.0  # of averaged weights, which are then evaluated; 0 does not average
+    config.train.sizes = ()  # ((0, 32), (10, 48)): the side from epoch 0 and 10 on; () is model.input_size always
+
+    config.eval = ConfigDict()
+    config.eval.size = 0  # pixels; 0: model.input_size
+    config.eval.crop_area = 1.0  # share of the picture that is shown, in its middle
+    config.eval.flip = False  # average the probabilities of the picture and its mirror image
 
     config.checkpoint = ConfigDict()  # after every epoch, and within one
     config.checkpoint.every_steps = 0  # 0: only after epochs

@@ -29,6 +29,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _are_sizes(value: Any) -> bool:
+    """Tells whether `value` is ((0, side), (epoch, side), ...) with rising epochs."""
+    if not isinstance(value, tuple) or not all(
+        isinstance(x, tuple) and len(x) == 2 and all(map(_is_int, x)) and x[1] > 0 for x in value
+    ):
+        return False
+    epochs = [epoch for epoch, _ in value]
+    return epochs[:1] in ([], [0]) and epochs == sorted(set(epochs))
+
+
 def _integer(low: int) -> Rule:
     return Rule(lambda v: _is_int(v) and v >= low, f"an integer >= {low}")
 
@@ -73,37 +87,72 @@ SCHEMA: dict[str, Rule] = {
     "augment.rotation": _number(0, 180, "of degrees in [0, 180]"),
     "augment.shift_rows": _number(0, 1, "in [0, 1]"),
     "augment.shift_columns": _number(0, 1, "in [0, 1]"),
-    "augment.brightness": Rule(
-        lambda v: isinstance(v, tuple) and len(v) == 2 and all(map(_is_number, v)) and 0 <= v[0] <= v[1],
-        "a pair (low, high) with 0 <= low <= high",
-    ),
+    "augment.brightness": Rule(lambda v: _is_pair(v) and 0 <= v[0] <= v[1], "a pair (low, high) with 0 <= low <= high"),
     "augment.flip_horizontal": _BOOL,
     "augment.flip_vertical": _BOOL,
-    "model.head.pooling": _choice("flatten", "average"),
+    "augment.crop_area": Rule(
+        lambda v: _is_pair(v) and 0 < v[0] <= v[1] <= 1, "a pair (low, high) with 0 < low <= high <= 1"
+    ),
+    "augment.crop_aspect": Rule(lambda v: _is_number(v) and v >= 1, "a number >= 1"),
+    "augment.contrast": _number(0, 1, "in [0, 1]"),
+    "augment.saturation": _number(0, 1, "in [0, 1]"),
+    "augment.hue": _number(0, 180, "of degrees in [0, 180]"),
+    "augment.random_ops": _integer(0),
+    "augment.random_strength": _number(0, 1, "in [0, 1]"),
+    "augment.cutout": _number(0, 1, "in [0, 1]"),
+    "augment.mixup": _number(0, 1, "in [0, 1]"),
+    "augment.mixup_alpha": _POSITIVE,
+    "augment.cutmix": _number(0, 1, "in [0, 1]"),
+    "augment.cutmix_alpha": _POSITIVE,
+    "model.input_size": _integer(0),
+    "model.activation": _choice("relu", "gelu", "silu"),
+    "model.norm": _choice("none", "batch", "group"),
+    "model.norm_momentum": _FRACTION,
+    "model.norm_groups": _integer(1),
+    "model.head.pooling": _choice("flatten", "average", "max"),
     "model.head.hidden": _tuple_of(_integer(1), "integers >= 1"),
     "model.head.dropout": _FRACTION,
-    "optimizer.name": _choice("rmsprop"),
+    "optimizer.name": _choice("rmsprop", "adamw", "sgd", "muon"),
     "optimizer.learning_rate": _POSITIVE,
+    "optimizer.schedule": _choice("constant", "cosine", "one_cycle"),
+    "optimizer.warmup": _FRACTION,
+    "optimizer.final_rate": _number(0, 1, "in [0, 1]"),
+    "optimizer.momentum": _FRACTION,
     "optimizer.decay": _FRACTION,
     "optimizer.epsilon": _POSITIVE,
+    "optimizer.weight_decay": Rule(lambda v: _is_number(v) and v >= 0, "a number >= 0"),
+    "optimizer.clip_norm": Rule(lambda v: _is_number(v) and v >= 0, "a number >= 0"),
     "train.epochs": _integer(1),
     "train.patience": _integer(0),
+    "train.label_smoothing": _FRACTION,
+    "train.class_weights": _tuple_of(_POSITIVE, "numbers > 0, one for each class"),
+    "train.ema_decay": _FRACTION,
+    "train.sizes": Rule(_are_sizes, "pairs (epoch, pixels) with rising epochs, the first of them 0"),
+    "eval.size": _integer(0),
+    "eval.crop_area": Rule(lambda v: _is_number(v) and 0 < v <= 1, "a number in (0, 1]"),
+    "eval.flip": _BOOL,
     "checkpoint.every_steps": _integer(0),
     "checkpoint.every_minutes": _number(0, math.inf, ">= 0"),
 }
 
-BLOCK_SCHEMA: dict[str, Rule] = {
-    "features": _integer(1),
-    "kernel": _integer(1),
-    "padding": Rule(
-        lambda v: isinstance(v, tuple) and len(v) > 0 and set(v) <= {"SAME", "VALID"},
-        "a tuple of 'SAME' or 'VALID', one for each convolution",
-    ),
-    "pool": _integer(1),
-    "dropout": _FRACTION,
+# Of each kind of block; the keys are the fields of its class in foodjax.blocks, which a test holds.
+BLOCK_SCHEMAS: dict[str, dict[str, Rule]] = {
+    "conv": {
+        "features": _integer(1),
+        "kernel": _integer(1),
+        "padding": Rule(
+            lambda v: isinstance(v, tuple) and len(v) > 0 and set(v) <= {"SAME", "VALID"},
+            "a tuple of 'SAME' or 'VALID', one for each convolution",
+        ),
+        "pool": _integer(1),
+        "dropout": _FRACTION,
+    },
+    "stem": {"features": _integer(1), "patch": _integer(1), "kernel": _integer(1)},
+    "residual": {"features": _integer(1), "pool": _integer(1), "depth": _integer(0), "dropout": _FRACTION},
 }
 
 # Where things lie, how long to go on, and how fast to evaluate: none of these makes another experiment.
+# A schedule that ends ends with the last epoch: then the number of epochs is part of the experiment.
 NOT_IDENTITY = (
     "data.cache_dir", "data.tfds_dir", "data.eval_batch_size",
     "train.epochs", "checkpoint.every_steps", "checkpoint.every_minutes",
@@ -139,9 +188,12 @@ def validate(config: Any) -> None:
     blocks = model.get("blocks", None) if isinstance(model, (ConfigDict, dict)) else None
     if not isinstance(blocks, (tuple, list)) or not all(isinstance(b, (ConfigDict, dict)) for b in blocks):
         raise UserError(f"model.blocks is {blocks!r}: needs a tuple of blocks")
-    rules = dict(SCHEMA)
-    for i in range(len(blocks)):
-        rules.update({f"model.blocks[{i}].{key}": rule for key, rule in BLOCK_SCHEMA.items()})
+    rules, kind = dict(SCHEMA), _choice(*BLOCK_SCHEMAS)
+    for i, block in enumerate(blocks):
+        if not kind.accepts(block.get("kind", None)):
+            raise UserError(f"model.blocks[{i}].kind is {block.get('kind', 'absent')!r}: needs {kind.needs}")
+        own = {"kind": kind} | BLOCK_SCHEMAS[block["kind"]]
+        rules.update({f"model.blocks[{i}].{key}": rule for key, rule in own.items()})
     found = dict(flatten(config))
     found.pop("model.blocks", None)  # an empty tuple of blocks is a leaf
     for key in found:
@@ -154,9 +206,16 @@ def validate(config: Any) -> None:
             raise UserError(f"{key} is {found[key]!r}: needs {rule.needs}")
 
 
+def input_size(config: Any) -> int:
+    """Returns the side of the pictures that the network trains on, pixels."""
+    return config.model.input_size or config.data.image_size
+
+
 def difference(ours: Any, theirs: Any, ignore: tuple[str, ...] = NOT_IDENTITY) -> str | None:
     """Returns the first key in which two configs differ, with both values, or None."""
     a, b = dict(flatten(ours)), dict(flatten(theirs))
+    if a.get("optimizer.schedule", "constant") != "constant":
+        ignore = tuple(key for key in ignore if key != "train.epochs")
     for key in sorted(a.keys() | b.keys()):
         if key not in ignore and a.get(key, "absent") != b.get(key, "absent"):
             return f"{key} is {a.get(key, 'absent')!r} here and {b.get(key, 'absent')!r} there"
@@ -165,7 +224,7 @@ def difference(ours: Any, theirs: Any, ignore: tuple[str, ...] = NOT_IDENTITY) -
 
 def of_state(config: Any) -> dict[str, Any]:
     """Returns the values that a state before the first step is made of; dropout comes into play only in training."""
-    own = ("seed", "data.image_size", "optimizer.name")
+    own = ("seed", "data.image_size", "optimizer.name", "train.ema_decay")
     return {
         key: value
         for key, value in flatten(config)

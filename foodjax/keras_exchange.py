@@ -27,7 +27,20 @@ from foodjax.train_step import create_mesh
 
 
 def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
-    """Returns the layers that the Keras model of the same architecture has."""
+    """Returns the layers that the Keras model of the same architecture has.
+
+    Raises:
+        UserError: the model has parts that the exchange does not translate.
+    """
+    kinds = sorted({block["kind"] for block in model.blocks} - {"conv"})
+    for found, key, needs in (
+        (kinds, "model.blocks", "blocks of kind conv"),
+        ([model.style.norm], "model.norm", "none"),
+        ([model.style.activation], "model.activation", "relu"),
+        ([model.pooling], "model.head.pooling", "flatten or average"),
+    ):
+        if set(found) - {"none", "relu", "flatten", "average"}:
+            raise UserError(f"{key} has {found[0]!r}: the exchange with Keras needs {needs}")
     rows = {row.name: row for row in summary.layers(model, image_size)}
     layers = [keras_file.Layer("input", "input", {"shape": (image_size, image_size, 3)})]
 
@@ -88,7 +101,7 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
     names = _class_names(config)
     model = create_model(config, len(names))
     params, remarks = read_params(path, model, config.data.image_size)
-    state = create_train_state(model, create_optimizer(config), config.seed, config.data.image_size)
+    state = create_train_state(config, model, create_optimizer(config))
     try:
         workdir.parent.mkdir(parents=True, exist_ok=True)
         # Renamed when whole: a workdir without the checkpoint would be trained from nothing.
@@ -130,11 +143,11 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
         raise UserError(f"--output {output} exists already: needs another file")
     _, names = checkpoint.read_description(workdir)
     model, tx = create_model(config, len(names)), create_optimizer(config)
-    like = abstract_train_state(model, tx, config.data.image_size)
+    like = abstract_train_state(config, model, tx)
     checkpoints = Checkpoints(workdir)
     try:
         step, state = checkpoints.restore_best(like, create_mesh(jax.device_count()))
-        params = jax.device_get(state.params)
+        params = jax.device_get(state.variables["params"])
     finally:
         checkpoints.close()
     exported = to_keras(config, model, params)

@@ -42,6 +42,22 @@ def direct_conv(x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], pad
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+def space_to_depth(x: Float[Array, "B H W C"], patch: int) -> Float[Array, "B H2 W2 D"]:
+    """Turns patches that do not overlap into channels; rows and columns that fill no patch are dropped.
+
+    Args:
+        x: (B, H, W, C).
+        patch: p, side of a patch in pixels.
+
+    Returns:
+        (B, H // p, W // p, p p C), channels in the order (row, column, channel).
+    """
+    batch, height, width, channels = x.shape
+    h, w = height // patch, width // patch
+    x = x[:, : h * patch, : w * patch].reshape(batch, h, patch, w, patch, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, h, w, patch * patch * channels)
+
+
 def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:
     """Takes the maximum of windows that do not overlap; rows and columns that fill no window are dropped.
 

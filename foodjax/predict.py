@@ -54,14 +54,14 @@ class Predictor:
         model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)
         self._batch_size = -(-BATCH_SIZE // jax.device_count()) * jax.device_count()
         mesh = create_mesh(self._batch_size)
-        _, self._eval_step = make_steps(model, tx, mesh)
-        like = abstract_train_state(model, tx, self.config.data.image_size)
+        _, self._eval_step = make_steps(self.config, model, tx, mesh)
+        like = abstract_train_state(self.config, model, tx)
         checkpoints = Checkpoints(workdir)
         try:
             self.step, state = checkpoints.restore_best(like, mesh)
         finally:
             checkpoints.close()
-        self._params = state.params
+        self._variables = state.variables
 
     def decode(self, path: Path) -> np.ndarray:
         """Returns a photograph as the network takes it, uint8 (H, H, 3), upright.
@@ -81,7 +81,7 @@ class Predictor:
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns the class probabilities: uint8 (N, H, H, 3), N <= 32 -> float32 (N, K)."""
         batch = pad_batch(images, np.zeros(len(images), np.int32), self._batch_size)
-        return np.asarray(self._eval_step(self._params, batch)[1])[: len(images)]
+        return np.asarray(self._eval_step(self._variables, batch)[1])[: len(images)]
 
     def predict(self, paths: Iterable[Path], bad: dict[Path, str], count: int = 5) -> Iterator[Prediction]:
         """Yields the `count` most probable classes of each photograph.

@@ -25,13 +25,13 @@ class Predictions(NamedTuple):
     rows: np.ndarray
 
 
-def predict(eval_step: Any, params: Any, batches: Iterable[dict[str, np.ndarray]]) -> Predictions:
+def predict(eval_step: Any, variables: Any, batches: Iterable[dict[str, np.ndarray]]) -> Predictions:
     """Runs `eval_step` over padded batches and collects what is not padding."""
     total: Metrics | None = None
     probabilities, labels, rows = [], [], []
     for batch in batches:
         row = batch.pop("row")
-        metrics, probs = eval_step(params, batch)
+        metrics, probs = eval_step(variables, batch)
         total = metrics if total is None else total.merge(metrics)
         real = row >= 0
         probabilities.append(jax.device_get(probs)[real])

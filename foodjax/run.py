@@ -54,24 +54,31 @@ def load_data(config: Any) -> Data:
 class Run:
     """What training and evaluation share: the jitted steps, the mesh and how a state is made and restored."""
 
-    def __init__(self, config: Any, class_names: tuple[str, ...]):
+    def __init__(self, config: Any, class_names: tuple[str, ...], steps_per_epoch: int = 1):
+        """Builds everything from config.
+
+        Args:
+            config: the experiment.
+            class_names: in label order.
+            steps_per_epoch: of the learning rate's schedule; evaluation alone needs none.
+        """
         self.config, self.class_names = config, class_names
         self.mesh = create_mesh(config.data.batch_size)
         self.model = create_model(config, len(class_names))
-        self.tx = create_optimizer(config)
-        self.train_step, self.eval_step = make_steps(self.model, self.tx, self.mesh)
+        self.tx = create_optimizer(config, steps_per_epoch)
+        self.train_step, self.eval_step = make_steps(config, self.model, self.tx, self.mesh)
 
     def create_state(self) -> TrainState:
         """Returns the state before the first step."""
-        return create_train_state(self.model, self.tx, self.config.seed, self.config.data.image_size)
+        return create_train_state(self.config, self.model, self.tx)
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
-        return abstract_train_state(self.model, self.tx, self.config.data.image_size)
+        return abstract_train_state(self.config, self.model, self.tx)
 
     def predict(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> Predictions:
         """Evaluates the examples `rows` of `data`."""
         devices = self.mesh.size
         size = -(-self.config.data.eval_batch_size // devices) * devices  # padding fills what the data does not
         batches = eval_batches(data, rows, size, augment, self.config.seed)
-        return predict(self.eval_step, state.params, batches)
+        return predict(self.eval_step, state.variables, batches)

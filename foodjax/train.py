@@ -64,7 +64,7 @@ def train(config: Any, workdir: Path, observers: Sequence[Observer] = ()) -> Non
     """
     enable_compilation_cache()
     data = load_data(config)
-    run = Run(config, data.train.class_names)
+    run = Run(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     checkpoint.write_description(workdir, config, run.class_names)
     with checkpoint.lock(workdir):
         _train(run, workdir, data, observers)

@@ -15,25 +15,29 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
+from foodjax.config import input_size
+from foodjax.data.augment import view
 from foodjax.errors import UserError
-from foodjax.metrics import Metrics, cross_entropy
+from foodjax.metrics import Metrics, training_losses
 from foodjax.model import ConvNet
 from foodjax.train_state import TrainState
 
 
-def rescale(images: UInt8[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-    """Maps uint8 0..255 to float32 0..1, as Keras' rescale=1/255 does."""
+def rescale(images: UInt8[Array, "B H W C"] | Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+    """Maps 0..255 to float32 0..1, as Keras' rescale=1/255 does."""
     return images.astype(jnp.float32) * jnp.float32(1 / 255)
 
 
 def train_step(
-    state: TrainState, batch: dict[str, jax.Array], *, model: ConvNet, tx: optax.GradientTransformation
+    state: TrainState, batch: dict[str, jax.Array], *, config: Any, model: ConvNet, tx: optax.GradientTransformation
 ) -> tuple[TrainState, Metrics]:
     """Takes one gradient step on the mean loss of the batch.
 
     Args:
         state: before the step.
-        batch: image uint8 (B, H, W, 3), label int32 (B,).
+        batch: image uint8 (B, H, W, 3), label int32 (B,); where pictures are mixed also other int32 (B,), the label
+            of what was mixed in, and share float32 (B,), how much of the picture is label's.
+        config: the experiment; reads train (static).
         model: the network (static).
         tx: the optimizer (static).
 
@@ -44,29 +48,58 @@ def train_step(
     dropout_key = jax.random.fold_in(state.rng, state.step)
 
     def loss_fn(params):
-        logits = model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key})
-        return cross_entropy(logits, labels).mean(), logits  # pyright: ignore[reportArgumentType]
+        logits, updates = model.apply(
+            {"params": params, "batch_stats": state.batch_stats}, images, train=True,
+            rngs={"dropout": dropout_key}, mutable=["batch_stats"],
+        )  # fmt: skip
+        of = functools.partial(
+            training_losses,
+            logits,  # pyright: ignore[reportArgumentType]
+            smoothing=config.train.label_smoothing,
+            class_weights=tuple(config.train.class_weights),
+        )
+        losses = of(labels)
+        if "other" in batch:
+            losses = batch["share"] * losses + (1 - batch["share"]) * of(batch["other"])
+        return losses.mean(), (losses, logits, updates.get("batch_stats", {}))
 
-    grads, logits = jax.grad(loss_fn, has_aux=True)(state.params)
+    grads, (losses, logits, batch_stats) = jax.grad(loss_fn, has_aux=True)(state.params)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = Metrics.from_batch(logits, labels, jnp.ones(labels.shape))
-    return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics  # pyright: ignore
+    ema = state.ema
+    if ema:
+        # Young averages would remember the initial weights: they follow faster (as TensorFlow's do).
+        decay = jnp.minimum(config.train.ema_decay, (1 + state.step) / (10 + state.step))
+        ema = optax.incremental_update({"params": params, "batch_stats": batch_stats}, ema, 1 - decay)
+    metrics = Metrics.from_losses(losses, logits, labels, jnp.ones(labels.shape))
+    state = state.replace(  # pyright: ignore[reportAttributeAccessIssue]
+        step=state.step + 1, params=params, opt_state=opt_state, batch_stats=batch_stats, ema=ema
+    )
+    return state, metrics
 
 
-def eval_step(params: Any, batch: dict[str, jax.Array], *, model: ConvNet) -> tuple[Metrics, Float[Array, "B K"]]:
+def eval_step(
+    variables: Any, batch: dict[str, jax.Array], *, config: Any, model: ConvNet
+) -> tuple[Metrics, Float[Array, "B K"]]:
     """Evaluates one padded batch without dropout.
 
     Args:
-        params: the network's parameters.
+        variables: the network's parameters and running statistics, `TrainState.variables`.
         batch: image uint8 (B, H, W, 3), label int32 (B,), mask float32 (B,) with 0 for padding.
+        config: the experiment; reads eval (static).
         model: the network (static).
 
     Returns:
         Sums over the unmasked examples, and the class probabilities (B, K).
     """
-    logits = model.apply({"params": params}, rescale(batch["image"]), train=False)
-    return Metrics.from_batch(logits, batch["label"], batch["mask"]), jax.nn.softmax(logits)  # pyright: ignore
+    images = rescale(view(batch["image"], config.eval.size or input_size(config), config.eval.crop_area))
+    logits = model.apply(variables, images, train=False)
+    probabilities = jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]
+    if config.eval.flip:
+        mirrored = model.apply(variables, images[:, :, ::-1], train=False)
+        probabilities = (probabilities + jax.nn.softmax(mirrored)) / 2  # pyright: ignore[reportArgumentType]
+        logits = jnp.log(probabilities)
+    return Metrics.from_batch(logits, batch["label"], batch["mask"]), probabilities  # pyright: ignore
 
 
 def create_mesh(batch_size: int) -> Mesh:
@@ -96,7 +129,7 @@ def compiler_options() -> dict[str, str]:
     return options
 
 
-def make_steps(model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
+def make_steps(config: Any, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
     """Returns (train_step, eval_step) jitted over `mesh`: state replicated, batches split.
 
     The train step donates its state: use only what it returns.
@@ -104,14 +137,14 @@ def make_steps(model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
     replicated = NamedSharding(mesh, PartitionSpec())
     batched = NamedSharding(mesh, PartitionSpec("batch"))
     jitted_train_step = jax.jit(
-        functools.partial(train_step, model=model, tx=tx),
+        functools.partial(train_step, config=config, model=model, tx=tx),
         in_shardings=(replicated, batched),
         out_shardings=(replicated, replicated),
         donate_argnums=0,
         compiler_options=compiler_options(),
     )
     jitted_eval_step = jax.jit(
-        functools.partial(eval_step, model=model),
+        functools.partial(eval_step, config=config, model=model),
         in_shardings=(replicated, batched),
         out_shardings=(replicated, replicated),
         compiler_options=compiler_options(),

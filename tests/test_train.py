@@ -34,15 +34,15 @@ def setup(tiny_config):
         "image": rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8),
         "label": np.arange(8, dtype=np.int32),
     }
-    return tiny_config, model, tx, create_train_state(model, tx, 0, 16), batch
+    return tiny_config, model, tx, create_train_state(tiny_config, model, tx), batch
 
 
 def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
     config, model, _, _, batch = setup
     config.optimizer.learning_rate = 3e-3
     tx = create_optimizer(config)
-    state = create_train_state(model, tx, 0, 16)
-    step, _ = make_steps(model, tx, one_device_mesh())
+    state = create_train_state(config, model, tx)
+    step, _ = make_steps(config, model, tx, one_device_mesh())
     losses = []
     for _ in range(300):
         state, metrics = step(state, batch)
@@ -54,11 +54,11 @@ def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
 
 
 def test_eight_devices_give_the_losses_of_one(setup):
-    _, model, tx, _, batch = setup
+    config, model, tx, _, batch = setup
     losses = {}
     for mesh in (one_device_mesh(), create_mesh(8)):
-        step, _ = make_steps(model, tx, mesh)
-        state = create_train_state(model, tx, 0, 16)
+        step, _ = make_steps(config, model, tx, mesh)
+        state = create_train_state(config, model, tx)
         curve = []
         for _ in range(10):
             state, metrics = step(state, batch)
@@ -74,15 +74,15 @@ def test_a_batch_that_does_not_divide_among_the_devices_is_refused():
 
 
 def test_padding_changes_nothing(setup):
-    _, model, tx, state, batch = setup
-    _, eval_step = make_steps(model, tx, one_device_mesh())
-    plain, probs = eval_step(state.params, batch | {"mask": np.ones(8, np.float32)})
+    config, model, tx, state, batch = setup
+    _, eval_step = make_steps(config, model, tx, one_device_mesh())
+    plain, probs = eval_step(state.variables, batch | {"mask": np.ones(8, np.float32)})
     padded = {
         "image": np.concatenate([batch["image"], np.full((4, 16, 16, 3), 200, np.uint8)]),
         "label": np.concatenate([batch["label"], np.zeros(4, np.int32)]),
         "mask": np.array([1] * 8 + [0] * 4, np.float32),
     }
-    total, padded_probs = eval_step(state.params, padded)
+    total, padded_probs = eval_step(state.variables, padded)
     assert total.compute() == pytest.approx(plain.compute(), rel=1e-6)
     np.testing.assert_allclose(padded_probs[:8], probs, rtol=1e-5)
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
@@ -150,7 +150,7 @@ def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
     checkpoints.save(state, Progress(EarlyStopping(1).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.wait()
     config.model.blocks[1].features = 9
-    other = create_train_state(create_model(config, 10), tx, 0, 16)
+    other = create_train_state(config, create_model(config, 10), tx)
     with pytest.raises(UserError, match=r"does not fit .*: params/block2/conv1/bias is \(8,\) there, needs \(9,\)"):
         checkpoints.restore(0, other, one_device_mesh())
     checkpoints.close()

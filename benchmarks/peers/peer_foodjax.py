@@ -13,8 +13,8 @@ def create_steps(images, labels):
     """Returns the callables "train" and "predict"; each ends when its result is there."""
     config = food10.get_config()
     model, tx = create_model(config, 10), create_optimizer(config)
-    train_step, eval_step = make_steps(model, tx, create_mesh(len(images)))
-    state = create_train_state(model, tx, 0, 128)
+    train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))
+    state = create_train_state(config, model, tx)
     batch = {"image": images, "label": labels}
     mask = {**batch, "mask": labels * 0 + 1.0}
 
@@ -24,6 +24,6 @@ def create_steps(images, labels):
         jax.block_until_ready((state, metrics))
 
     def predict():
-        jax.block_until_ready(eval_step(state.params, mask))
+        jax.block_until_ready(eval_step(state.variables, mask))
 
     return {"train": train, "predict": predict}

@@ -1,11 +1,15 @@
-"""The tutorial's augmentation: drawing the parameters of a batch, and applying them as one affine map.
+"""Augmentation: drawing the parameters of a batch, and applying them.
 
 Drawing and applying are two things. The draws are plain arrays, a pure function of (seed, step); XLA applies them on
 the CPU, eight times as fast as TensorFlow's ImageProjectiveTransformV3 (32 pictures of 128 pixels on one core: 1.9 ms
-against 15.4 ms; 40 of 1.6 million values differ, by one level). The order is Keras' ImageDataGenerator: affine about
-the centre (shift, then rotation), horizontal flip, vertical flip, brightness; empty corners take the nearest pixel.
+against 15.4 ms; 40 of 1.6 million values differ, by one level), or on the accelerator. Whatever moves pixels is one
+affine map for each picture and whatever colours them another, so that any number of operations costs one pass. The
+order is that of Keras' ImageDataGenerator, affine about the centre (shift, then rotation), horizontal flip, vertical
+flip, brightness, and then colour, cutout and mixing; empty corners take the nearest pixel.
 """
 
+import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -13,18 +17,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from foodjax.config import input_size
+from foodjax.data import colour as colours
+from foodjax.data.mix import Mix, cut_out, draw_boxes, draw_mix, mix_images
+
 _STREAM = 1  # keeps these random numbers apart from those of the shuffle
 
 
 class Draws(NamedTuple):
-    """The random parameters of B images, each float32 (B,)."""
+    """The random parameters of B images, float32. What is None is not done."""
 
-    angle: np.ndarray  # radians, positive turns as Keras' theta does
-    shift_rows: np.ndarray  # pixels
-    shift_columns: np.ndarray  # pixels
-    flip_horizontal: np.ndarray  # 0 or 1
-    flip_vertical: np.ndarray  # 0 or 1
-    brightness: np.ndarray  # factor
+    angle: np.ndarray  # (B,) radians, positive turns as Keras' theta does
+    shift_rows: np.ndarray  # (B,) pixels
+    shift_columns: np.ndarray  # (B,) pixels
+    flip_horizontal: np.ndarray  # (B,) 0 or 1
+    flip_vertical: np.ndarray  # (B,) 0 or 1
+    brightness: np.ndarray  # (B,) factor
+    crop: np.ndarray | None = None  # (B, 4) its middle's row and column from the picture's, pixels; height, width in 1
+    shear: np.ndarray | None = None  # (B, 2) columns by row, rows by column
+    colour: np.ndarray | None = None  # (B, 3, 4) affine map of the channels
+    cutout: np.ndarray | None = None  # (B, 4) top, bottom, left, right in 0..1
+    mix: Mix | None = None
 
 
 def draw(augment: Any, seed: int, step: int, batch_size: int, image_size: int) -> Draws:
@@ -35,7 +48,7 @@ def draw(augment: Any, seed: int, step: int, batch_size: int, image_size: int) -
         seed: of the run.
         step: the training step; the same (seed, step) always draws the same.
         batch_size: B.
-        image_size: side in pixels.
+        image_size: side of the prepared pictures in pixels.
 
     Returns:
         The parameters of B images.
@@ -49,54 +62,126 @@ def draw(augment: Any, seed: int, step: int, batch_size: int, image_size: int) -
     vertical = (unit[4] < 0.5) & augment.flip_vertical
     low, high = augment.brightness
     brightness = low + (high - low) * unit[5]
-    return Draws(*(x.astype(np.float32) for x in (angle, rows, columns, horizontal, vertical, brightness)))
+    draws = Draws(*(x.astype(np.float32) for x in (angle, rows, columns, horizontal, vertical, brightness)))
+    if tuple(augment.crop_area) != (1.0, 1.0) or augment.crop_aspect > 1:
+        draws = draws._replace(crop=_draw_crop(augment, rng, batch_size, image_size))
+    if augment.contrast or augment.saturation or augment.hue:
+        draws = draws._replace(colour=colours.draw(augment, rng, batch_size))
+    if augment.random_ops:
+        draws = _draw_random_ops(draws, augment, rng, image_size)
+    if augment.cutout:
+        draws = draws._replace(cutout=draw_boxes(rng, np.full(batch_size, augment.cutout)))
+    if augment.mixup or augment.cutmix:
+        draws = draws._replace(mix=draw_mix(augment, rng, batch_size))
+    return draws
 
 
-def projective_rows(draws: Draws, image_size: int) -> np.ndarray:
+def _draw_crop(augment: Any, rng: np.random.Generator, batch_size: int, image_size: int) -> np.ndarray:
+    """Draws crops of random area and aspect anywhere inside the picture (Szegedy et al. 2015); float32 (B, 4)."""
+    low, high = augment.crop_area
+    unit = rng.uniform(size=(4, batch_size))
+    area = low + (high - low) * unit[0]
+    aspect = augment.crop_aspect ** (2 * unit[1] - 1)
+    height, width = np.minimum(np.sqrt(area / aspect), 1), np.minimum(np.sqrt(area * aspect), 1)
+    rows, columns = ((1 - side) * image_size * (u - 0.5) for side, u in ((height, unit[2]), (width, unit[3])))
+    return np.stack([rows, columns, height, width], axis=1).astype(np.float32)
+
+
+def _draw_random_ops(draws: Draws, augment: Any, rng: np.random.Generator, image_size: int) -> Draws:
+    """Adds operations chosen at random for each picture, in the manner of RandAugment (Cubuk et al. 2020).
+
+    One of: nothing, rotation to 30 degrees, two shears to 0.3, two shifts to 0.45 of the side, and brightness,
+    contrast and saturation by factors to 1 +- 0.9; all times random_strength, up or down.
+    """
+    batch_size = len(draws.angle)
+    angle, rows, columns = draws.angle.copy(), draws.shift_rows.copy(), draws.shift_columns.copy()
+    shear = np.zeros((batch_size, 2), np.float32)
+    colour = colours.identity(batch_size) if draws.colour is None else draws.colour
+    for _ in range(augment.random_ops):
+        kind = rng.integers(9, size=batch_size)
+        sign = augment.random_strength * (2 * rng.integers(2, size=batch_size) - 1)
+
+        def amount(number, most, kind=kind, sign=sign):
+            return np.where(kind == number, most * sign, 0).astype(np.float32)
+
+        angle += amount(1, np.deg2rad(30))
+        shear[:, 0] += amount(2, 0.3)
+        shear[:, 1] += amount(3, 0.3)
+        rows += amount(4, 0.45 * image_size)
+        columns += amount(5, 0.45 * image_size)
+        colour = colours.compose(colours.brightness(1 + amount(6, 0.9)), colour)
+        colour = colours.compose(colours.contrast(1 + amount(7, 0.9)), colour)
+        colour = colours.compose(colours.saturation(1 + amount(8, 0.9)), colour)
+    return draws._replace(angle=angle, shift_rows=rows, shift_columns=columns, shear=shear, colour=colour)
+
+
+def output_size(config: Any, step: int, steps_per_epoch: int) -> int:
+    """Returns the side of the pictures that training step `step` sees, pixels: train.sizes, or model.input_size."""
+    epoch, size = step // steps_per_epoch, input_size(config)
+    for first, side in config.train.sizes:
+        size = side if epoch >= first else size
+    return size
+
+
+def projective_rows(draws: Draws, image_size: int, size: int | None = None) -> np.ndarray:
     """Returns the affine maps as the rows that TensorFlow's ImageProjectiveTransformV3 takes too.
 
     Output pixel (x, y) takes the input at (a0 x + a1 y + a2, b0 x + b1 y + b2). With c = cos t, s = sin t,
-    o = (n - 1) / 2, flips fx, fy = +-1 and shifts dr, dc in pixels of rows and columns:
+    o = (n - 1) / 2, o' = (m - 1) / 2, flips fx, fy = +-1, zooms zx, zy = the crop's sides times n / m, shifts dr, dc
+    and the crop's middle er, ec in pixels of rows and columns:
 
-        x = c (fx (x' - o) + dc) - s (fy (y' - o) + dr) + o
-        y = s (fx (x' - o) + dc) + c (fy (y' - o) + dr) + o
+        u = fx zx (x' - o') + dc,  v = fy zy (y' - o') + dr
+        x = c u - s v + o + ec,  y = s u + c v + o + er
+
+    A shear (k, l) stands between the two: v + k u and u + l v.
 
     Args:
         draws: the parameters of B images.
         image_size: n, pixels.
+        size: m, side of the result, pixels; None: n.
 
     Returns:
         float32 (B, 8): a0, a1, a2, b0, b1, b2, 0, 0.
     """
-    o = (image_size - 1) / 2
+    size = size or image_size
+    o, middle, scale = (image_size - 1) / 2, (size - 1) / 2, image_size / size
     c, s = np.cos(draws.angle), np.sin(draws.angle)
+    m = ((c, -s), (s, c))
+    if draws.shear is not None:
+        k, l = draws.shear.T  # noqa: E741
+        m = ((c - s * l, c * k - s), (s + c * l, c + s * k))
     fx, fy = 1 - 2 * draws.flip_horizontal, 1 - 2 * draws.flip_vertical
-    x, y = draws.shift_columns - fx * o, draws.shift_rows - fy * o
+    row = column = np.float32(o)
+    if draws.crop is not None:
+        row, column = row + draws.crop[:, 0], column + draws.crop[:, 1]
+        fx, fy = fx * draws.crop[:, 3], fy * draws.crop[:, 2]
+    fx, fy = fx * scale, fy * scale
+    x, y = draws.shift_columns - fx * middle, draws.shift_rows - fy * middle
     zero = np.zeros_like(c)
-    rows = [c * fx, -s * fy, o + c * x - s * y, s * fx, c * fy, o + s * x + c * y, zero, zero]
+    rows = [
+        m[0][0] * fx, m[0][1] * fy, column + m[0][0] * x + m[0][1] * y,
+        m[1][0] * fx, m[1][1] * fy, row + m[1][0] * x + m[1][1] * y, zero, zero,
+    ]  # fmt: skip
     return np.stack(rows, axis=1).astype(np.float32)
 
 
-@jax.jit
-def transform(
-    images: UInt8[Array, "B H H C"], rows: Float[Array, "B 8"], brightness: Float[Array, "B"]
-) -> UInt8[Array, "B H H C"]:
-    """Moves and darkens pictures; a pure function for any device.
+def sample(images: UInt8[Array, "B H H C"], rows: Float[Array, "B 8"], size: int) -> Float[Array, "B h h C"]:
+    """Moves pictures: bilinear, and outside the picture its nearest pixel.
 
     Args:
         images: uint8 (B, H, H, C).
-        rows: the maps of `projective_rows`, float32 (B, 8); bilinear, outside the picture its nearest pixel.
-        brightness: factors, float32 (B,). The values are truncated to integers before and after, as Keras does.
+        rows: the maps of `projective_rows`, float32 (B, 8).
+        size: side of the result, pixels.
 
     Returns:
-        uint8 (B, H, H, C).
+        float32 (B, size, size, C) in 0..255.
     """
-    batch, size = images.shape[:2]
+    batch, last = images.shape[0], images.shape[1] - 1
     x, y = jnp.arange(size, dtype=jnp.float32)[None, None, :], jnp.arange(size, dtype=jnp.float32)[None, :, None]
     a0, a1, a2, b0, b1, b2 = (rows[:, k, None, None] for k in range(6))
-    x_in, y_in = jnp.clip(a0 * x + a1 * y + a2, 0, size - 1), jnp.clip(b0 * x + b1 * y + b2, 0, size - 1)  # (B, H, H)
+    x_in, y_in = jnp.clip(a0 * x + a1 * y + a2, 0, last), jnp.clip(b0 * x + b1 * y + b2, 0, last)  # (B, h, h)
     left, top = x_in.astype(jnp.int32), y_in.astype(jnp.int32)
-    right, bottom = jnp.minimum(left + 1, size - 1), jnp.minimum(top + 1, size - 1)
+    right, bottom = jnp.minimum(left + 1, last), jnp.minimum(top + 1, last)
     along_x, along_y = (x_in - left)[..., None], (y_in - top)[..., None]
     picture = jnp.arange(batch)[:, None, None]
 
@@ -105,11 +190,71 @@ def transform(
 
     above = (1 - along_x) * pixel(top, left) + along_x * pixel(top, right)
     below = (1 - along_x) * pixel(bottom, left) + along_x * pixel(bottom, right)
-    moved = jnp.floor((1 - along_y) * above + along_y * below)
-    return jnp.minimum(moved * brightness[:, None, None, None], 255).astype(jnp.uint8)
+    return (1 - along_y) * above + along_y * below
 
 
-def apply_draws(images: np.ndarray, draws: Draws) -> np.ndarray:
-    """Augments uint8 images (B, H, H, C) as drawn, on the host's CPU; returns uint8 of the same shape."""
+@functools.partial(jax.jit, static_argnames="size")
+def transform(
+    images: UInt8[Array, "B H H C"],
+    rows: Float[Array, "B 8"],
+    brightness: Float[Array, "B"],
+    colour: Float[Array, "B 3 4"] | None = None,
+    cutout: Float[Array, "B 4"] | None = None,
+    mix: Mix | None = None,
+    *,
+    size: int,
+) -> UInt8[Array, "B h h C"]:
+    """Applies what was drawn to pictures; a pure function for any device.
+
+    Args:
+        images: uint8 (B, H, H, C).
+        rows: the maps of `projective_rows`, float32 (B, 8).
+        brightness: factors, float32 (B,). The values are truncated to integers before and after, as Keras does.
+        colour: as drawn.
+        cutout: as drawn.
+        mix: as drawn.
+        size: side of the result, pixels.
+
+    Returns:
+        uint8 (B, size, size, C).
+    """
+    moved = jnp.floor(sample(images, rows, size)) * brightness[:, None, None, None]
+    if colour is not None:
+        moved = jnp.maximum(colours.apply(moved, colour), 0)
+    moved = jnp.minimum(moved, 255).astype(jnp.uint8)
+    moved = moved if cutout is None else cut_out(moved, cutout)
+    return moved if mix is None else mix_images(moved, mix)
+
+
+def apply_draws(images: np.ndarray, draws: Draws, size: int | None = None) -> np.ndarray:
+    """Augments uint8 images (B, H, H, C) as drawn, on the host's CPU; returns uint8 of side `size`, None: H."""
+    size = size or images.shape[1]
+    rows = projective_rows(draws, images.shape[1], size)
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return np.asarray(transform(images, projective_rows(draws, images.shape[1]), draws.brightness))
+        return np.asarray(transform(images, rows, draws.brightness, draws.colour, draws.cutout, draws.mix, size=size))
+
+
+def mixed_labels(labels: np.ndarray, mix: Mix | None) -> dict[str, np.ndarray]:
+    """Returns what a batch has of labels: label int32 (B,), and of mixed pictures also other int32 (B,) and share."""
+    label = labels.astype(np.int32)
+    return {"label": label} if mix is None else {"label": label, "other": label[mix.partner], "share": mix.share}
+
+
+def view(images: UInt8[Array, "B H H C"], size: int, area: float) -> jax.Array:
+    """Returns the middle of pictures as evaluation sees them.
+
+    Args:
+        images: uint8 (B, H, H, C).
+        size: side of the result, pixels.
+        area: share of the picture that is shown.
+
+    Returns:
+        The pictures themselves where that is what is asked, else float32 (B, size, size, C) in 0..255.
+    """
+    image_size = images.shape[1]
+    if size == image_size and area == 1:
+        return images
+    zoom = math.sqrt(area) * image_size / size
+    shift = (image_size - 1) / 2 - zoom * (size - 1) / 2
+    rows = jnp.tile(jnp.array([zoom, 0, shift, 0, zoom, shift, 0, 0], jnp.float32), (images.shape[0], 1))
+    return sample(jnp.asarray(images), rows, size)

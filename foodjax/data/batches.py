@@ -68,6 +68,6 @@ def eval_batches(
         if augment is not None:
             # Steps of training count from 0; negative seeds do not exist, so offset the step instead.
             draws = draw(augment, seed, 2**40 + i, len(picked), images.shape[1])
-            images = apply_draws(images, draws)
+            images = apply_draws(images, draws._replace(mix=None))
         row = np.pad(picked, (0, batch_size - len(picked)), constant_values=-1)
         yield pad_batch(images, data.labels[picked], batch_size) | {"row": row}

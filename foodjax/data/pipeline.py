@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from foodjax.data.augment import apply_draws, draw
+from foodjax.data.augment import apply_draws, draw, mixed_labels, output_size
 from foodjax.data.batches import Batch, batch_rows
 from foodjax.data.prepare import Prepared
 
@@ -24,23 +24,24 @@ def train_batches(data: Prepared, rows: np.ndarray, config: Any, start: int, sto
         stop: one past the last step.
 
     Yields:
-        image uint8 (B, H, W, 3) and label int32 (B,).
+        image uint8 (B, H, W, 3), label int32 (B,), and of mixed pictures other int32 (B,) and share float32 (B,).
     """
-    batch_size, size = config.data.batch_size, config.data.image_size
+    batch_size, mixes = config.data.batch_size, config.augment.mixup > 0 or config.augment.cutmix > 0
+    names = ("image", "label", "other", "share") if mixes else ("image", "label")
+    dtypes = {"image": tf.uint8, "label": tf.int32, "other": tf.int32, "share": tf.float32}
 
     def load(step):
         step = int(step)
         picked = rows[batch_rows(len(rows), batch_size, config.seed, step)]
         images = data.images[np.sort(picked)][np.argsort(np.argsort(picked))]  # read the file in order
-        draws = draw(config.augment, config.seed, step, batch_size, size)
-        return apply_draws(images, draws), data.labels[picked].astype(np.int32)
+        draws = draw(config.augment, config.seed, step, batch_size, config.data.image_size)
+        images = apply_draws(images, draws, output_size(config, step, len(rows) // batch_size))
+        batch = {"image": images, **mixed_labels(data.labels[picked], draws.mix)}
+        return [batch[name] for name in names]
 
     def load_tf(step):
-        image, label = tf.numpy_function(load, [step], [tf.uint8, tf.int32])
-        return {
-            "image": tf.ensure_shape(image, (batch_size, size, size, 3)),
-            "label": tf.ensure_shape(label, (batch_size,)),
-        }
+        values = tf.numpy_function(load, [step], [dtypes[name] for name in names])
+        return dict(zip(names, values, strict=True))
 
     ds = tf.data.Dataset.range(start, stop).map(load_tf, num_parallel_calls=2, deterministic=True)
     yield from ds.prefetch(4).as_numpy_iterator()  # pyright: ignore[reportReturnType]

@@ -46,13 +46,13 @@ class Foodjax:
     def __init__(self, config, tx=None):
         self.config, self.model = config, create_model(config, 10)
         self.tx = tx or create_optimizer(config)
-        self.train_step, self.eval_step = make_steps(self.model, self.tx, one_device_mesh())
+        self.train_step, self.eval_step = make_steps(config, self.model, self.tx, one_device_mesh())
 
     @property
     def params(self):
-        return create_train_state(self.model, self.tx, 0, self.config.data.image_size).params
+        return create_train_state(self.config, self.model, self.tx).params
 
     def state(self, params):
         """Returns the state before the first step, with these parameters."""
-        state = create_train_state(self.model, self.tx, 0, self.config.data.image_size)
+        state = create_train_state(self.config, self.model, self.tx)
         return state.replace(params=jax.tree.map(jax.numpy.asarray, params), opt_state=self.tx.init(params))

@@ -50,7 +50,7 @@ def our_files(root, protocol, fraction=0.15):
 
 
 def count_different(ours, theirs):
-    return sum(len(a ^ b) for a, b in zip(ours, theirs, strict=True))
+    return sum(len(a ^ b) for a, b in zip(ours, theirs[:6], strict=True))
 
 
 @pytest.mark.parametrize("protocol,part", [("holdout", "train"), ("tutorial", "test")])
@@ -122,7 +122,7 @@ def fraction_off(images, draws, generator, wrong=None):
                 "brightness": brightness,
             },
         )
-        for image, angle, rows, columns, horizontal, vertical, brightness in zip(images, *draws, strict=True)
+        for image, angle, rows, columns, horizontal, vertical, brightness in zip(images, *draws[:6], strict=True)
     ]
     return float((np.abs(ours - np.stack(theirs)) > 1).mean())
 
@@ -166,8 +166,8 @@ def keras_draws():
 def smallest_p(theirs, augment):
     """Returns the smallest p of six Kolmogorov-Smirnov tests, one for each parameter."""
     steps = [draw(augment, 0, step, 32, 128) for step in range(-(-NUM_DRAWS // 32))]  # as training draws
-    ours = [np.concatenate(column)[:NUM_DRAWS] for column in zip(*steps, strict=True)]
-    return min(ks_2samp(a, b).pvalue for a, b in zip(ours, theirs, strict=True))
+    ours = [np.concatenate(column)[:NUM_DRAWS] for column in zip(*(draws[:6] for draws in steps), strict=True)]
+    return min(ks_2samp(a, b).pvalue for a, b in zip(ours, theirs[:6], strict=True))
 
 
 def test_draws(parity, keras_draws):

@@ -144,7 +144,7 @@ def probabilities(params, images, labels):
     """foodjax' predictions through the pipeline that evaluation takes: padded batches, the jitted step."""
     side = Foodjax(food10.get_config())
     data = Prepared(tuple("abcdefghij"), images, labels.astype(np.int64), [f"x/{i}" for i in range(len(images))])
-    return predict(side.eval_step, params, eval_batches(data, np.arange(len(images)), 40))
+    return predict(side.eval_step, {"params": params}, eval_batches(data, np.arange(len(images)), 40))
 
 
 def worst_difference(ours, theirs):
