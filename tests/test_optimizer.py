@@ -87,7 +87,8 @@ def test_muon_makes_the_singular_values_of_a_convolution_alike_and_leaves_the_he
     values = np.linalg.svd(np.asarray(updates["block1"]["conv1"]["kernel"]).reshape(18, 4), compute_uv=False)
     assert values.max() / values.min() < 2
     assert np.linalg.cond(np.asarray(grads["block1"]["conv1"]["kernel"]).reshape(18, 4)) > 2
-    np.testing.assert_allclose(np.abs(updates["logits"]["kernel"]), 1, rtol=1e-2)  # Adam's first step
+    lengths = np.abs(updates["logits"]["kernel"])
+    assert lengths.min() > 1 and lengths.max() / lengths.min() < 1.001  # Adam's first step is one of signs
 
 
 def test_the_state_does_not_depend_on_the_length_of_the_schedule():
