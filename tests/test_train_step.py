@@ -5,11 +5,11 @@ import pytest
 from conftest import one_device_mesh
 from ml_collections import ConfigDict
 
-from foodjax.checkpoint import Checkpoints
+from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.data.augment import view
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
-from foodjax.metrics import training_losses
+from foodjax.metrics import Metrics, training_losses
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import abstract_train_state, create_train_state
@@ -89,7 +89,7 @@ def test_running_statistics_and_averages_come_back_from_a_checkpoint(tiny_config
     states, *_ = run(config, batch_of())
     assert not np.array_equal(*(s.batch_stats["block1"]["norm"]["mean"] for s in states))
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(states[-1], EarlyStopping(1).update(1.0), 1.0)
+    checkpoints.save(states[-1], Progress(EarlyStopping(1).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.wait()
     like = abstract_train_state(config, create_model(config, 10), create_optimizer(config))
     restored = checkpoints.restore(checkpoints.latest_step(), like, one_device_mesh())
