@@ -3,6 +3,9 @@
 python main.py --config experiments/food10.py[:VARIANT] [--mode MODE] [--workdir DIR] [--config.KEY=VALUE ...]
 python main.py --mode import --keras FILE [--config FILE] [--workdir DIR]
 python main.py --mode export [--format keras] [--output FILE] --workdir DIR
+python main.py --mode sweep --config FILE [--jobs N] [--prune ETA] [--workdir DIR]
+python main.py --mode compare --runs 'DIR/*' [--baseline LABEL] [--output DIR]
+python main.py --mode reproduce --workdir DIR [--output DIR]
 python main.py --mode predict --images FILE,FOLDER,... [--output FILE] --workdir DIR
 """
 
@@ -33,7 +36,7 @@ from foodjax.interrupt import Interrupted
 def _train(config: Any, workdir: Path) -> None:
     from foodjax import train
 
-    train.train(config, workdir)
+    train.train(config, workdir, origin=cli.origin())
 
 
 def _evaluate(config: Any, workdir: Path) -> None:
@@ -70,6 +73,32 @@ def _export(config: Any, workdir: Path) -> None:
     keras_exchange.export_model(config, workdir, Path(_OUTPUT.value or workdir / "model.keras"))
 
 
+def _sweep(config: Any, workdir: Path) -> None:
+    from foodjax.study import page, space, sweep
+
+    asked = cli.origin()
+    trials = space.create_trials(asked["config"], asked["overrides"], workdir)
+    try:
+        sweep.sweep(trials, asked["overrides"], _JOBS.value, _PRUNE.value)
+    finally:
+        if any(sweep.is_finished(trial) for trial in trials):
+            page.write_comparison(f"{workdir}/*", _BASELINE.value, workdir / "comparison")
+
+
+def _compare(config: None, workdir: None) -> None:
+    from foodjax.study import page
+
+    folder = Path(_RUNS.value.split(",")[0]).parent / "comparison"
+    page.write_comparison(_RUNS.value, _BASELINE.value, Path(_OUTPUT.value) if _OUTPUT.value else folder)
+
+
+def _reproduce(config: Any, workdir: Path) -> int:
+    from foodjax.study import reproduce
+
+    again = Path(_OUTPUT.value or workdir.with_name(workdir.name + "-again"))
+    return 0 if reproduce.reproduce(config, workdir, again, cli.origin()) else 1
+
+
 # A new mode is a function above and a line here.
 MODES = {
     "train": Mode(_train, "file"),
@@ -78,6 +107,9 @@ MODES = {
     "summary": Mode(_summary, "file"),
     "import": Mode(_import, "file", {"keras": "a .keras or .weights.h5 file"}),
     "export": Mode(_export, "stored"),
+    "sweep": Mode(_sweep, "file"),
+    "compare": Mode(_compare, "none", {"runs": "workdirs such as 'runs/ablate_blocks/*'"}),
+    "reproduce": Mode(_reproduce, "stored"),
 }
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, a file in experiments/.")
@@ -86,9 +118,18 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run lives; default ru
 _KERAS = flags.DEFINE_string("keras", None, "--mode import: the model, a .keras or .weights.h5 file.")
 _FORMAT = flags.DEFINE_string("format", "keras", "--mode export: keras.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "--mode export: the file; default model.keras in the workdir. --mode predict: a .csv or .json."
+    "output",
+    None,
+    "--mode export: the file; default model.keras in the workdir. --mode predict: a .csv or .json. "
+    "--mode compare: the folder; default comparison beside the runs. --mode reproduce: the new workdir.",
 )
 _IMAGES = flags.DEFINE_list("images", [], "--mode predict: photographs and folders, separated by commas.")
+
+
+_RUNS = flags.DEFINE_string("runs", "", "--mode compare: workdirs, * and ? allowed, several between commas.")
+_BASELINE = flags.DEFINE_string("baseline", "", "--mode compare, sweep: label of the runs to compare the others with.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "--mode sweep: runs at once.", lower_bound=1)
+_PRUNE = flags.DEFINE_integer("prune", 0, "--mode sweep: ETA of successive halving, at least 2; 0 prunes nothing.")
 
 
 def parse(argv: list[str]) -> Mode:
@@ -107,6 +148,8 @@ def parse(argv: list[str]) -> Mode:
         raise UserError(f"unexpected argument {rest[1]!r}: overrides look like --config.train.epochs=2")
     if _FORMAT.value != "keras":
         raise UserError(f"--format is {_FORMAT.value!r}: needs keras")
+    if _PRUNE.value and _PRUNE.value < 2:
+        raise UserError(f"--prune is {_PRUNE.value}: needs 0, or at least 2: one variant of so many is kept")
     return cli.check_mode(_MODE.value, MODES)
 
 
@@ -120,8 +163,7 @@ def main(argv: list[str]) -> int:
             from experiments import food10
 
             config = food10.get_config()  # a reader's model is the tutorial's
-        mode.run(*cli.load(_MODE.value, mode, config, _WORKDIR.value))
-        return 0
+        return mode.run(*cli.load(_MODE.value, mode, config, _WORKDIR.value)) or 0
     except UserError as error:
         logs.fail(str(error))
         return 2

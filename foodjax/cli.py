@@ -21,7 +21,7 @@ class Mode(NamedTuple):
     """What `--mode NAME` does.
 
     Attributes:
-        run: run(config, workdir) does it; both are None when `config` is "none".
+        run: run(config, workdir) does it; both are None when `config` is "none". It may return an exit status.
         config: "file": the experiment of --config; "stored": the workdir's own, its data replaced by --config where
             given; "none": the mode needs neither.
         needs: flags that must be given, each with what it should hold.
@@ -71,6 +71,14 @@ def load(name: str, mode: Mode, config: Any, workdir: str | None) -> tuple[Any, 
     else:
         raise UserError(f"--mode {name} needs --workdir or --config")
     return (config if mode.config == "file" else _stored(name, config, path)), path
+
+
+def origin() -> dict[str, Any]:
+    """Returns how the run was asked for: the config's FILE:VARIANT, or None, and what --config.KEY overrides."""
+    flag = flags.FLAGS["config"]
+    if flag.value is None:
+        return {"config": None, "overrides": {}}
+    return {"config": config_flags.get_config_filename(flag), "overrides": config_flags.get_override_values(flag)}
 
 
 def _stored(name: str, config: Any, workdir: Path) -> Any:

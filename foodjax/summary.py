@@ -53,6 +53,12 @@ def layers(model: ConvNet, image_size: int) -> list[Layer]:
     return rows
 
 
+def multiply_adds(layer: Layer) -> int:
+    """Returns the multiplications of one image in a convolution or a dense layer; each comes with an addition."""
+    pixels = int(np.prod(layer.output[:-1])) if len(layer.kernel) == 4 else 1
+    return pixels * int(np.prod(layer.kernel)) if layer.kernel else 0
+
+
 def to_table(rows: list[Layer]) -> Table:
     """Returns the layer table for the terminal, with the total."""
     table = Table(box=None, pad_edge=False)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from foodjax import checkpoint, logs
+from foodjax import checkpoint, logs, provenance
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
@@ -49,7 +49,9 @@ class Epoch(NamedTuple):
 Observer = Callable[[Epoch], str | None]
 
 
-def train(config: Any, workdir: Path, observers: Sequence[Observer] = ()) -> None:
+def train(
+    config: Any, workdir: Path, observers: Sequence[Observer] = (), *, origin: dict[str, Any] | None = None
+) -> None:
     """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
     A run that was interrupted continues after its last checkpoint, at any step of an epoch.
@@ -58,6 +60,7 @@ def train(config: Any, workdir: Path, observers: Sequence[Observer] = ()) -> Non
         config: the experiment.
         workdir: new, or of the same experiment.
         observers: called after every epoch.
+        origin: how the run was asked for, for run.json: "config" (file and variant) and "overrides".
 
     Raises:
         UserError: the data or the workdir cannot be used.
@@ -66,7 +69,7 @@ def train(config: Any, workdir: Path, observers: Sequence[Observer] = ()) -> Non
     data = load_data(config)
     run = Run(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     checkpoint.write_description(workdir, config, run.class_names)
-    with checkpoint.lock(workdir):
+    with checkpoint.lock(workdir), provenance.recorded(workdir, config, data, origin or {}):
         _train(run, workdir, data, observers)
 
 

@@ -157,7 +157,7 @@ def apply(config: ConfigDict, variant: str | Variant) -> ConfigDict:
     if isinstance(variant, str):
         variant = parse(variant)
     if variant.text:
-        config.name += "-" + re.sub(r"[^\w.=+-]+", "-", variant.text).strip("-")
+        config.name += "-" + slug(variant.text)
     for name, value in variant.changes:
         if name in OPTIONS:
             try:
@@ -167,6 +167,11 @@ def apply(config: ConfigDict, variant: str | Variant) -> ConfigDict:
         else:
             _assign(config, name, value)
     return config
+
+
+def slug(text: str) -> str:
+    """Returns a variant as a part of a file name."""
+    return re.sub(r"[^\w.=+-]+", "-", text).strip("-")
 
 
 def _value(text: str) -> Any:

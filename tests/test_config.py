@@ -115,8 +115,17 @@ def test_imports_flow_one_way():
         "evaluate",
         "predict",
         "feed",
+        "provenance",
         "train",
         "cli",
+        "study.space",
+        "study.progress",
+        "study.sweep",
+        "study.runs",
+        "study.compare",
+        "study.tables",
+        "study.page",
+        "study.reproduce",
     ]
     modules = {
         str(p.relative_to(ROOT / "foodjax").with_suffix("")).replace("/", "."): p.read_text()

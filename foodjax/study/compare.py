@@ -1,0 +1,166 @@
+"""Runs side by side: cost, accuracy over seeds, and the difference to the baseline with a paired test.
+
+The test is paired by image: with c the mean over a variant's seeds of "this image is right" (0 or 1), the difference
+of an image is d = c(variant) - c(baseline). Its mean is the difference in accuracy, its interval a bootstrap over
+images (Efron 1979), its p the share of random signs of d with a mean as far from zero (for one seed that is McNemar's
+exact test, 1947). Many variants are tested at once: p is adjusted after Benjamini & Hochberg (1995).
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from foodjax import config as config_lib
+from foodjax.errors import UserError
+from foodjax.study.runs import FinishedRun
+
+RESAMPLES = 9999
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation over seeds; the deviation of one seed is nan."""
+
+    mean: float
+    deviation: float
+
+
+class Row(NamedTuple):
+    """One variant of a comparison.
+
+    Attributes:
+        label: its name.
+        num_seeds: runs of it.
+        num_params: parameters.
+        multiply_adds: of one image.
+        images_per_second: in training, the median over epochs and seeds.
+        epochs: trained, mean over seeds.
+        val_loss: the lowest of each run, nats.
+        accuracy: on the test set, 0..1.
+        difference: of accuracy to the baseline; nan for the baseline and where it cannot be compared.
+        interval: its 95 % bootstrap interval over images.
+        p: of the paired test, adjusted for the number of variants.
+        flags: what makes it no fair comparison.
+    """
+
+    label: str
+    num_seeds: int
+    num_params: int
+    multiply_adds: int
+    images_per_second: float
+    epochs: float
+    val_loss: Spread
+    accuracy: Spread
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    flags: tuple[str, ...]
+
+
+def compare(groups: list[list[FinishedRun]]) -> list[Row]:
+    """Returns a row for each group of runs that differ in the seed alone, the first being the baseline."""
+    rows, base = [], groups[0]
+    for group in groups:
+        flags = _flags(group, base)
+        difference, interval, p = math.nan, (math.nan, math.nan), math.nan
+        if group is not base and not any(flag.startswith("not compared") for flag in flags):
+            difference, interval, p = paired_test(_correct(group, base), _correct(base, base))
+        run = group[0]
+        speed = [x for r in group for x in r.images_per_second]
+        rows.append(
+            Row(
+                run.label,
+                len(group),
+                run.num_params,
+                run.multiply_adds,
+                float(np.median(speed)) if speed else math.nan,
+                float(np.mean([r.result["epochs"] for r in group])),
+                _spread([r.result["best_val_loss"] for r in group]),
+                _spread([r.result["test_accuracy"] for r in group]),
+                difference,
+                interval,
+                p,
+                tuple(flags),
+            )
+        )
+    tested = [i for i, row in enumerate(rows) if not math.isnan(row.p)]
+    if tested:
+        adjusted = stats.false_discovery_control([rows[i].p for i in tested])
+        for i, p in zip(tested, adjusted, strict=True):
+            rows[i] = rows[i]._replace(p=float(p))
+    return rows
+
+
+def paired_test(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, tuple[float, float], float]:
+    """Compares two variants on the same images.
+
+    Args:
+        ours: (N,) for each image the share of our runs that are right about it.
+        theirs: (N,) the same of the baseline.
+
+    Returns:
+        (mean difference, its 95 % interval, two-sided p).
+    """
+    d = ours - theirs
+    if not d.any():
+        return 0.0, (0.0, 0.0), 1.0
+    interval = stats.bootstrap((d,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0))
+    low, high = interval.confidence_interval
+    # Images on which both agree change nothing under a change of sign; one alone is as far from zero with either.
+    unequal, p = d[d != 0], 1.0
+    if len(unequal) > 1:
+        rng = np.random.default_rng(0)
+        p = stats.permutation_test(
+            (unequal,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=rng
+        ).pvalue
+    return float(d.mean()), (float(low), float(high)), float(p)
+
+
+def _correct(group: list[FinishedRun], base: list[FinishedRun]) -> np.ndarray:
+    ids = list(base[0].predictions)
+    return np.mean([[run.predictions[i][0] == run.predictions[i][1] for i in ids] for run in group], axis=0)
+
+
+def _flags(group: list[FinishedRun], base: list[FinishedRun]) -> list[str]:
+    """Returns what makes a group no fair comparison; "not compared" where the test would have no meaning."""
+    flags = []
+    for run in group[1:]:
+        found = config_lib.difference(group[0].config, run.config, ignore=(*config_lib.NOT_IDENTITY, "name", "seed"))
+        if found:
+            raise UserError(f"{group[0].workdir} and {run.workdir} have one label and differ: {found}")
+    seeds, others = ({run.config.seed for run in runs} for runs in (group, base))
+    if seeds != others:
+        flags.append(f"seeds {_list(seeds)}, the baseline's are {_list(others)}")
+    first = base[0]
+    for run in group:
+        truth = {i: true for i, (true, _) in run.predictions.items()}
+        if truth != {i: true for i, (true, _) in first.predictions.items()}:
+            flags.append("not compared: other test images")
+            break
+    for part in ("train", "validation", "test"):
+        if any(_ids(run, part) != _ids(first, part) for run in group):
+            flags.append(f"other {part} images")
+        elif any(run.data[part]["pixels"] != first.data[part]["pixels"] for run in group):
+            same_input = all(_input(run) == _input(first) for run in group)
+            flags.append(f"not compared: other pixels ({part})" if same_input else f"other input size ({part})")
+    epochs = {run.config.train.epochs for run in group}
+    if epochs != {run.config.train.epochs for run in base}:
+        flags.append(f"train.epochs {_list(epochs)}")
+    return flags
+
+
+def _ids(run: FinishedRun, part: str) -> tuple[Any, Any]:
+    return run.data[part]["images"], run.data[part]["ids"]
+
+
+def _input(run: FinishedRun) -> tuple[Any, Any]:
+    return run.config.data.image_size, run.config.data.resize
+
+
+def _list(values: set[Any]) -> str:
+    return ", ".join(map(str, sorted(values)))
+
+
+def _spread(values: list[float]) -> Spread:
+    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan)

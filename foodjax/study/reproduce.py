@@ -1,0 +1,80 @@
+"""Runs a run again and says whether the result is the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from foodjax import provenance, train
+from foodjax.errors import UserError
+from foodjax.logs import read_metrics
+
+FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
+
+
+def reproduce(config: Any, workdir: Path, again: Path, origin: dict[str, Any]) -> bool:
+    """Trains the finished run of `workdir` again in `again` and compares every number of both.
+
+    Args:
+        config: the workdir's own config.
+        workdir: of the finished run; nothing in it changes.
+        again: new, or where an earlier call was interrupted.
+        origin: for the record of the new run.
+
+    Returns:
+        Whether metrics, evaluation and predictions are the same to the byte.
+
+    Raises:
+        UserError: the run is not finished.
+    """
+    record = provenance.read(workdir)
+    if record["result"] is None:
+        raise UserError(f"workdir {workdir} holds no finished run: needs one, to be compared with")
+    print(f"running {workdir} again in {again}", flush=True)
+    train.train(config, again, origin=origin)
+    ours, theirs = provenance.read(again)["sessions"][-1], record["sessions"][-1]
+    for line in environment_changes(ours, theirs):
+        print(line)
+    found = differences(again, workdir)
+    for line in found:
+        print(line)
+    count = len(read_metrics(again / "metrics.jsonl"))
+    if not found:
+        print(f"the same: {count} epochs, evaluation and every prediction are equal to the byte")
+    else:
+        print(f"not the same: {len(found)} of {len(FILES)} files differ")
+    return not found
+
+
+def differences(again: Path, workdir: Path) -> list[str]:
+    """Returns a line for each file of results that differs between two workdirs."""
+    lines = []
+    for name in FILES:
+        ours, theirs = ((folder / name).read_bytes() for folder in (again, workdir))
+        if ours != theirs:
+            pairs = enumerate(zip(ours.decode().splitlines(), theirs.decode().splitlines(), strict=False), start=1)
+            first = next(((i, a, b) for i, (a, b) in pairs if a != b), None)
+            where = f"line {first[0]} is {_change(first[1], first[2])}" if first else "one has more lines"
+            lines.append(f"{name} differs: {where}")
+    return lines
+
+
+def environment_changes(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Returns a line for each part of the environment that may explain another result."""
+    lines = []
+    for key in ("git", "device", "cores", "platform", "data"):
+        if ours[key] != theirs[key]:
+            lines.append(f"{key} is {json.dumps(ours[key])} now and was {json.dumps(theirs[key])}")
+    for name in sorted(ours["packages"].keys() | theirs["packages"].keys()):
+        now, then = ours["packages"].get(name, "absent"), theirs["packages"].get(name, "absent")
+        if now != then:
+            lines.append(f"{name} is {now} now and was {then}")
+    return lines
+
+
+def _change(ours: str, theirs: str) -> str:
+    try:
+        a, b = json.loads(ours), json.loads(theirs)
+        key = next(key for key in a if a[key] != b.get(key))
+        return f"{key} {a[key]} now and was {b.get(key)}"
+    except (ValueError, TypeError, StopIteration, AttributeError):
+        return f"{ours!r} now and was {theirs!r}"

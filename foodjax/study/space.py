@@ -1,0 +1,155 @@
+"""What a sweep runs: a list of variants, written down, spanned by a grid, or drawn at random.
+
+An experiment file tells it in `get_sweep(arg)`, which returns a list of variants or a `Sweep`:
+
+    def get_sweep(arg: str = ""):
+        return Sweep(["", "drop_block=4", *grid(lr=[1e-4, 3e-4], dropout=[0.2, 0.5])], seeds=3)
+"""
+
+import importlib.util
+import itertools
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from foodjax import config as config_lib
+from foodjax import variants as variants_lib
+from foodjax.errors import UserError, first_line
+
+
+class Sweep(NamedTuple):
+    """The runs of a sweep: every variant with every seed.
+
+    Attributes:
+        variants: as behind the colon of --config; the first is the baseline, "" the experiment itself.
+        seeds: how many; they are 0, 1, ...
+    """
+
+    variants: list[str]
+    seeds: int = 1
+
+
+class Trial(NamedTuple):
+    """One run of a sweep.
+
+    Attributes:
+        label: the variant as a folder name; "baseline" for "".
+        argument: what stands behind --config, FILE:VARIANT.
+        seed: of the run.
+        config: with variant, overrides and seed in it.
+        workdir: where the run lives.
+    """
+
+    label: str
+    argument: str
+    seed: int
+    config: ConfigDict
+    workdir: Path
+
+
+def grid(**values: list[Any]) -> list[str]:
+    """Returns the variants of all combinations; lr=[1e-4, 3e-4], dropout=[0.2, 0.5] makes four."""
+    return [_join(dict(zip(values, point, strict=True))) for point in itertools.product(*values.values())]
+
+
+def random(num: int, seed: int = 0, **space: Any) -> list[str]:
+    """Returns `num` variants drawn by Optuna's random sampler, the same for the same seed.
+
+    Args:
+        num: how many.
+        seed: of the sampler.
+        **space: for each name a list of values, or (low, high): drawn log-uniform when both are above zero.
+
+    Raises:
+        UserError: Optuna is not installed.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise UserError("random variants need Optuna: pip install 'foodjax[study]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    distributions: dict[str, Any] = {
+        name: optuna.distributions.FloatDistribution(*values, log=values[0] > 0)
+        if isinstance(values, tuple)
+        else optuna.distributions.CategoricalDistribution(values)
+        for name, values in space.items()
+    }
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    drawn = [study.ask(distributions).params for _ in range(num)]
+    # Three digits name a folder well enough, and are what is trained with.
+    return [_join({k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in point.items()}) for point in drawn]
+
+
+def _join(point: dict[str, Any]) -> str:
+    return ",".join(f"{name}={value}" for name, value in point.items())
+
+
+def load_sweep(argument: str) -> tuple[Any, Sweep]:
+    """Returns (module, sweep) of what stands behind --config.
+
+    Raises:
+        UserError: the file defines no sweep, or none that can be used.
+    """
+    path, _, arg = argument.partition(":")
+    spec = importlib.util.spec_from_file_location("sweep_config", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--config {path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_sweep"):
+        raise UserError(f"{path} defines no get_sweep(): --mode sweep needs one that returns a list of variants")
+    found = module.get_sweep(arg)
+    sweep = found if isinstance(found, Sweep) else Sweep(found)
+    if not isinstance(sweep.variants, list) or not all(isinstance(v, str) for v in sweep.variants) or sweep.seeds < 1:
+        raise UserError(f"get_sweep() of {path} gives {found!r}: needs a list of variants such as ['', 'drop_block=4']")
+    return module, sweep
+
+
+def create_trials(argument: str, overrides: dict[str, Any], folder: Path) -> list[Trial]:
+    """Returns the runs of the sweep of an experiment, the baseline's first, each checked.
+
+    Args:
+        argument: what stands behind --config, FILE or FILE:VARIANT.
+        overrides: of --config.KEY=VALUE; they hold for every run.
+        folder: of the sweep; each run gets one inside.
+
+    Raises:
+        UserError: the sweep cannot be used: names the variant and why.
+    """
+    module, sweep = load_sweep(argument)
+    path, _, arg = argument.partition(":")
+    trials: list[Trial] = []
+    for variant in sweep.variants:
+        for seed in range(sweep.seeds):
+            text = ",".join(filter(None, [arg, variant, f"seed={seed}"]))
+            try:
+                config = module.get_config(text)
+                config.update_from_flattened_dict(overrides)
+                config_lib.validate(config)
+            except (UserError, KeyError, TypeError) as error:
+                raise UserError(f"variant {variant!r} of the sweep: {first_line(error)}") from None
+            label = variants_lib.slug(variant) or "baseline"
+            trial = Trial(label, f"{path}:{text}", seed, config, folder / f"{label}-seed{seed}")
+            for other in trials:
+                if config_lib.difference(other.config, config, ignore=("name",)) is None:
+                    raise UserError(f"variants {other.label!r} and {label!r} of the sweep are one: needs distinct ones")
+            trials.append(trial)
+    # Seed by seed, so that a sweep that is looked at early has every variant.
+    return sorted(trials, key=lambda trial: trial.seed)
+
+
+def rungs(num_variants: int, epochs: int, eta: int) -> list[tuple[int, int]]:
+    """Returns the rungs of successive halving (Jamieson & Talwalkar 2016): (epoch, variants kept after it).
+
+    With 9 variants, 27 epochs and eta 3: [(3, 3), (9, 1)]; the one that is left trains to the end.
+
+    Args:
+        num_variants: how many start.
+        epochs: of a whole run.
+        eta: each rung keeps one of so many and trains so many times as long.
+    """
+    count = int(math.log(num_variants, eta) + 1e-9) if num_variants > 1 else 0
+    steps = [(max(1, epochs // eta ** (count - k)), max(1, num_variants // eta ** (k + 1))) for k in range(count)]
+    return [(epoch, kept) for epoch, kept in steps if epoch < epochs]

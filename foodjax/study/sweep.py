@@ -1,0 +1,217 @@
+"""All runs of a sweep, each the train command in a process and a workdir of its own.
+
+The sweep has no state: what is finished, interrupted or failed is read from the workdirs, so that the same command
+goes on after any end, and an interrupted run continues as exactly as the train command does.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+import psutil
+
+from foodjax import checkpoint, provenance
+from foodjax.errors import UserError
+from foodjax.interrupt import Interrupt, Interrupted
+from foodjax.logs import read_metrics
+from foodjax.study.progress import Display
+from foodjax.study.space import Trial, rungs
+
+MAIN = Path(__file__).resolve().parents[2] / "main.py"
+POLL_SECONDS = 0.5
+MEMORY_SHARE = 0.9  # of what is available may be taken by one more run
+GROWN_SECONDS = 60  # or an epoch, after which a run has taken its memory
+
+
+class Running(NamedTuple):
+    """A run in progress.
+
+    Attributes:
+        trial: what it trains.
+        process: of the train command.
+        slot: 0 to jobs - 1, which share of the cores it has.
+        log: what it prints.
+        log_start: bytes in the log before it started.
+        since: on the monotonic clock.
+    """
+
+    trial: Trial
+    process: subprocess.Popen
+    slot: int
+    log: Path
+    log_start: int
+    since: float
+
+
+def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int) -> list[Trial]:
+    """Runs what is not finished and returns the trials that were neither pruned nor failed.
+
+    Args:
+        trials: of `space.create_trials`.
+        overrides: of --config.KEY=VALUE, passed on to every run.
+        jobs: how many runs at once; each gets its share of the cores.
+        prune: 0, or the eta of successive halving; the baseline is never pruned.
+
+    Raises:
+        UserError: runs failed: names them. The others are finished.
+        Interrupted: a signal asked for the end; the runs have saved where they were.
+    """
+    runner = Runner(overrides, jobs, Display(trials))
+    labels = list(dict.fromkeys(trial.label for trial in trials))
+    kept = trials
+    with Interrupt() as interrupt:
+        for epoch, count in rungs(len(labels), trials[0].config.train.epochs, prune) if prune else []:
+            runner.run(kept, epoch, interrupt)
+            best = [label for label in _ranking(kept, epoch) if label != labels[0]][: max(1, count - 1)]
+            dropped = [label for label in labels if label not in (labels[0], *best)]
+            print(f"epoch {epoch}: pruned {', '.join(dropped) or 'nothing'}", flush=True)
+            labels = [labels[0], *best]
+            kept = [trial for trial in kept if trial.label in labels]
+        runner.run(kept, None, interrupt)
+    if runner.failed:
+        first, why = next(iter(runner.failed.items()))
+        raise UserError(
+            f"{len(runner.failed)} of {len(trials)} runs failed, first {first} ({why}); the others are finished; "
+            "the same command tries the failed ones again"
+        )
+    return kept
+
+
+def is_finished(trial: Trial) -> bool:
+    """Says whether the train command has trained and evaluated this run to the end."""
+    record = provenance.read(trial.workdir)
+    if record["result"] is None or record["sessions"][-1]["outcome"] != "finished":
+        return False
+    stored, _ = checkpoint.read_description(trial.workdir)
+    return stored.train.epochs == trial.config.train.epochs
+
+
+def epochs_done(trial: Trial) -> int:
+    """Returns how many whole epochs of the run are behind it."""
+    rows = read_metrics(trial.workdir / "metrics.jsonl")
+    return rows[-1]["epoch"] if rows else 0
+
+
+class Runner:
+    """Starts processes, watches them, and tells what becomes of them.
+
+    Attributes:
+        failed: for each failed run of this command its folder's name and why.
+    """
+
+    def __init__(self, overrides: dict[str, Any], jobs: int, display: Display):
+        self.overrides, self.jobs, self.display = overrides, jobs, display
+        self.failed: dict[str, str] = {}
+        self._largest = 0  # bytes, of the runs so far
+
+    def run(self, trials: list[Trial], until: int | None, interrupt: Interrupt) -> None:
+        """Runs what is not finished to the end, or until the epoch `until`, `jobs` at a time."""
+        waiting = [trial for trial in trials if not self._done(trial, until) and trial.workdir.name not in self.failed]
+        running: list[Running] = []
+        try:
+            while waiting or running:
+                interrupt.check()
+                slots = set(range(self.jobs)) - {one.slot for one in running}
+                ready = next((trial for trial in waiting if not _is_locked(trial)), None)
+                if slots and ready is not None and (not running or self._fits(running)):
+                    waiting.remove(ready)
+                    running.append(self._start(ready, min(slots)))
+                for one in list(running):
+                    if one.process.poll() is not None:
+                        running.remove(one)
+                        self._ended(one, until)
+                    elif until is not None and epochs_done(one.trial) >= until:
+                        one.process.terminate()  # it saves its step and continues from there when it is kept
+                self.display.update(len(running))
+                time.sleep(POLL_SECONDS)
+        except (Interrupted, KeyboardInterrupt):
+            for one in running:
+                one.process.terminate()
+            for one in running:
+                one.process.wait()
+            print("interrupted; the same command continues", flush=True)
+            raise
+
+    def _done(self, trial: Trial, until: int | None) -> bool:
+        return is_finished(trial) or (until is not None and epochs_done(trial) >= until)
+
+    def _fits(self, running: list[Running]) -> bool:
+        """Says whether memory allows one more run of the size of the largest so far."""
+        for one in running:
+            if time.monotonic() - one.since > GROWN_SECONDS or epochs_done(one.trial):
+                with contextlib.suppress(psutil.Error):  # it has just ended
+                    self._largest = max(self._largest, psutil.Process(one.process.pid).memory_info().rss)
+        return 0 < self._largest < MEMORY_SHARE * psutil.virtual_memory().available
+
+    def _start(self, trial: Trial, slot: int) -> Running:
+        log = trial.workdir.with_name(trial.workdir.name + ".log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(MAIN), "--config", trial.argument, "--workdir", str(trial.workdir)]
+        command += [f"--config.{key}={value}" for key, value in self.overrides.items()]
+        environment = dict(os.environ)
+        if self.jobs > 1:  # of an accelerator's memory; a CPU does not read it
+            environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / self.jobs:.2f}")
+        with log.open("ab") as file:
+            start = file.tell()
+            process = subprocess.Popen(
+                command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment,
+                start_new_session=True,  # Ctrl-C reaches the sweep alone, which passes it on once
+                preexec_fn=_in_child(slot, self.jobs),
+            )  # fmt: skip
+        return Running(trial, process, slot, log, start, time.monotonic())
+
+    def _ended(self, one: Running, until: int | None) -> None:
+        code, name = one.process.returncode, one.trial.workdir.name
+        if self._done(one.trial, until):
+            self.display.ended(one.trial, provenance.read(one.trial.workdir)["result"])
+            return
+        lines = one.log.read_bytes()[one.log_start :].decode(errors="replace").splitlines()
+        why = next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), "")
+        why = why or (f"killed by signal {-code}" if code < 0 else f"exit status {code}")
+        self.failed[name] = why
+        self.display.failed(one.trial, f"{why}; see {one.log}")
+
+
+def _is_locked(trial: Trial) -> bool:
+    """Says whether a process trains in the workdir: one of a sweep that was killed may still be saving."""
+    if not (trial.workdir / ".lock").exists():
+        return False  # and none is made: an empty workdir stays empty
+    lock = filelock.FileLock(trial.workdir / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _in_child(slot: int, jobs: int) -> Callable[[], None] | None:
+    """Returns what a child does before it starts: take its cores, and ask to be told when the sweep dies."""
+    if not sys.platform.startswith("linux"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    own = cores[slot % len(cores) :: jobs] if jobs > 1 else cores
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, own)
+        libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: the train command then saves and ends
+
+    return prepare
+
+
+def _ranking(trials: list[Trial], epoch: int) -> list[str]:
+    """Returns the labels by their mean over seeds of the lowest validation loss until `epoch`, best first."""
+    losses: dict[str, list[float]] = {}
+    for trial in trials:
+        rows = [row["val_loss"] for row in read_metrics(trial.workdir / "metrics.jsonl") if row["epoch"] <= epoch]
+        losses.setdefault(trial.label, []).append(min(rows, default=float("inf")))
+    return sorted(losses, key=lambda label: sum(losses[label]) / len(losses[label]))

@@ -1,0 +1,106 @@
+"""A comparison as text: for the terminal, CSV, Markdown and LaTeX."""
+
+import csv
+import io
+import math
+
+from rich.table import Table
+
+from foodjax.study.compare import Row, Spread
+
+HEADER = (
+    "variant", "seeds", "parameters", "multiply-adds", "images/s", "epochs", "best val. loss", "test accuracy (%)",
+    "difference (points)", "95 % interval", "p", "remarks",
+)  # fmt: skip
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Returns a row as text, in the order of HEADER; accuracies in percent, differences in percentage points."""
+    low, high = row.interval
+    return (
+        row.label,
+        str(row.num_seeds),
+        f"{row.num_params:,}",
+        _short(row.multiply_adds),
+        _number(row.images_per_second, 1, 1),
+        _number(row.epochs, 1, 1),
+        _spread(row.val_loss, 1, 3),
+        _spread(row.accuracy, 100, 1),
+        _number(row.difference, 100, 1, "+"),
+        "" if math.isnan(low) else f"{100 * low:+.1f} to {100 * high:+.1f}",
+        "" if math.isnan(row.p) else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}",
+        "; ".join(row.flags),
+    )
+
+
+def to_terminal(rows: list[Row]) -> Table:
+    """Returns the table for the terminal."""
+    table = Table(box=None, pad_edge=False)
+    for i, name in _columns(rows):
+        table.add_column(name, justify="right" if 0 < i < len(HEADER) - 1 else "left")
+    for row in rows:
+        table.add_row(*_kept(rows, row))
+    return table
+
+
+def to_csv(rows: list[Row]) -> str:
+    """Returns all numbers in full, one line a variant, accuracies as fractions."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["variant", "seeds", "parameters", "multiply_adds", "images_per_second", "epochs", "val_loss", "val_loss_std"]
+        + ["accuracy", "accuracy_std", "difference", "low", "high", "p", "remarks"]
+    )
+    for row in rows:
+        numbers = (*row[1:6], *row.val_loss, *row.accuracy, row.difference, *row.interval, row.p)
+        written = ["" if isinstance(x, float) and math.isnan(x) else x for x in numbers]
+        writer.writerow([row.label, *written, "; ".join(row.flags)])
+    return file.getvalue()
+
+
+def to_markdown(rows: list[Row]) -> str:
+    """Returns a Markdown table."""
+    names = [name for _, name in _columns(rows)]
+    lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _kept(rows, row)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(rows: list[Row]) -> str:
+    """Returns a tabular for the booktabs package."""
+    names = [name for _, name in _columns(rows)]
+    lines = [r"\begin{tabular}{l" + "r" * (len(names) - 1) + "}", r"\toprule"]
+    lines += [" & ".join(map(_tex, names)) + r" \\", r"\midrule"]
+    lines += [" & ".join(map(_tex, _kept(rows, row))) + r" \\" for row in rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _columns(rows: list[Row]) -> list[tuple[int, str]]:
+    used = [any(cells(row)[i] for row in rows) for i in range(len(HEADER))]
+    return [(i, name) for i, name in enumerate(HEADER) if used[i]]
+
+
+def _kept(rows: list[Row], row: Row) -> list[str]:
+    return [cells(row)[i] for i, _ in _columns(rows)]
+
+
+def _number(value: float, factor: float, digits: int, sign: str = "") -> str:
+    return "" if math.isnan(value) else f"{factor * value:{sign}.{digits}f}"
+
+
+def _spread(spread: Spread, factor: float, digits: int) -> str:
+    text = _number(spread.mean, factor, digits)
+    return text if math.isnan(spread.deviation) else f"{text} ± {factor * spread.deviation:.{digits}f}"
+
+
+def _short(count: int) -> str:
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return str(count)
+
+
+def _tex(text: str) -> str:
+    replaced = {"\\": r"\textbackslash{}", "±": r"$\pm$", "<": "$<$", "-": "-", "~": r"\textasciitilde{}"}
+    replaced |= {c: "\\" + c for c in "&%$#_{}"} | {"^": r"\textasciicircum{}"}
+    return "".join(replaced.get(c, c) for c in text)
