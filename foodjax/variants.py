@@ -44,7 +44,8 @@ def _add_block(config: ConfigDict, number: Any) -> None:
     # A copy that keeps the picture's size, so that nothing but the added layers differs.
     number = _block_number(config, number)
     block = config.model.blocks[number - 1].copy_and_resolve_references()
-    block.update(padding=("SAME",) * len(block.padding), pool=1)
+    keeping = {"pool": 1, "patch": 1, "padding": ("SAME",) * len(block.get("padding", ()))}
+    block.update({key: value for key, value in keeping.items() if key in block})
     config.model.blocks = (*config.model.blocks[:number], block, *config.model.blocks[number:])
 
 
@@ -53,20 +54,25 @@ def _blocks(config: ConfigDict, count: Any) -> None:
 
 
 def _pool(config: ConfigDict, kind: Any) -> None:
-    kinds = {"avg": "average", "average": "average", "flatten": "flatten"}
-    if kind not in kinds:
-        raise ValueError("avg or flatten, between the blocks and the head")
-    config.model.head.pooling = kinds[kind]
+    if kind not in ("avg", "max", "flatten"):
+        raise ValueError("avg, max or flatten, between the blocks and the head")
+    config.model.head.pooling = "average" if kind == "avg" else kind
+
+
+def _of_blocks(config: ConfigDict, name: str, value: Any) -> None:
+    having = [block for block in config.model.blocks if name in block]
+    if not having:
+        raise ValueError(f"a network with a block that has a {name}")
+    for block in having:
+        _assign(block, name, value, f"model.blocks[].{name}")
 
 
 def _kernel(config: ConfigDict, side: Any) -> None:
-    for block in config.model.blocks:
-        _assign(block, "kernel", side, "model.blocks[].kernel")
+    _of_blocks(config, "kernel", side)
 
 
 def _dropout(config: ConfigDict, rate: Any) -> None:
-    for block in config.model.blocks:
-        _assign(block, "dropout", rate, "model.blocks[].dropout")
+    _of_blocks(config, "dropout", rate)
     _assign(config, "model.head.dropout", rate)
 
 
@@ -81,6 +87,11 @@ _WITHOUT = {
     "brightness": {"brightness": (1.0, 1.0)},
     "flip_horizontal": {"flip_horizontal": False},
     "flip_vertical": {"flip_vertical": False},
+    "crop": {"crop_area": (1.0, 1.0), "crop_aspect": 1.0},
+    "colour": {"contrast": 0.0, "saturation": 0.0, "hue": 0.0},
+    "random_ops": {"random_ops": 0},
+    "cutout": {"cutout": 0.0},
+    "mix": {"mixup": 0.0, "cutmix": 0.0},
 }
 
 

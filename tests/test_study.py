@@ -112,7 +112,7 @@ def test_the_shipped_ablation_has_everything_and_every_picture_survives(tmp_path
         t.label: {k for k, v in config_lib.flatten(t.config) if baseline.get(k) != v} - {"name"} for t in trials[1:17]
     }
     assert changed["lr=0.0003" if scale else "lr=3e-05"] == {"optimizer.learning_rate"}
-    assert changed["model.blocks-3-.kernel=3"] == {"model.blocks[3].kernel"}
+    assert changed["kernel=3"] == {"model.blocks[3].kernel"}
     assert changed["pool=avg"] == {"model.head.pooling"}
     assert changed["drop_augment=brightness"] == {"augment.brightness"}
     assert sum("drop_block" in label for label in changed) == 4

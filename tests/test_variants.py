@@ -2,6 +2,7 @@ import importlib
 
 import pytest
 from conftest import ROOT
+from ml_collections import ConfigDict
 
 from experiments import food10
 from foodjax import config as config_lib
@@ -93,11 +94,36 @@ def test_values_without_layers():
         ("brightness", {"brightness": (1.0, 1.0)}),
         ("flip_horizontal", {"flip_horizontal": False}),
         ("flip_vertical", {"flip_vertical": False}),
+        ("crop", {"crop_area": (1.0, 1.0), "crop_aspect": 1.0}),
+        ("colour", {"contrast": 0.0, "saturation": 0.0, "hue": 0.0}),
+        ("random_ops", {"random_ops": 0}),
+        ("cutout", {"cutout": 0.0}),
+        ("mix", {"mixup": 0.0, "cutmix": 0.0}),
     ],
 )
 def test_one_augmentation_is_left_out_and_the_others_stay(name, changed):
-    before, after = (dict(food10.get_config(v).augment) for v in ("", f"drop_augment={name}"))
+    everything = (
+        "augment.crop_area=(0.5,1.0),augment.crop_aspect=1.3,augment.contrast=0.1,augment.saturation=0.1,"
+        "augment.hue=9.0,augment.random_ops=2,augment.cutout=0.2,augment.mixup=0.3,augment.cutmix=0.3"
+    )
+    before, after = (dict(food10.get_config(v).augment) for v in (everything, f"{everything},drop_augment={name}"))
     assert {key: value for key, value in after.items() if value != before[key]} == changed
+
+
+def test_blocks_of_any_kind_can_be_added_and_those_without_a_kernel_are_left_alone():
+    config = food10.get_config()
+    config.model.blocks = (
+        ConfigDict(dict(kind="stem", features=16, patch=4, kernel=1)),
+        ConfigDict(dict(kind="residual", features=32, pool=2, depth=1, dropout=0.0)),
+    )
+    variants.apply(config, "add_block=1,kernel=3,dropout=0.5")
+    assert [block.kind for block in config.model.blocks] == ["stem", "stem", "residual"]
+    assert [block.get("patch", 0) for block in config.model.blocks] == [4, 1, 0]
+    assert [block.get("kernel", 0) for block in config.model.blocks] == [3, 3, 0]
+    assert config.model.blocks[2].dropout == 0.5
+    variants.apply(config, "add_block=3")
+    config_lib.validate(config)
+    assert config.model.blocks[3].pool == 1 and config.model.blocks[2].pool == 2
 
 
 def test_changes_apply_from_left_to_right():
@@ -113,7 +139,7 @@ def test_changes_apply_from_left_to_right():
         ("drop_block=0", "needs a block from 1 to 4"),
         ("drop_block=True", "needs a block from 1 to 4"),
         ("blocks=5", "needs a block from 1 to 4"),
-        ("pool=max", "variant pool is 'max': needs avg or flatten"),
+        ("pool=mean", "variant pool is 'mean': needs avg, max or flatten"),
         ("kernel=big", "kernel is 'big': needs a value of type int"),
         ("lr=fast", "optimizer.learning_rate is 'fast': needs a value of type float, such as 0.0001"),
         ("lr", "'lr' is not NAME=VALUE: needs drop_block=4"),

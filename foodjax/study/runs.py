@@ -56,7 +56,7 @@ def read_run(workdir: Path) -> FinishedRun:
             predictions = {row["id"]: (row["true"], row["predicted"]) for row in csv.DictReader(file)}
     except (OSError, KeyError, csv.Error) as error:
         raise UserError(f"workdir {workdir} is damaged: no predictions ({error})") from None
-    layers = summary.layers(create_model(config, len(class_names)), config.data.image_size)
+    layers = summary.layers(create_model(config, len(class_names)), config_lib.input_size(config))
     return FinishedRun(
         re.sub(r"-seed\d+$", "", workdir.name),
         workdir,
