@@ -69,6 +69,20 @@ class Conv(nn.Module):
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
+def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """Lets `foodjax.report.explain` see feature maps and their gradients; returns `x` and costs a step nothing.
+
+    Every convolution's activation passes here, so that pictures can be made of any architecture.
+
+    Args:
+        module: whose maps they are.
+        name: their name within the module.
+        x: feature maps (B, H, W, C), after the activation.
+    """
+    module.sow("maps", name, x)
+    return module.perturb(name, x)
+
+
 class ConvBlock(nn.Module):
     """Convolutions, each with normalisation and activation, then max pooling and dropout.
 
@@ -99,6 +113,7 @@ class ConvBlock(nn.Module):
         for i, padding in enumerate(self.padding, start=1):
             x = Conv(self.features, self.kernel, padding, self.style.norm == "none", name=f"conv{i}")(x)
             x = self.style.activate(self.style.normalise(x, train=train, name=f"norm{i}"))
+            x = tap(self, f"activation{i}", x)
         x = max_pool(x, self.pool)
         return nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
 
@@ -129,7 +144,8 @@ class StemBlock(nn.Module):
         """Maps (B, H, W, C) to (B, H // patch, W // patch, features)."""
         x = space_to_depth(x, self.patch)
         x = Conv(self.features, self.kernel, "SAME", self.style.norm == "none", name="conv")(x)
-        return self.style.activate(self.style.normalise(x, train=train, name="norm"))
+        x = self.style.activate(self.style.normalise(x, train=train, name="norm"))
+        return tap(self, "activation", x)
 
 
 class ResidualBlock(nn.Module):
@@ -163,7 +179,8 @@ class ResidualBlock(nn.Module):
 
         def layer(x, i, pool):
             x = Conv(self.features, 3, "SAME", self.style.norm == "none", name=f"conv{i}")(x)
-            return self.style.activate(self.style.normalise(max_pool(x, pool), train=train, name=f"norm{i}"))
+            x = self.style.activate(self.style.normalise(max_pool(x, pool), train=train, name=f"norm{i}"))
+            return tap(self, f"activation{i}", x)
 
         x = branch = layer(x, 1, self.pool)
         for i in range(2, self.depth + 2):

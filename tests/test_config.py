@@ -113,6 +113,7 @@ def test_imports_flow_one_way():
         "predictions",
         "run",
         "evaluate",
+        "report.explain",
         "predict",
         "feed",
         "provenance",

@@ -1,0 +1,97 @@
+"""What a network looks at: feature maps and Grad-CAM of any network whose activations pass `foodjax.blocks.tap`."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from foodjax.train_step import compiler_options, rescale
+
+
+class Explanation(NamedTuple):
+    """What one forward and one backward pass tell of B photographs.
+
+    Attributes:
+        probabilities: float32 (B, K).
+        maps: name of each tap, first to last -> its feature maps (B, h, w, C), after the activation.
+        cams: the same names -> the Grad-CAM at that tap, float32 (B, h, w), its maximum 1 (or all 0).
+    """
+
+    probabilities: np.ndarray
+    maps: dict[str, np.ndarray]
+    cams: dict[str, np.ndarray]
+
+
+def _walk(tree: Mapping[str, Any], path: str = ""):
+    """Yields (path, leaf) in the order in which the network made them; jax.tree would sort the names."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _walk(value, f"{path}{name}/")
+        else:
+            yield path + name, value
+
+
+def grad_cam(maps: jax.Array, grads: jax.Array) -> jax.Array:
+    """Returns the map of what speaks for a class (Selvaraju et al. 2017, equations 1 and 2).
+
+        alpha_k = mean over pixels of d logit / d A_k,    CAM = relu(sum_k alpha_k A_k)
+
+    Args:
+        maps: A, feature maps (B, h, w, C).
+        grads: the derivative of the class's logit by them, (B, h, w, C).
+
+    Returns:
+        (B, h, w), divided by each example's maximum; 0 everywhere where nothing speaks for the class.
+    """
+    weights = grads.mean(axis=(1, 2))  # (B, C)
+    cam = jax.nn.relu(jnp.einsum("bhwc,bc->bhw", maps, weights))
+    top = cam.max(axis=(1, 2), keepdims=True)
+    return jnp.where(top > 0, cam / jnp.where(top > 0, top, 1), 0)
+
+
+class Explainer:
+    """Explains the predictions of one network, compiled once for each number of photographs.
+
+    Attributes:
+        names: of the taps, first to last.
+    """
+
+    def __init__(self, model: nn.Module, variables: Mapping[str, Any], image_size: int):
+        """Takes the network and its variables (params, and whatever else it has)."""
+        self._variables = dict(variables)
+        self._model = model
+        self.names: list[str] = []
+        jax.eval_shape(self._maps_of, self._variables, jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.uint8))
+        self._run = jax.jit(self._explain, compiler_options=compiler_options())
+
+    def _maps_of(self, variables, images):
+        logits, state = self._model.apply(variables, rescale(images), train=False, mutable=["maps"])  # pyright: ignore
+        found = [(name, value[0]) for name, value in _walk(dict(state).get("maps", {}))]
+        self.names = [name for name, _ in found]
+        return logits, [value for _, value in found]
+
+    def _explain(self, variables, images, labels):
+        shapes = jax.eval_shape(
+            lambda: self._model.apply(variables, rescale(images), train=False, mutable=["perturbations"])[1]  # pyright: ignore
+        )
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+        def logit_sum(perturbations):
+            logits, maps = self._maps_of({**variables, **perturbations}, images)
+            # Examples do not see one another, so the gradient of the sum holds each example's own.
+            return jnp.take_along_axis(logits, labels[:, None], axis=1).sum(), (logits, maps)
+
+        grads, (logits, maps) = jax.grad(logit_sum, has_aux=True)(zeros)
+        by_name = dict(_walk(grads.get("perturbations") or {}))
+        cams = [grad_cam(a, by_name[name]) for name, a in zip(self.names, maps, strict=True)]
+        return jax.nn.softmax(logits), maps, cams
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray) -> Explanation:
+        """Explains what speaks for `labels` (B,) in `images`, uint8 (B, H, W, 3)."""
+        probabilities, maps, cams = jax.device_get(self._run(self._variables, images, np.asarray(labels, np.int32)))
+        return Explanation(
+            probabilities, dict(zip(self.names, maps, strict=True)), dict(zip(self.names, cams, strict=True))
+        )
