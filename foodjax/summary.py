@@ -1,5 +1,8 @@
-"""The layer table: output shape, kernel and parameters of every layer, without touching data."""
+"""The layer table: shape, parameters, receptive field and multiply-adds of every layer, without touching data."""
 
+import functools
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -7,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from foodjax.model import ConvNet
+from foodjax.receptive_field import trace
 
 
 class Layer(NamedTuple):
@@ -17,39 +21,50 @@ class Layer(NamedTuple):
         output: shape without the batch, (H, W, C) or (D,).
         kernel: shape of the kernel, or () for a layer without.
         num_params: kernel and bias together.
+        receptive_field: side in pixels of the part of the picture that an entry of the output sees (padding included);
+            None where it sees all of it.
     """
 
     name: str
     output: tuple[int, ...]
     kernel: tuple[int, ...]
     num_params: int
+    receptive_field: int | None
+
+
+def walk(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields (path, leaf) of nested dicts in their own order; jax.tree would sort the names, block10 before block2."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from walk(value, f"{path}{name}/")
+        else:
+            yield path + name, value
 
 
 def layers(model: ConvNet, image_size: int) -> list[Layer]:
     """Returns the rows for square RGB images of `image_size` pixels; nothing is computed."""
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.float32)
+    init = functools.partial(model.init, train=False)
+    variables = jax.eval_shape(init, jax.eval_shape(lambda: jax.random.PRNGKey(0)), images)
+    variables = {name: variables[name] for name in variables if name not in ("maps", "perturbations")}
+    names: list[str] = []
 
-    def run(images):
-        return model.init_with_output(jax.random.PRNGKey(0), images, train=False, capture_intermediates=True)
+    def run(variables, images):
+        _, state = model.apply(variables, images, train=False, capture_intermediates=True, mutable=["intermediates"])
+        outputs = [(path.removesuffix("/__call__"), value[0]) for path, value in walk(dict(state)["intermediates"])]
+        names[:] = [path for path, _ in outputs]
+        return [value for _, value in outputs]
 
-    _, variables = jax.eval_shape(run, images)
+    outputs = jax.eval_shape(run, variables, images)
+    params = {path: x.shape for path, x in walk(variables["params"])}
     rows = []
-
-    def visit(outputs: Any, params: Any, path: str) -> None:
-        for name in outputs:
-            if name == "__call__":
-                continue
-            here, inner = f"{path}{name}", outputs[name]
-            children = [k for k in inner if k != "__call__"]
-            if children:
-                visit(inner, params.get(name, {}), here + "/")
-                continue
-            own = params.get(name, {})
-            count = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(own))
-            kernel = own["kernel"].shape if "kernel" in own else ()
-            rows.append(Layer(here, inner["__call__"][0].shape[1:], kernel, count))
-
-    visit(variables["intermediates"], variables["params"], "")
+    for name, output, reach in zip(names, outputs, trace(run, variables, images), strict=True):
+        if any(other.startswith(name + "/") for other in names) or name == "__call__":
+            continue  # a module of modules
+        own = [shape for path, shape in params.items() if path.startswith(name + "/")]
+        field = int(reach.size) if reach and output.ndim == 4 and reach.size < math.inf else None
+        count = sum(int(np.prod(shape)) for shape in own)
+        rows.append(Layer(name, output.shape[1:], params.get(f"{name}/kernel", ()), count, field))
     return rows
 
 
@@ -60,12 +75,16 @@ def multiply_adds(layer: Layer) -> int:
 
 
 def to_table(rows: list[Layer]) -> Table:
-    """Returns the layer table for the terminal, with the total."""
+    """Returns the layer table for the terminal, with the totals."""
     table = Table(box=None, pad_edge=False)
-    for name in ("layer", "output", "kernel", "parameters"):
-        table.add_column(name, justify="right" if name == "parameters" else "left")
+    numbers = ("parameters", "sees", "multiply-adds")
+    for name in ("layer", "output", "kernel", *numbers):
+        table.add_column(name, justify="right" if name in numbers else "left")
     for row in rows:
         output, kernel = (", ".join(map(str, shape)) for shape in (row.output, row.kernel))
-        table.add_row(row.name, output, kernel, f"{row.num_params:,}" if row.num_params else "")
-    table.add_row("total", "", "", f"{sum(row.num_params for row in rows):,}")
+        count, products = (f"{n:,}" if n else "" for n in (row.num_params, multiply_adds(row)))
+        field = str(row.receptive_field) if row.receptive_field else "all"
+        table.add_row(row.name, output, kernel, count, field, products)
+    total = f"{sum(row.num_params for row in rows):,}"
+    table.add_row("total", "", "", total, "", f"{sum(multiply_adds(row) for row in rows):,}")
     return table

@@ -98,6 +98,7 @@ def test_imports_flow_one_way():
         "ops",
         "blocks",
         "model",
+        "receptive_field",
         "summary",
         "metrics",
         "optimizer",

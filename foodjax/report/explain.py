@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from foodjax.summary import walk
 from foodjax.train_step import compiler_options, rescale
 
 
@@ -23,15 +24,6 @@ class Explanation(NamedTuple):
     probabilities: np.ndarray
     maps: dict[str, np.ndarray]
     cams: dict[str, np.ndarray]
-
-
-def _walk(tree: Mapping[str, Any], path: str = ""):
-    """Yields (path, leaf) in the order in which the network made them; jax.tree would sort the names."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _walk(value, f"{path}{name}/")
-        else:
-            yield path + name, value
 
 
 def grad_cam(maps: jax.Array, grads: jax.Array) -> jax.Array:
@@ -69,7 +61,7 @@ class Explainer:
 
     def _maps_of(self, variables, images):
         logits, state = self._model.apply(variables, rescale(images), train=False, mutable=["maps"])  # pyright: ignore
-        found = [(name, value[0]) for name, value in _walk(dict(state).get("maps", {}))]
+        found = [(name, value[0]) for name, value in walk(dict(state).get("maps", {}))]
         self.names = [name for name, _ in found]
         return logits, [value for _, value in found]
 
@@ -85,7 +77,7 @@ class Explainer:
             return jnp.take_along_axis(logits, labels[:, None], axis=1).sum(), (logits, maps)
 
         grads, (logits, maps) = jax.grad(logit_sum, has_aux=True)(zeros)
-        by_name = dict(_walk(grads.get("perturbations") or {}))
+        by_name = dict(walk(grads.get("perturbations") or {}))
         cams = [grad_cam(a, by_name[name]) for name, a in zip(self.names, maps, strict=True)]
         return jax.nn.softmax(logits), maps, cams
 

@@ -1,0 +1,172 @@
+"""Which rows of the picture an entry of any array in a network sees.
+
+It is read off the traced computation (a jaxpr), so that it holds for any architecture; nothing is computed. Entry
+(i, j, ...) of an array sees the rows low + s_0 i + s_1 j + ... to high + s_0 i + s_1 j + ..., one stride s per axis.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import core
+
+_NONLOCAL = {"rev", "sort", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "fft", "gather", "dynamic_slice"}
+
+
+class Reach(NamedTuple):
+    """The rows that an array's entries see; -inf to inf where that cannot be told.
+
+    Attributes:
+        low: first row that the entry of index 0 sees.
+        high: last row.
+        strides: rows by which the next entry sees further, of each axis.
+    """
+
+    low: float
+    high: float
+    strides: tuple[int, ...]
+
+    @property
+    def size(self) -> float:
+        """How many rows an entry sees."""
+        return self.high - self.low + 1
+
+    def over(self, axes: Iterable[int], shape: tuple[int, ...]) -> "Reach":
+        """Returns the reach of all entries along `axes` together; their strides become 0."""
+        low, high, strides = self.low, self.high, list(self.strides)
+        for axis in axes:
+            end = strides[axis] * (shape[axis] - 1)
+            low, high, strides[axis] = low + min(end, 0), high + max(end, 0), 0
+        return Reach(low, high, tuple(strides))
+
+
+def trace(function: Callable, args: Any, images: Any) -> list[Reach | None]:
+    """Follows the picture through function(args, images).
+
+    Args:
+        function: returns a list of arrays.
+        args: its first argument, a pytree of shapes; the picture is not in it.
+        images: shape of the pictures, (B, H, W, C).
+
+    Returns:
+        The reach of each array; None for one that does not see the picture.
+    """
+    jaxpr = jax.make_jaxpr(function)(args, images).jaxpr
+    return _follow(jaxpr, [None] * len(jax.tree.leaves(args)) + [Reach(0, 0, (0, 1, 0, 0))])
+
+
+def _follow(jaxpr: Any, inputs: list[Reach | None]) -> list[Reach | None]:
+    seen: dict[Any, Reach | None] = dict(zip(jaxpr.invars, inputs, strict=True))
+
+    def look(atom):
+        return None if isinstance(atom, core.Literal) else seen.get(atom)
+
+    for eqn in jaxpr.eqns:
+        reaches = [look(atom) for atom in eqn.invars]
+        inner = _inner(eqn)
+        if inner is not None:
+            outputs = _follow(inner, reaches[len(reaches) - len(inner.invars) :])  # a cond has its index first
+        else:
+            outputs = [_step(eqn, reaches, out.aval.shape) if any(reaches) else None for out in eqn.outvars]
+        seen.update(zip(eqn.outvars, outputs, strict=True))
+    return [look(atom) for atom in jaxpr.outvars]
+
+
+def _inner(eqn: Any) -> Any:
+    """Returns the jaxpr that an equation calls; of a choice by platform the last, which is the textbook's form."""
+    called = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+    if eqn.primitive.name == "cond":
+        called = eqn.params["branches"][-1]
+    return getattr(called, "jaxpr", called)
+
+
+def _step(eqn: Any, reaches: list, shape: tuple[int, ...]) -> Reach:
+    """Returns the reach of an equation's output of `shape`; at least one of its inputs sees the picture."""
+    name, params = eqn.primitive.name, eqn.params
+    everything = Reach(-math.inf, math.inf, (0,) * len(shape))
+    shapes = [atom.aval.shape for atom in eqn.invars]
+    if sum(r is not None for r in reaches) == 1:
+        k = next(i for i, r in enumerate(reaches) if r is not None)
+        x, before = reaches[k], shapes[k]
+        if name == "conv_general_dilated":
+            return _conv(eqn, x, before, len(shape)) if k == 0 else everything
+        if name.startswith("reduce_window"):
+            return _window(x, params["window_dimensions"], params["window_strides"], params["padding"])
+        if name == "reshape":
+            return _reshape(x, before, shape)
+        if name == "squeeze":
+            return x._replace(strides=tuple(s for i, s in enumerate(x.strides) if i not in params["dimensions"]))
+        if name == "transpose":
+            return x._replace(strides=tuple(x.strides[i] for i in params["permutation"]))
+        if name == "broadcast_in_dim":
+            strides = [0] * len(shape)
+            for i, axis in enumerate(params["broadcast_dimensions"]):
+                strides[axis] = x.strides[i] if before[i] == shape[axis] else 0
+            return x._replace(strides=tuple(strides))
+        if name == "slice":
+            steps = params["strides"] or (1,) * len(shape)
+            shift = sum(s * start for s, start in zip(x.strides, params["start_indices"], strict=True))
+            strides = tuple(s * step for s, step in zip(x.strides, steps, strict=True))
+            return Reach(x.low + shift, x.high + shift, strides)
+        if name == "pad" and not any(interior for *_, interior in params["padding_config"]):
+            shift = sum(s * low for s, (low, *_) in zip(x.strides, params["padding_config"], strict=True))
+            return Reach(x.low - shift, x.high - shift, x.strides)
+        if name.startswith(("reduce_", "arg")) and "axes" in params:
+            x = x.over(params["axes"], before)
+            return x._replace(strides=tuple(s for i, s in enumerate(x.strides) if i not in params["axes"]))
+        if name == "dot_general":
+            contracted, batch = (axes[k] for axes in params["dimension_numbers"])
+            x = x.over(contracted, before)
+            free = [x.strides[i] for i in range(len(before)) if i not in (*contracted, *batch)]
+            others = [0] * (len(shape) - len(free) - len(batch))
+            ordered = free + others if k == 0 else others + free
+            return x._replace(strides=(*(x.strides[i] for i in batch), *ordered))
+    seen = [r for r in reaches if r is not None]
+    if name in _NONLOCAL or any(s != shape for s, r in zip(shapes, reaches, strict=True) if r is not None):
+        return everything
+    # Entry by entry: what any of the inputs sees. Where they do not go in step, all their entries together.
+    apart = [i for i in range(len(shape)) if len({r.strides[i] for r in seen}) > 1]
+    seen = [r.over(apart, shape) for r in seen]
+    return Reach(min(r.low for r in seen), max(r.high for r in seen), seen[0].strides)
+
+
+def _window(x: Reach, sizes: Any, steps: Any, padding: Any, dilations: Any = None) -> Reach:
+    """Returns the reach of windows along every axis."""
+    low, high = x.low, x.high
+    for s, size, (before, _), dilation in zip(x.strides, sizes, padding, dilations or [1] * len(sizes), strict=True):
+        low, high = low - s * before, high + s * ((size - 1) * dilation - before)
+    return Reach(low, high, tuple(s * step for s, step in zip(x.strides, steps, strict=True)))
+
+
+def _conv(eqn: Any, x: Reach, before: tuple[int, ...], ndim: int) -> Reach:
+    spec, kernel = eqn.params["dimension_numbers"], eqn.invars[1].aval.shape
+    x = x.over([spec.lhs_spec[1]], before)  # channels are summed over
+    if any(d != 1 for d in eqn.params["lhs_dilation"]):
+        return Reach(-math.inf, math.inf, (0,) * ndim)
+    spatial = Reach(x.low, x.high, tuple(x.strides[axis] for axis in spec.lhs_spec[2:]))
+    sizes = [kernel[axis] for axis in spec.rhs_spec[2:]]
+    params = eqn.params
+    out = _window(spatial, sizes, params["window_strides"], params["padding"], params["rhs_dilation"])
+    strides = [0] * ndim
+    strides[spec.out_spec[0]] = x.strides[spec.lhs_spec[0]]
+    for axis, s in zip(spec.out_spec[2:], out.strides, strict=True):
+        strides[axis] = s
+    return out._replace(strides=tuple(strides))
+
+
+def _reshape(x: Reach, before: tuple[int, ...], after: tuple[int, ...]) -> Reach:
+    """Splits axes exactly; axes that are merged are taken together."""
+    strides = [0] * len(after)
+    old, new = [i for i, n in enumerate(before) if n > 1], [i for i, n in enumerate(after) if n > 1]
+    while old and new:
+        group, parts = [old.pop(0)], [new.pop(0)]
+        while (a := math.prod(before[i] for i in group)) != (b := math.prod(after[i] for i in parts)):
+            (group if a < b else parts).append((old if a < b else new).pop(0))
+        if len(group) > 1:
+            x = x.over(group, before)
+            continue
+        stride = x.strides[group[0]]
+        for i in reversed(parts):
+            strides[i], stride = stride, stride * after[i]
+    return x._replace(strides=tuple(strides))
