@@ -96,7 +96,13 @@ def create_model(config: Any, num_classes: int) -> ConvNet:
 def init_variables(model: ConvNet, key: jax.Array, image_size: int) -> Any:
     """Returns the initial "params", and "batch_stats" if any, for square RGB images of `image_size` pixels."""
     images = jax.numpy.zeros((1, image_size, image_size, 3))
-    return jax.jit(lambda key: model.init(key, images, train=False))(key)
+
+    def init(key):
+        variables = model.init(key, images, train=False)
+        # What taps leave behind is no part of a state.
+        return {name: variables[name] for name in ("params", "batch_stats") if name in variables}
+
+    return jax.jit(init)(key)
 
 
 def init_params(model: ConvNet, key: jax.Array, image_size: int) -> Any:

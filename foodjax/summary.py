@@ -1,6 +1,5 @@
 """The layer table: shape, parameters, receptive field and multiply-adds of every layer, without touching data."""
 
-import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from foodjax.model import ConvNet
+from foodjax.model import ConvNet, init_variables
 from foodjax.receptive_field import trace
 
 
@@ -44,9 +43,7 @@ def walk(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
 def layers(model: ConvNet, image_size: int) -> list[Layer]:
     """Returns the rows for square RGB images of `image_size` pixels; nothing is computed."""
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.float32)
-    init = functools.partial(model.init, train=False)
-    variables = jax.eval_shape(init, jax.eval_shape(lambda: jax.random.PRNGKey(0)), images)
-    variables = {name: variables[name] for name in variables if name not in ("maps", "perturbations")}
+    variables = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), image_size))
     names: list[str] = []
 
     def run(variables, images):

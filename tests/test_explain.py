@@ -16,15 +16,16 @@ def random_variables(model, seed):
 
 @pytest.fixture(scope="module")
 def network():
-    """(model, variables) with twelve blocks, so that the names do not sort as they come."""
+    """(config, model, variables) of a plain and a residual block."""
     config = demo.get_config()
     config.data.image_size = 16
-    config.model.blocks = tuple(
-        dict(features=4 + i, kernel=3, padding=("SAME",), pool=2 if i < 2 else 1, dropout=0.2) for i in range(12)
+    config.model.blocks = (
+        dict(kind="conv", features=6, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2),
+        dict(kind="residual", features=8, pool=1, depth=1, dropout=0.2),
     )
     model = create_model(config, 5)
     variables = random_variables(model, 1)
-    return model, variables
+    return config, model, variables
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def images():
 
 
 def test_maps_come_in_order_and_are_what_the_network_made(network, images):
-    model, variables = network
-    found = Explainer(model, variables, 16)(images, np.array([0, 1, 2]))
-    assert list(found.maps) == [f"block{i}/activation1" for i in range(1, 13)]
+    config, model, variables = network
+    found = Explainer(config, model, variables)(images, np.array([0, 1, 2]))
+    assert list(found.maps) == [f"block{i}/activation{j}" for i in (1, 2) for j in (1, 2)]
     first = found.maps["block1/activation1"]
     kernel, bias = (variables["params"]["block1"]["conv1"][name] for name in ("kernel", "bias"))
     conv = jax.lax.conv_general_dilated(
@@ -44,19 +45,19 @@ def test_maps_come_in_order_and_are_what_the_network_made(network, images):
     np.testing.assert_allclose(first, np.maximum(conv + bias, 0), atol=1e-5)
     logits = model.apply(variables, jnp.asarray(images / np.float32(255)), train=False)
     np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), rtol=1e-4)
-    assert found.maps["block12/activation1"].shape == (3, 4, 4, 15)
+    assert found.maps["block2/activation2"].shape == (3, 7, 7, 8)
 
 
 def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
     """With average pooling and one dense layer, Grad-CAM is relu(sum_k w_kc A_k), of Zhou et al. 2016."""
     config = demo.get_config()
     config.data.image_size = 16
-    config.model.blocks = (dict(features=6, kernel=3, padding=("SAME",), pool=1, dropout=0.0),)
+    config.model.blocks = (dict(kind="conv", features=6, kernel=3, padding=("SAME",), pool=1, dropout=0.0),)
     config.model.head.update(pooling="average", hidden=())
     model = create_model(config, 4)
     variables = random_variables(model, 2)
     labels = np.array([3, 0, 1])
-    found = Explainer(model, variables, 16)(images, labels)
+    found = Explainer(config, model, variables)(images, labels)
     weights = np.asarray(variables["params"]["logits"]["kernel"])[:, labels]  # (C, B)
     expected = np.maximum(np.einsum("bhwc,cb->bhw", found.maps["block1/activation1"], weights), 0)
     expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-9)
@@ -65,10 +66,10 @@ def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
 
 
 def test_grad_cam_follows_the_label_and_not_its_neighbours(network, images):
-    explainer = Explainer(*network, 16)
+    explainer = Explainer(*network)
     labels = np.array([0, 1, 2, 3, 4])
-    together = explainer(images[[0, 1, 1, 1, 2]], labels).cams["block3/activation1"]
-    alone = explainer(np.stack([images[1]] * 5), labels).cams["block3/activation1"]
+    together = explainer(images[[0, 1, 1, 1, 2]], labels).cams["block2/activation1"]
+    alone = explainer(np.stack([images[1]] * 5), labels).cams["block2/activation1"]
     np.testing.assert_allclose(together[1:4], alone[1:4], atol=1e-3)
     assert max(np.abs(alone[i] - alone[j]).max() for i in range(5) for j in range(i)) > 0.1
 
@@ -79,11 +80,11 @@ def test_nothing_that_speaks_for_a_class_is_a_map_of_zeros():
 
 
 def test_taps_leave_the_step_as_it_was(network, images):
-    model, variables = network
+    config, model, variables = network
 
     def forward(variables, images):
         return model.apply(variables, images, train=False)
 
     text = str(jax.make_jaxpr(forward)(variables, jnp.asarray(images / np.float32(255))))
-    assert text.count("conv_general_dilated[") == 12
-    assert text.count("= add ") == 12 + 2  # biases alone: no perturbation is added
+    assert text.count("conv_general_dilated[") == 4
+    assert text.count("= add ") == 4 + 2 + 1  # biases and a residual sum: no perturbation

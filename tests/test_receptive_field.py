@@ -106,7 +106,9 @@ def test_ten_blocks_keep_their_order():
     from experiments import demo
 
     config = demo.get_config()
-    config.model.blocks = tuple(dict(features=4, kernel=3, padding=("SAME",), pool=1, dropout=0.0) for _ in range(10))
+    config.model.blocks = tuple(
+        dict(kind="conv", features=4, kernel=3, padding=("SAME",), pool=1, dropout=0.0) for _ in range(10)
+    )
     rows = [row for row in summary.layers(create_model(config, 3), 16) if row.name.endswith("conv1")]
     assert [row.name for row in rows] == [f"block{i}/conv1" for i in range(1, 11)]
     assert [row.receptive_field for row in rows] == list(range(3, 22, 2))

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from foodjax.config import input_size
+from foodjax.data.augment import view
 from foodjax.summary import walk
 from foodjax.train_step import compiler_options, rescale
 
@@ -51,24 +53,27 @@ class Explainer:
         names: of the taps, first to last.
     """
 
-    def __init__(self, model: nn.Module, variables: Mapping[str, Any], image_size: int):
-        """Takes the network and its variables (params, and whatever else it has)."""
-        self._variables = dict(variables)
-        self._model = model
+    def __init__(self, config: Any, model: nn.Module, variables: Mapping[str, Any]):
+        """Takes the experiment, its network and the network's variables, as evaluation runs on them."""
+        self._variables, self._model = dict(variables), model
+        self._size, self._area = config.eval.size or input_size(config), config.eval.crop_area
         self.names: list[str] = []
-        jax.eval_shape(self._maps_of, self._variables, jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.uint8))
+        side = config.data.image_size
+        jax.eval_shape(self._maps_of, self._variables, jax.ShapeDtypeStruct((1, side, side, 3), np.uint8))
         self._run = jax.jit(self._explain, compiler_options=compiler_options())
 
+    def _apply(self, variables, images, collection):
+        images = rescale(view(images, self._size, self._area))
+        return self._model.apply(variables, images, train=False, mutable=[collection])
+
     def _maps_of(self, variables, images):
-        logits, state = self._model.apply(variables, rescale(images), train=False, mutable=["maps"])  # pyright: ignore
+        logits, state = self._apply(variables, images, "maps")
         found = [(name, value[0]) for name, value in walk(dict(state).get("maps", {}))]
         self.names = [name for name, _ in found]
         return logits, [value for _, value in found]
 
     def _explain(self, variables, images, labels):
-        shapes = jax.eval_shape(
-            lambda: self._model.apply(variables, rescale(images), train=False, mutable=["perturbations"])[1]  # pyright: ignore
-        )
+        shapes = jax.eval_shape(lambda: self._apply(variables, images, "perturbations")[1])
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
         def logit_sum(perturbations):
