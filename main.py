@@ -61,6 +61,12 @@ def _summary(config: Any, workdir: Path) -> None:
     logs.console.print(summary.to_table(summary.layers(model, input_size(config))))
 
 
+def _find_lr(config: Any, workdir: Path) -> None:
+    from foodjax import find_lr
+
+    find_lr.find_lr(config, workdir.with_name(f"{workdir.name}-find_lr"))
+
+
 def _import(config: Any, workdir: Path) -> None:
     from foodjax import keras_exchange
 
@@ -105,6 +111,7 @@ MODES = {
     "evaluate": Mode(_evaluate, "stored"),
     "predict": Mode(_predict, "stored", {"images": "photographs or folders of them"}),
     "summary": Mode(_summary, "file"),
+    "find_lr": Mode(_find_lr, "file"),
     "import": Mode(_import, "file", {"keras": "a .keras or .weights.h5 file"}),
     "export": Mode(_export, "stored"),
     "sweep": Mode(_sweep, "file"),

@@ -113,6 +113,7 @@ def test_imports_flow_one_way():
         "logs",
         "predictions",
         "run",
+        "find_lr",
         "evaluate",
         "report.explain",
         "predict",
