@@ -9,6 +9,7 @@ python main.py --mode reproduce --workdir DIR [--output DIR]
 python main.py --mode predict --images FILE,FOLDER,... [--output FILE] --workdir DIR
 """
 
+import glob
 import os
 import signal
 import sys
@@ -84,11 +85,11 @@ def _sweep(config: Any, workdir: Path) -> None:
 
     asked = cli.origin()
     trials = space.create_trials(asked["config"], asked["overrides"], workdir)
-    try:
-        sweep.sweep(trials, asked["overrides"], _JOBS.value, _PRUNE.value)
-    finally:
-        if any(sweep.is_finished(trial) for trial in trials):
-            page.write_comparison(f"{workdir}/*", _BASELINE.value, workdir / "comparison")
+    failed = sweep.sweep(trials, asked["overrides"], _JOBS.value, _PRUNE.value)
+    if any(sweep.is_finished(trial) for trial in trials):
+        page.write_comparison(f"{glob.escape(str(workdir))}/*", _BASELINE.value, workdir / "comparison")
+    if failed:
+        raise UserError(failed)
 
 
 def _compare(config: None, workdir: None) -> None:

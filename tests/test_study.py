@@ -18,8 +18,9 @@ from foodjax import config as config_lib
 from foodjax import summary
 from foodjax.errors import UserError
 from foodjax.model import create_model
-from foodjax.study import space, tables
+from foodjax.study import space, sweep, tables
 from foodjax.study.compare import Row, Spread, compare, paired_test
+from foodjax.study.progress import Display
 from foodjax.study.runs import FinishedRun
 
 EXPERIMENT = """
@@ -123,7 +124,7 @@ def test_rungs_of_successive_halving():
     assert space.rungs(9, 27, 3) == [(3, 3), (9, 1)]
     assert space.rungs(8, 8, 2) == [(1, 4), (2, 2), (4, 1)]
     assert space.rungs(4, 100, 3) == [(33, 1)]
-    assert space.rungs(1, 10, 3) == space.rungs(9, 1, 3) == []
+    assert space.rungs(9, 27, 0) == space.rungs(1, 10, 3) == space.rungs(9, 1, 3) == []
 
 
 def test_multiply_adds_of_the_tutorial():
@@ -207,6 +208,30 @@ def test_runs_of_one_label_that_differ_are_refused():
         compare([group])
 
 
+def test_another_run_starts_only_where_memory_allows(tmp_path, monkeypatch):
+    import psutil
+
+    path = write_experiment(tmp_path, ["", "blocks=1"])
+    trials = space.create_trials(str(path), {}, tmp_path)
+    runner = sweep.Runner({}, 2, Display(trials))
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline()
+        running = [sweep.Running(trials[0], process, 0, tmp_path / "log", 0, time.monotonic())]
+        assert not runner._fits(running)  # in its first epoch: how much it will take is not known
+        trials[0].workdir.mkdir()
+        (trials[0].workdir / "metrics.jsonl").write_text('{"epoch": 1, "val_loss": 1.0}\n')
+        assert runner._fits(running)
+        memory = psutil.virtual_memory()
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2**20))
+        assert not runner._fits(running)
+    finally:
+        process.kill()
+        process.wait()
+
+
 ROWS = [
     Row("baseline", 2, 10_588_458, 1_234_567_890, 36.94, 8.0, Spread(1.5, 0.01), Spread(0.4, 0.012),
         math.nan, (math.nan,) * 2, math.nan, ()),
@@ -235,7 +260,7 @@ def test_a_sweep_survives_a_failing_variant_and_compares_the_others(tmp_path):
     folder = tmp_path / "runs"
     done = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder, "--jobs", 2)
     assert done.returncode == 2, done.stderr
-    assert "error: 2 of 6 runs failed, first model.blocks-0-.pool=32-seed0 (model.blocks[0] gets 16 x 16" in done.stderr
+    assert "error: 2 runs failed, first model.blocks-0-.pool=32-seed0 (model.blocks[0] gets 16 x 16" in done.stderr
     rows = list(csv.DictReader((folder / "comparison" / "table.csv").open()))
     assert [(row["variant"], row["seeds"]) for row in rows] == [("baseline", "2"), ("blocks=1", "2")]
     page = (folder / "comparison" / "comparison.html").read_text()

@@ -148,8 +148,8 @@ def rungs(num_variants: int, epochs: int, eta: int) -> list[tuple[int, int]]:
     Args:
         num_variants: how many start.
         epochs: of a whole run.
-        eta: each rung keeps one of so many and trains so many times as long.
+        eta: each rung keeps one of so many and trains so many times as long; 0: there are no rungs.
     """
-    count = int(math.log(num_variants, eta) + 1e-9) if num_variants > 1 else 0
+    count = int(math.log(num_variants, eta) + 1e-9) if eta and num_variants > 1 else 0
     steps = [(max(1, epochs // eta ** (count - k)), max(1, num_variants // eta ** (k + 1))) for k in range(count)]
     return [(epoch, kept) for epoch, kept in steps if epoch < epochs]

@@ -19,7 +19,6 @@ import filelock
 import psutil
 
 from foodjax import checkpoint, provenance
-from foodjax.errors import UserError
 from foodjax.interrupt import Interrupt, Interrupted
 from foodjax.logs import read_metrics
 from foodjax.study.progress import Display
@@ -51,8 +50,8 @@ class Running(NamedTuple):
     since: float
 
 
-def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int) -> list[Trial]:
-    """Runs what is not finished and returns the trials that were neither pruned nor failed.
+def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int) -> str:
+    """Runs what is not finished and returns what failed, in a line; "" when nothing did.
 
     Args:
         trials: of `space.create_trials`.
@@ -61,28 +60,24 @@ def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int)
         prune: 0, or the eta of successive halving; the baseline is never pruned.
 
     Raises:
-        UserError: runs failed: names them. The others are finished.
         Interrupted: a signal asked for the end; the runs have saved where they were.
     """
     runner = Runner(overrides, jobs, Display(trials))
-    labels = list(dict.fromkeys(trial.label for trial in trials))
-    kept = trials
-    with Interrupt() as interrupt:
-        for epoch, count in rungs(len(labels), trials[0].config.train.epochs, prune) if prune else []:
-            runner.run(kept, epoch, interrupt)
-            best = [label for label in _ranking(kept, epoch) if label != labels[0]][: max(1, count - 1)]
-            dropped = [label for label in labels if label not in (labels[0], *best)]
-            print(f"epoch {epoch}: pruned {', '.join(dropped) or 'nothing'}", flush=True)
-            labels = [labels[0], *best]
-            kept = [trial for trial in kept if trial.label in labels]
-        runner.run(kept, None, interrupt)
-    if runner.failed:
-        first, why = next(iter(runner.failed.items()))
-        raise UserError(
-            f"{len(runner.failed)} of {len(trials)} runs failed, first {first} ({why}); the others are finished; "
-            "the same command tries the failed ones again"
-        )
-    return kept
+    try:
+        with Interrupt() as interrupt:
+            for epoch, count in rungs(len({t.label for t in trials}), trials[0].config.train.epochs, prune):
+                runner.run(trials, epoch, interrupt)
+                trials = _promoted(trials, epoch, count)
+            runner.run(trials, None, interrupt)
+    finally:
+        runner.display.close()
+    if not runner.failed:
+        return ""
+    first, why = next(iter(runner.failed.items()))
+    return (
+        f"{len(runner.failed)} runs failed, first {first} ({why}); the others are finished, and the "
+        "same command tries the failed ones again"
+    )
 
 
 def is_finished(trial: Trial) -> bool:
@@ -119,6 +114,7 @@ class Runner:
         try:
             while waiting or running:
                 interrupt.check()
+                waiting = [trial for trial in waiting if not self._done(trial, until)]  # by another sweep
                 slots = set(range(self.jobs)) - {one.slot for one in running}
                 ready = next((trial for trial in waiting if not _is_locked(trial)), None)
                 if slots and ready is not None and (not running or self._fits(running)):
@@ -208,10 +204,18 @@ def _in_child(slot: int, jobs: int) -> Callable[[], None] | None:
     return prepare
 
 
-def _ranking(trials: list[Trial], epoch: int) -> list[str]:
-    """Returns the labels by their mean over seeds of the lowest validation loss until `epoch`, best first."""
-    losses: dict[str, list[float]] = {}
+def _promoted(trials: list[Trial], epoch: int, count: int) -> list[Trial]:
+    """Returns the baseline and the best of the others, `count` variants, by the loss that `_loss_until` gives."""
+    baseline, losses = trials[0].label, {}
     for trial in trials:
-        rows = [row["val_loss"] for row in read_metrics(trial.workdir / "metrics.jsonl") if row["epoch"] <= epoch]
-        losses.setdefault(trial.label, []).append(min(rows, default=float("inf")))
-    return sorted(losses, key=lambda label: sum(losses[label]) / len(losses[label]))
+        losses.setdefault(trial.label, []).append(_loss_until(trial, epoch))
+    others = sorted(losses.keys() - {baseline}, key=lambda label: (sum(losses[label]) / len(losses[label]), label))
+    kept = {baseline, *others[: max(1, count - 1)]}
+    print(f"epoch {epoch}: pruned {', '.join(label for label in others if label not in kept) or 'nothing'}", flush=True)
+    return [trial for trial in trials if trial.label in kept]
+
+
+def _loss_until(trial: Trial, epoch: int) -> float:
+    """Returns the lowest validation loss until `epoch`; infinity for a run that never came there."""
+    rows = [row["val_loss"] for row in read_metrics(trial.workdir / "metrics.jsonl") if row["epoch"] <= epoch]
+    return min(rows, default=float("inf"))
