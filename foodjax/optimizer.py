@@ -10,6 +10,7 @@ from foodjax.errors import UserError
 
 # Muon's updates get the root mean square of Adam's, so that one learning rate serves both (Liu et al. 2025).
 _ADAM_RMS = 0.2
+_LABELS = {True: "lower", False: "upper"}
 
 
 def create_schedule(config: Any, steps_per_epoch: int) -> float | optax.Schedule:
@@ -82,7 +83,20 @@ def create_chain(config: Any, learning_rate: float | optax.Schedule) -> optax.Gr
         )  # fmt: skip
     else:
         raise UserError(f"optimizer.name is {o.name!r}: needs rmsprop, adamw, sgd or muon")
-    return optax.chain(optax.clip_by_global_norm(o.clip_norm), tx) if o.clip_norm else tx
+    tx = optax.chain(optax.clip_by_global_norm(o.clip_norm), tx) if o.clip_norm else tx
+    return _slow_down(tx, o.lower_blocks, o.lower_rate) if o.lower_blocks else tx
+
+
+def _slow_down(tx: optax.GradientTransformation, blocks: int, rate: float) -> optax.GradientTransformation:
+    """Multiplies the updates of the first blocks by `rate`; a rate of 0 also spares their gradients."""
+    names = {f"block{i}" for i in range(1, blocks + 1)}
+
+    def labels(params):
+        return {name: jax.tree.map(lambda _, n=name: _LABELS[n in names], part) for name, part in params.items()}
+
+    if rate == 0:
+        return optax.partition({"lower": optax.set_to_zero(), "upper": tx}, labels)
+    return optax.chain(tx, optax.partition({"lower": optax.scale(rate), "upper": optax.identity()}, labels))
 
 
 def _muon_axes(params: Any) -> Any:

@@ -1,12 +1,13 @@
 """The wiring of a run: its data, its network and its jitted steps, shared by training and evaluation."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from foodjax import logs
+from foodjax import logs, transfer
 from foodjax.data.batches import eval_batches
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.source import create_source
-from foodjax.data.split import Indices, split
+from foodjax.data.split import Indices, first_of_each, split
 from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
@@ -44,6 +45,8 @@ def load_data(config: Any) -> Data:
         train_set.ids, train_set.labels, test_set.ids, test_set.labels,
         config.data.protocol, config.data.validation_fraction,
     )  # fmt: skip
+    if config.data.train_per_class:
+        parts = parts._replace(train=first_of_each(parts.train, train_set.labels, config.data.train_per_class))
     if len(parts.train) < config.data.batch_size:
         raise UserError(f"data.batch_size is {config.data.batch_size}: the data has {len(parts.train)} images to train")
     if not len(parts.validation):
@@ -69,8 +72,13 @@ class Run:
         self.train_step, self.eval_step = make_steps(config, self.model, self.tx, self.mesh)
 
     def create_state(self) -> TrainState:
-        """Returns the state before the first step."""
-        return create_train_state(self.config, self.model, self.tx)
+        """Returns the state before the first step.
+
+        Raises:
+            UserError: model.init_from names a run that cannot be started from.
+        """
+        state, origin = create_train_state(self.config, self.model, self.tx), self.config.model.init_from
+        return transfer.initialise(state, Path(origin), self.class_names) if origin else state
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""

@@ -112,6 +112,7 @@ def test_imports_flow_one_way():
         "event_file",
         "logs",
         "predictions",
+        "transfer",
         "run",
         "find_lr",
         "evaluate",

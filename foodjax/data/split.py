@@ -38,6 +38,18 @@ def keras_split(ids: list[str], labels: np.ndarray, fraction: float) -> tuple[np
     return np.array(train, np.int64), np.array(validation, np.int64)
 
 
+def first_of_each(rows: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """Returns the first `count` rows of each class, in the order they have.
+
+    Args:
+        rows: rows of a prepared set, (N,).
+        labels: of the whole set.
+        count: of each class, at most.
+    """
+    kept = [rows[labels[rows] == label][:count] for label in np.unique(labels[rows])]
+    return np.sort(np.concatenate(kept)) if kept else rows
+
+
 def split(
     train_ids: list[str],
     train_labels: np.ndarray,

@@ -1,0 +1,73 @@
+"""Starting from the weights of another run: `model.init_from`.
+
+Every layer of the network has a layer of the same name and shape there. The last one, `logits`, is taken over where the
+classes are the same and starts anew where they are others.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from foodjax import checkpoint
+from foodjax.checkpoint import Checkpoints
+from foodjax.errors import UserError
+from foodjax.model import create_model
+from foodjax.optimizer import create_optimizer
+from foodjax.train_state import TrainState, abstract_train_state
+from foodjax.train_step import create_mesh
+
+HEAD = "logits"
+
+
+def load_variables(workdir: Path) -> tuple[Any, tuple[str, ...]]:
+    """Returns what the best checkpoint of a workdir evaluates, {"params", "batch_stats"}, and its class names.
+
+    Raises:
+        UserError: the workdir holds no run or no checkpoint.
+    """
+    config, names = checkpoint.read_description(workdir)
+    like = abstract_train_state(config, create_model(config, len(names)), create_optimizer(config))
+    checkpoints = Checkpoints(workdir)
+    try:
+        _, state = checkpoints.restore_best(like, create_mesh(jax.device_count()))
+    finally:
+        checkpoints.close()
+    return jax.device_get(state.variables), names
+
+
+def initialise(state: TrainState, workdir: Path, class_names: tuple[str, ...]) -> TrainState:
+    """Returns `state` with the weights of another run, and averages that start there.
+
+    Args:
+        state: before the first step.
+        workdir: of the other run.
+        class_names: of this one, in label order.
+
+    Raises:
+        UserError: the networks differ in more than their last layer.
+    """
+    source, names = load_variables(workdir)
+    own = {"params": state.params, "batch_stats": state.batch_stats}
+    taken = {part: dict(source.get(part, {})) for part in own}
+    if names != class_names:
+        taken["params"][HEAD] = own["params"][HEAD]
+    found, needed = _shapes(taken), _shapes(own)
+    for name in sorted(found.keys() | needed.keys()):
+        if found.get(name) != needed.get(name):
+            raise UserError(
+                f"model.init_from={workdir} does not fit the model: {name} is {found.get(name, 'absent')} there, "
+                f"needs {needed.get(name, 'absent')}"
+            )
+    taken = jax.tree.map(jnp.asarray, taken)
+    head = "its last layer too" if names == class_names else f"all but its last layer, which had {len(names)} classes"
+    print(f"weights from {workdir}: {head}")
+    ema = jax.tree.map(jnp.copy, taken) if state.ema else state.ema
+    return state.replace(params=taken["params"], batch_stats=taken["batch_stats"], ema=ema)  # pyright: ignore
+
+
+def _shapes(variables: Any) -> dict[str, tuple[int, ...]]:
+    return {
+        "/".join(key.key for key in path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(variables)
+    }
