@@ -4,7 +4,7 @@
     python main.py --mode sweep --config experiments/ablate_blocks.py:scale=small --config.data.dir=../food-101
 
 `scale=small` is for two CPU cores: 48 x 48 pixels, a half to a quarter of the features, block 4 without its VALID
-padding (which leaves nothing of 48 pixels), milder augmentation, a higher learning rate, few epochs, two seeds.
+padding (which leaves nothing of 48 pixels), milder augmentation, a higher learning rate, 10 epochs, two seeds.
 The result is in docs/ablations.md.
 """
 
@@ -29,12 +29,13 @@ def get_config(arg: str = "") -> ConfigDict:
         config.augment.shift_rows = 0.1
         config.augment.shift_columns = 0.1
         config.augment.brightness = (0.8, 1.2)
+        config.augment.flip_vertical = False
         for block, features in zip(config.model.blocks, (16, 32, 64, 128), strict=True):
             block.features = features
         config.model.blocks[3].padding = ("SAME", "SAME")
         config.model.head.hidden = (256,)
         config.optimizer.learning_rate = 1e-3
-        config.train.epochs = 8
+        config.train.epochs = 10
     return variants.apply(config, variant)
 
 
@@ -42,6 +43,9 @@ def get_sweep(arg: str = "") -> Sweep:
     """Returns the baseline and everything it is compared with; learning rates are a third and three times its own."""
     config = get_config(arg)
     rate = config.optimizer.learning_rate
+    augmentations = ["rotation", "shift", "brightness", "flip_horizontal"]
+    if config.augment.flip_vertical:
+        augmentations.append("flip_vertical")
     listed = [
         "",
         "drop_block=1",
@@ -53,6 +57,6 @@ def get_sweep(arg: str = "") -> Sweep:
         "pool=avg",
         *grid(dropout=[0.0, 0.5]),  # the tutorial's is 0.2
         *grid(lr=[float(f"{rate / 3:.1g}"), float(f"{rate * 3:.1g}")]),
-        *grid(drop_augment=["rotation", "shift", "brightness", "flip_horizontal", "flip_vertical"]),
+        *grid(drop_augment=augmentations),
     ]
     return Sweep(listed, seeds=2 if "scale=small" in arg else 3)
