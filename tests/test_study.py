@@ -109,9 +109,10 @@ def test_the_shipped_ablation_has_everything_and_every_picture_survives(tmp_path
     for trial in trials[:count]:
         create_model(trial.config, 10)
     baseline = dict(config_lib.flatten(trials[0].config))
-    changed = {
-        t.label: {k for k, v in config_lib.flatten(t.config) if baseline.get(k) != v} - {"name"} for t in trials[1:count]
-    }
+    changed = {}
+    for trial in trials[1:count]:
+        values = dict(config_lib.flatten(trial.config))
+        changed[trial.label] = {key for key in values if values[key] != baseline.get(key)} - {"name"}
     assert changed["lr=0.0003" if scale else "lr=3e-05"] == {"optimizer.learning_rate"}
     assert changed["kernel=3"] == {"model.blocks[3].kernel"}
     assert changed["pool=avg"] == {"model.head.pooling"}
