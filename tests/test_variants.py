@@ -22,7 +22,7 @@ def table(variant):
     config = food10.get_config(variant)
     config_lib.validate(config)
     rows = summary.layers(create_model(config, 10), config.data.image_size)
-    return {row.name: row[1:] for row in rows}
+    return {row.name: (row.output, row.kernel, row.num_params) for row in rows}
 
 
 def total(rows):
