@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from foodjax.allocator import use_huge_pages
+from foodjax.interrupt import Interrupted, end_at_once
 
 if __name__ == "__main__":
     use_huge_pages()  # before anything large is loaded: it starts the program again
+    trains = not any("mode" in argument and "train" not in argument for argument in sys.argv)
+    end_at_once(sigterm_status=0 if trains else 128 + signal.SIGTERM)
 
 # TensorFlow reads both when it is imported; it does no mathematics here, and announces oneDNN on every start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -31,7 +34,6 @@ from ml_collections import config_flags
 from foodjax import cli, logs
 from foodjax.cli import Mode
 from foodjax.errors import UserError
-from foodjax.interrupt import Interrupted
 
 
 def _train(config: Any, workdir: Path) -> None:

@@ -1,23 +1,21 @@
-"""Checkpoints with orbax: the latest and the one with the best validation loss. The only import of orbax.
-
-A workdir describes itself: config.json and dataset.json (class names) lie beside checkpoints/.
-"""
+"""Checkpoints with orbax: the best, the latest and the one before it. The only import of orbax."""
 
 import contextlib
+import hashlib
+import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from foodjax import config as config_lib
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError, first_line
 from foodjax.metrics import Metrics
@@ -38,29 +36,22 @@ class Progress(NamedTuple):
     Attributes:
         stopping: the early stopping after the last whole epoch.
         total: the sums over the steps that were taken since; a continued epoch has the numbers of an unbroken one.
+        rows: the numbers of every whole epoch, from which a lost metrics.jsonl is written again.
     """
 
     stopping: EarlyStopping
     total: Metrics
+    rows: Sequence[dict[str, Any]] = ()
 
 
 class Checkpoints:
-    """The checkpoints of one workdir, named by step."""
+    """The checkpoints of one workdir, named by step: the best, the latest, and the one before the latest."""
 
     def __init__(self, workdir: Path):
+        """Looks at the folder; nothing is written before the first `save`."""
         self.folder = workdir.resolve() / "checkpoints"
-        # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics.
-        policy = AnyPreservationPolicy(
-            [LatestN(1), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
-        )
-        self._manager = ocp.CheckpointManager(
-            self.folder,
-            # Named handlers let a fresh process read the stored shapes before it restores.
-            item_handlers={"state": ocp.StandardCheckpointHandler(), "progress": ocp.JsonCheckpointHandler()},
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policy, best_fn=_rank, best_mode="max", create=True
-            ),
-        )
+        self._reader = ocp.StandardCheckpointer()
+        self._manager: Any = None
 
     def save(self, state: TrainState, progress: Progress, val_loss: float | None = None) -> None:
         """Starts to write a checkpoint; what the step makes of `state` next does not touch it.
@@ -69,36 +60,56 @@ class Checkpoints:
             state: to be saved.
             progress: that belongs to it.
             val_loss: after an epoch, its validation loss; within an epoch None.
+
+        Raises:
+            UserError: this one, or the one before, cannot be written.
         """
-        stopping = progress.stopping
+        stopping, step = progress.stopping, int(state.step)
         # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
         # An imported model, of epoch 0, is the best until the first epoch, which always improves.
         improved = val_loss is not None and (stopping.improved or not stopping.epoch)
+        stored = _to_json(progress)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state),  # pyright: ignore
-            progress=ocp.args.JsonSave(_to_json(progress)),  # pyright: ignore
+            progress=ocp.args.JsonSave(stored | {"digest": _digest(state, stored)}),  # pyright: ignore
         )
-        self._manager.save(int(state.step), args=args, metrics={"val_loss": float(val_loss)} if improved else None)  # pyright: ignore
+        with self._writing():
+            manager = self._manager = self._manager or _create_manager(self.folder)
+            saved = manager.save(step, args=args, metrics={"val_loss": float(val_loss)} if improved else None)  # pyright: ignore
+            assert saved, f"checkpoint {step} was there already"
 
     def wait(self) -> None:
-        """Returns when everything saved is on disk."""
-        self._manager.wait_until_finished()
+        """Returns when everything saved is on disk.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        if self._manager is not None:
+            with self._writing():
+                self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Finishes writing and frees the manager's threads."""
-        self._manager.close()
+        self.wait()
+        if self._manager is not None:
+            self._manager.close()
+        self._reader.close()
+
+    def steps(self) -> list[int]:
+        """Returns the steps of all checkpoints, oldest first. Orbax renames a checkpoint to its step when whole."""
+        return sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdecimal() and p.is_dir())
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint."""
-        return self._manager.latest_step()
+        return max(self.steps(), default=None)
 
     def best_step(self) -> int | None:
         """Returns the step of the checkpoint with the lowest validation loss."""
         # Only improvements carry metrics: the newest of them is the best, whatever a first loss of NaN compares to.
-        return max((step for step in self._manager.all_steps() if self._manager.metrics(step)), default=None)
+        return max((step for step in self.steps() if (self.folder / f"{step}/metrics").is_dir()), default=None)
 
     def restore(self, step: int, like: TrainState, mesh: Mesh) -> TrainState:
-        """Restores the state of `step` onto the devices of `mesh`.
+        """Restores the state of `step` onto the devices of `mesh` and verifies its checksum.
 
         Args:
             step: which checkpoint.
@@ -106,26 +117,38 @@ class Checkpoints:
             mesh: where to put it, replicated; another device count than at saving is fine.
 
         Raises:
-            UserError: the checkpoint is of another model, or cannot be read.
+            UserError: the checkpoint is of another model, or cannot be read, or was changed.
         """
         sharding = NamedSharding(mesh, PartitionSpec())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
-        stored, needed = self._stored_shapes(step), _shapes(abstract)
-        # The parameters first: what does not fit there explains the rest.
-        for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
-            if stored.get(name) != needed.get(name):
-                raise UserError(
-                    f"checkpoint {self.folder}/{step} does not fit the model: {name} is "
-                    f"{stored.get(name, 'absent')} there, needs {needed.get(name, 'absent')}"
-                )
-        try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)),  # pyright: ignore
-            )
-        except Exception as error:  # a damaged file can raise anything
-            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {first_line(error)}") from None
-        return restored["state"]
+        with self._reading(step):
+            stored, needed = (
+                _shapes(self._reader.metadata(self.folder / f"{step}/state").item_metadata.tree),
+                _shapes(abstract),
+            )  # pyright: ignore
+            # The parameters first: what does not fit there explains the rest.
+            for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
+                if stored.get(name) != needed.get(name):
+                    raise UserError(
+                        f"checkpoint {self.folder}/{step} does not fit the model: {name} is "
+                        f"{stored.get(name, 'absent')} there, needs {needed.get(name, 'absent')}"
+                    )
+            state = self._reader.restore(self.folder / f"{step}/state", abstract)
+            progress = self._read_progress(step)
+            if progress.pop("digest") != _digest(state, progress):
+                raise ValueError("its checksum is another one: it was changed after it was written")
+            if int(state.step) != step:
+                raise ValueError(f"it is of step {int(state.step)}")
+            return state
+
+    def restore_progress(self, step: int, patience: int) -> Progress:
+        """Restores what belongs to the state of `step`.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        with self._reading(step):
+            return _from_json(self._read_progress(step), patience)
 
     def restore_best(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
         """Restores the checkpoint with the lowest validation loss; returns its step too.
@@ -138,109 +161,122 @@ class Checkpoints:
             raise UserError(f"workdir {self.folder.parent} has no checkpoint yet: needs one whole epoch of training")
         return step, self.restore(step, like, mesh)
 
-    def restore_progress(self, step: int, patience: int) -> Progress:
-        """Restores what belongs to the state of `step`."""
-        restored = self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))  # pyright: ignore
-        return _from_json(restored["progress"], patience)
+    def restore_latest(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState] | None:
+        """Restores the newest checkpoint that can be read and says which it is; None when there is no checkpoint.
 
-    def _stored_shapes(self, step: int) -> dict[str, tuple]:
+        Newer ones, which are damaged, are moved to damaged/ in the workdir. The best one is verified too.
+
+        Raises:
+            UserError: there are checkpoints, and none, or not the best one, can be read.
+        """
+        problems: dict[int, UserError] = {}
+        for step in reversed(self.steps()):
+            try:
+                state = self.restore(step, like, mesh)
+            except UserError as error:
+                problems[step] = error
+                continue
+            for damaged, problem in problems.items():
+                print(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
+            self._verify_best(step, like, mesh)
+            return step, state
+        if problems:
+            raise UserError(f"{next(iter(problems.values()))}; no older one can be read: {self._ADVICE}")
+        return None
+
+    _ADVICE = "needs a copy of it, or another --workdir to train from the start"
+
+    def _verify_best(self, latest: int, like: TrainState, mesh: Mesh) -> None:
+        epochs, best_epoch = (self._read_progress(latest)[name] for name in ("epoch", "best_epoch"))
+        best = self.best_step()
+        if best is None:
+            if epochs:
+                raise UserError(f"the best checkpoint, of epoch {best_epoch}, is not in {self.folder}: {self._ADVICE}")
+        elif best != latest:
+            try:
+                self.restore(best, like, mesh)
+                best_of_best = self._read_progress(best)["epoch"]
+            except UserError as error:
+                raise UserError(f"{error}; it is the best so far: {self._ADVICE}") from None
+            if best_of_best != best_epoch:
+                raise UserError(f"the best checkpoint, of epoch {best_epoch}, is not in {self.folder}: {self._ADVICE}")
+
+    def _set_aside(self, step: int) -> Path:
+        folder = self.folder.parent / "damaged"
         try:
-            return _shapes(self._manager.item_metadata(step)["state"].tree)
-        except Exception as error:
+            folder.mkdir(exist_ok=True)
+            free = next(path for n in itertools.count() if not (path := folder / f"{step}-{n}").exists())
+            return (self.folder / str(step)).rename(free)
+        except OSError as error:
+            raise UserError(f"cannot move {self.folder}/{step} to {folder}: {error.strerror}") from None
+
+    def _read_progress(self, step: int) -> dict[str, Any]:
+        return json.loads((self.folder / f"{step}/progress/metadata").read_text())
+
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # a damaged file can raise anything
             raise UserError(f"cannot read checkpoint {self.folder}/{step}: {first_line(error)}") from None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # a full disk is an OSError here and a ValueError of tensorstore's there
+            self._manager = None  # what it still has to say is the same again
+            raise UserError(
+                f"cannot write a checkpoint to {self.folder}: {first_line(error)}; the ones before are kept: needs "
+                f"space and the right to write, then the same command continues"
+            ) from None
+
+
+def _create_manager(folder: Path) -> ocp.CheckpointManager:
+    # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics. Of the two
+    # latest, the older one is what is left when the newer one is damaged.
+    policy = AnyPreservationPolicy(
+        [LatestN(2), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
+    )
+    return ocp.CheckpointManager(
+        folder,
+        options=ocp.CheckpointManagerOptions(preservation_policy=policy, best_fn=_rank, best_mode="max", create=True),
+    )
+
+
+def _digest(state: TrainState, progress: dict[str, Any]) -> str:
+    """Returns a checksum of all that a checkpoint holds."""
+    digest = hashlib.sha256(json.dumps(progress, sort_keys=True).encode())
+    for name, value in sorted(_leaves(state).items()):
+        array = np.ascontiguousarray(value)
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _to_json(progress: Progress) -> dict[str, Any]:
-    stopping, total = progress
+    stopping, total, rows = progress
     return {
         **{name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")},
         "total": {name: float(value) for name, value in vars(total).items()},  # a float holds a float32 exactly
+        "rows": list(rows),
     }
 
 
 def _from_json(stored: dict[str, Any], patience: int) -> Progress:
     stopping = {name: stored[name] for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
-    total = stored.get("total")  # of a run before there were checkpoints within an epoch: absent
-    sums = {name: jnp.float32(value) for name, value in total.items()} if total else vars(Metrics.zeros())
-    return Progress(EarlyStopping(patience, **stopping), Metrics(**sums))
+    total = {name: jnp.float32(value) for name, value in stored["total"].items()}
+    return Progress(EarlyStopping(patience, **stopping), Metrics(**total), stored["rows"])
 
 
-def _shapes(tree: Any) -> dict[str, tuple]:
+def _leaves(tree: Any) -> dict[str, Any]:
     def name(path):
         return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
 
-    return {name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+    return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def write_description(
-    workdir: Path, config: Any, class_names: tuple[str, ...], origin: dict[str, str] | None = None
-) -> None:
-    """Writes what a checkpoint needs to be used: the config and the class names.
-
-    Args:
-        workdir: new, or of the same experiment; a workdir that only holds an imported model takes any experiment
-            that its weights and random keys fit.
-        config: the experiment.
-        class_names: in label order.
-        origin: of an imported model, kept in imported.json.
-
-    Raises:
-        UserError: the workdir holds another experiment, or cannot be written.
-    """
-    if (workdir / "config.json").exists():
-        stored, names = read_description(workdir)
-        imported = (workdir / "imported.json").exists() and not (workdir / "metrics.jsonl").exists()
-        if imported:
-            found = config_lib.difference(config_lib.of_state(stored), config_lib.of_state(config))
-        else:
-            found = config_lib.difference(stored, config)
-        if found is None and names != class_names:
-            found = f"class_names is {names} here and {class_names} there"
-        if found:
-            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir")
-    elif workdir.exists() and any(workdir.iterdir()):
-        raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: needs another --workdir")
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        if origin is not None:
-            (workdir / "imported.json").write_text(json.dumps(origin, indent=2) + "\n")
-        (workdir / "dataset.json").write_text(json.dumps({"class_names": class_names}, indent=2) + "\n")
-        (workdir / "config.json").write_text(config_lib.to_json(config))
-    except OSError as error:
-        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
-
-
-@contextlib.contextmanager
-def lock(workdir: Path) -> Iterator[None]:
-    """Keeps the workdir for this process inside the context; the system frees it too when the process dies.
-
-    Raises:
-        UserError: another process trains in it.
-    """
-    taken = filelock.FileLock(workdir / ".lock")
-    try:
-        taken.acquire(blocking=False)
-    except filelock.Timeout:
-        raise UserError(f"another process trains in workdir {workdir}: needs its end, or another --workdir") from None
-    except OSError as error:
-        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        taken.release()
-
-
-def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
-    """Returns (config, class names) of a workdir; reads data only, never code.
-
-    Raises:
-        UserError: the workdir holds no run, or its files are damaged.
-    """
-    try:
-        config = config_lib.from_json((workdir / "config.json").read_text())
-        names = json.loads((workdir / "dataset.json").read_text())["class_names"]
-    except FileNotFoundError:
-        raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
-    return config, tuple(names)
+def _shapes(tree: Any) -> dict[str, tuple]:
+    return {name: tuple(x.shape) for name, x in _leaves(tree).items()}

@@ -9,6 +9,7 @@ from ml_collections import config_flags
 
 from foodjax import config as config_lib
 from foodjax.errors import UserError, first_line
+from foodjax.workdir import read_description
 
 # What an evaluation may change of the config that the workdir holds.
 EVALUATION_KEYS = (
@@ -82,9 +83,7 @@ def origin() -> dict[str, Any]:
 
 
 def _stored(name: str, config: Any, workdir: Path) -> Any:
-    from foodjax import checkpoint  # imports jax
-
-    stored, _ = checkpoint.read_description(workdir)
+    stored, _ = read_description(workdir)
     if config is None:
         return stored
     overrides = config_flags.get_override_values(flags.FLAGS["config"])

@@ -1,15 +1,18 @@
 """Numbers from predictions: accuracy with its interval, the per-class table, one row for each image."""
 
 import csv
+import io
+import itertools
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
 from sklearn.metrics import precision_recall_fscore_support
 
-from foodjax import checkpoint, logs
+from foodjax import files, logs
 from foodjax.checkpoint import Checkpoints
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.source import create_source
@@ -18,6 +21,7 @@ from foodjax.errors import UserError
 from foodjax.predictions import Predictions
 from foodjax.run import Run
 from foodjax.train_step import enable_compilation_cache
+from foodjax.workdir import read_description
 
 
 class Report(NamedTuple):
@@ -84,25 +88,73 @@ def sentence(report: Report) -> str:
 
 
 def write_files(
-    folder: Path, report: Report, predictions: Predictions, ids: list[str], class_names: tuple[str, ...]
+    folder: Path, report: Report, predictions: Predictions, ids: list[str], class_names: tuple[str, ...], data: Any
 ) -> None:
-    """Writes evaluation.json, classes.csv and predictions.csv (id, true, predicted, probability)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "evaluation.json").write_text(json.dumps(report._asdict(), indent=2) + "\n")
-    with (folder / "classes.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["class", "precision", "recall", "f_score", "support"])
-        writer.writerows(report.classes)
-    with (folder / "predictions.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "true", "predicted", "probability"])
-        for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):
-            best = int(probs.argmax())
-            writer.writerow([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])
+    """Writes evaluation.json, classes.csv and predictions.csv (id, true, predicted, probability).
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    rows = []
+    for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):
+        best = int(probs.argmax())
+        rows.append([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])
+    texts = {
+        "classes.csv": _csv(["class", "precision", "recall", "f_score", "support"], report.classes),
+        "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
+        "evaluation.json": json.dumps(report._asdict() | {"data": data}, indent=2) + "\n",
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            files.write_text(folder / name, text)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
 
 
-def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any) -> Report:
-    """Evaluates the best checkpoint on `rows` of `data`, prints the tables and writes the files to the workdir."""
+def _csv(header: list[str], rows: Iterable[Any]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *rows])
+    return text.getvalue()
+
+
+def _data_of(config: Any) -> dict[str, str]:
+    """Returns what says which photographs a config means."""
+    return {key: config.data[key] for key in ("dir", "source", "tfds_name", "tfds_dir")}
+
+
+def choose_folder(workdir: Path, config: Any, name: str) -> Path:
+    """Returns the folder for an evaluation: evaluation/ of the run's own data, evaluation-NAME/ of other photographs.
+
+    Args:
+        workdir: of the run.
+        config: the evaluation's.
+        name: of the source of the photographs; a number tells different ones of the same name apart.
+    """
+    if _data_of(config) == _data_of(read_description(workdir)[0]):
+        return workdir / "evaluation"
+    for number in itertools.count(1):
+        folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
+        if not folder.exists():
+            return folder
+        try:
+            if json.loads((folder / "evaluation.json").read_text())["data"] == _data_of(config):
+                return folder
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # not ours to overwrite
+    raise AssertionError
+
+
+def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any, name: str = "") -> Report:
+    """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
+
+    Args:
+        run: the network; its config says which photographs `data` is of.
+        workdir: of the run.
+        data: the prepared test set.
+        rows: which of it.
+        name: of the photographs, where they may not be the run's own.
+    """
     checkpoints = Checkpoints(workdir)
     try:
         step, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
@@ -110,10 +162,11 @@ def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any) -> Report:
         checkpoints.close()
     predictions = run.predict(state, data, rows)
     report = create_report(predictions, run.class_names)
-    write_files(workdir / "evaluation", report, predictions, data.ids, run.class_names)
+    folder = choose_folder(workdir, run.config, name)
+    write_files(folder, report, predictions, data.ids, run.class_names, _data_of(run.config))
     logs.console.print(to_table(report))
     print(sentence(report))
-    print(f"checkpoint of step {step}; tables in {workdir / 'evaluation'}")
+    print(f"checkpoint of step {step}; tables in {folder}")
     return report
 
 
@@ -125,10 +178,11 @@ def evaluate_workdir(config: Any, workdir: Path) -> Report:
         workdir: of a run; its class names are the labels.
     """
     enable_compilation_cache()
-    _, class_names = checkpoint.read_description(workdir)
-    test_set = prepare(create_source(config), "test", config, logs.progress, class_names)
+    _, class_names = read_description(workdir)
+    source = create_source(config)
+    test_set = prepare(source, "test", config, logs.progress, class_names)
     if not len(test_set.images):
         raise UserError("the data has no test images: evaluation needs some")
     parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
     print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
-    return evaluate_best(Run(config, class_names), workdir, test_set, parts.test)
+    return evaluate_best(Run(config, class_names), workdir, test_set, parts.test, source.name)

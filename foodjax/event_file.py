@@ -6,15 +6,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 
 class EventFile:
-    """A new event file in a folder that TensorBoard watches."""
+    """A new event file in a folder that TensorBoard watches, for what follows a step.
 
-    def __init__(self, folder: Path):
+    Attributes:
+        steps: that the folder has something of, before this file.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        """Drops what an interrupted run wrote of later steps than `step`, then opens the file."""
+        self.steps = {
+            kept for path in sorted(folder.rglob("events.out.tfevents.*")) for kept in _keep_until(path, step)
+        }
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"  # newest last
         self._records = RecordWriter((folder / name).open("xb"))
@@ -33,3 +42,28 @@ class EventFile:
     def close(self) -> None:
         """Ends the file."""
         self._records.close()
+
+
+def _keep_until(path: Path, step: int) -> set[int]:
+    """Drops the records of later steps, and one that a kill or a damage cut short, from a file; returns the steps."""
+    content, kept, steps, at = path.read_bytes(), [], set(), 0
+    while len(content) - at >= 12:
+        # A record is its length, 8 bytes, a checksum of it, 4, the event, and a checksum of that, 4.
+        end = at + 12 + int.from_bytes(content[at : at + 8], "little") + 4
+        if end > len(content):
+            break
+        try:
+            event = Event.FromString(content[at + 12 : end - 4])
+        except DecodeError:
+            break
+        if event.step <= step:
+            kept.append(content[at:end])
+            if event.HasField("summary"):
+                steps.add(event.step)
+        at = end
+    text = b"".join(kept)
+    if text != content:
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(text)
+        temporary.replace(path)
+    return steps

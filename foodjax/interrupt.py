@@ -3,8 +3,11 @@
 A KeyboardInterrupt would be raised wherever Python happens to be, and is lost when that is a finalizer.
 """
 
+import os
 import signal
 from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Exception):
@@ -19,14 +22,28 @@ class Interrupted(Exception):
         self.signum = signum
 
 
+def end_at_once(*, sigterm_status: int) -> None:
+    """Makes both signals end the process with one line, for as long as nothing is to be saved.
+
+    Args:
+        sigterm_status: exit status after SIGTERM: 0 where the same command continues, as a scheduler that preempts
+            wants it, 143 where a result would be missing. After Ctrl-C it is 130, as shells expect.
+    """
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        os.write(1, b"interrupted; the same command continues\n")  # print() may be what was interrupted
+        os._exit(sigterm_status if signum == signal.SIGTERM else 128 + signal.SIGINT)
+
+    for signum in _SIGNALS:
+        signal.signal(signum, end)
+
+
 class Interrupt:
     """Context manager: inside, the first signal is remembered and a second one acts at once, as by default."""
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
     def __enter__(self) -> "Interrupt":
         self._signum: int | None = None
-        self._before = {signum: signal.signal(signum, self._remember) for signum in self._SIGNALS}
+        self._before = {signum: signal.signal(signum, self._remember) for signum in _SIGNALS}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -40,5 +57,5 @@ class Interrupt:
 
     def _remember(self, signum: int, frame: FrameType | None) -> None:
         self._signum = signum
-        for known in self._SIGNALS:
+        for known in _SIGNALS:
             signal.signal(known, signal.SIG_DFL)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foodjax import checkpoint, keras_file, summary
+from foodjax import keras_file, summary
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.data.source import create_source, select_names
 from foodjax.early_stopping import EarlyStopping
@@ -24,6 +24,7 @@ from foodjax.model import ConvNet, create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import abstract_train_state, create_train_state
 from foodjax.train_step import create_mesh
+from foodjax.workdir import read_description, write_description
 
 
 def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
@@ -107,7 +108,7 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
         # Renamed when whole: a workdir without the checkpoint would be trained from nothing.
         with tempfile.TemporaryDirectory(prefix=f".{workdir.name}-", dir=workdir.parent) as folder:
             staging = Path(folder) / "run"
-            checkpoint.write_description(staging, config, names, origin={"keras": path.name})
+            write_description(staging, config, names, origin={"keras": path.name})
             checkpoints = Checkpoints(staging)
             try:
                 # No loss is known: whatever the first epoch reaches is better.
@@ -141,7 +142,7 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
         raise UserError(f"--output is {output}: needs a file that ends with .keras")
     if output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
-    _, names = checkpoint.read_description(workdir)
+    _, names = read_description(workdir)
     model, tx = create_model(config, len(names)), create_optimizer(config)
     like = abstract_train_state(config, model, tx)
     checkpoints = Checkpoints(workdir)

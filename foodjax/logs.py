@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+from foodjax import files
+from foodjax.errors import UserError
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -109,15 +112,23 @@ class MetricsLog:
         rows: one dict for each epoch so far, oldest first.
     """
 
-    def __init__(self, workdir: Path, epoch: int):
-        """Opens the log of a run that continues after `epoch`; later lines, if any, are dropped."""
+    def __init__(self, workdir: Path, rows: Sequence[dict[str, Any]], step: int):
+        """Opens the log of a run that continues at `step` with the rows of the epochs before.
+
+        Later lines and points, of an epoch that will be done again, are dropped; missing ones are written again.
+        """
         self._metrics, self._timing = workdir / "metrics.jsonl", workdir / "timing.jsonl"
-        self.rows = _keep_until(self._metrics, epoch)
-        self._times = _keep_until(self._timing, epoch)
+        self.rows = list(rows)
+        self._times = [time for time in read_metrics(self._timing) if time["epoch"] <= len(self.rows)]
+        for path, lines in ((self._metrics, self.rows), (self._timing, self._times)):
+            files.write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
         try:
             from foodjax.event_file import EventFile  # only who trains waits for tensorboard
 
-            self._events = EventFile(workdir / "tensorboard")
+            self._events = EventFile(workdir / "tensorboard", step)
+            for row in self.rows:
+                if row["step"] not in self._events.steps:
+                    self._write_events(row)
         except ImportError:
             print("tensorboard is not installed: its curves are left out")
             self._events = None
@@ -135,8 +146,11 @@ class MetricsLog:
         for path, rows in ((self._metrics, self.rows), (self._timing, self._times)):
             with path.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
+        self._write_events(row | timing)
+
+    def _write_events(self, row: dict[str, Any]) -> None:
         if self._events:
-            self._events.write_scalars(row["step"], {k: v for k, v in row.items() if k != "step"} | timing)
+            self._events.write_scalars(row["step"], {k: v for k, v in row.items() if k != "step"})
 
     def line(self, epochs: int) -> str:
         """Returns the last epoch in a line: loss and accuracy now, with (min, max) over all epochs."""
@@ -154,27 +168,27 @@ class MetricsLog:
             self._events.close()
 
 
-def _keep_until(path: Path, epoch: int) -> list[dict[str, Any]]:
-    """Drops the lines after `epoch` from a file of rows; returns those that stay."""
-    rows = [row for row in read_metrics(path) if row["epoch"] <= epoch]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    temporary.replace(path)
-    return rows
-
-
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Returns the whole lines of a metrics.jsonl; a last line cut short by a kill is left out."""
+    """Returns the rows of a metrics.jsonl up to the first line that is none, such as one cut short by a kill.
+
+    Raises:
+        UserError: the file is there and cannot be read.
+    """
     rows = []
-    if path.exists():
-        for text in path.read_text(errors="replace").splitlines():
-            try:
-                row = json.loads(text)
-            except ValueError:
-                break
-            if not isinstance(row, dict) or "epoch" not in row:
-                break
-            rows.append(row)
+    try:
+        text = path.read_text(errors="replace")
+    except FileNotFoundError:
+        return rows
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(row, dict) or type(row.get("epoch")) is not int:
+            break
+        rows.append(row)
     return rows
 
 

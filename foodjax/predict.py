@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from foodjax import checkpoint
 from foodjax.checkpoint import Checkpoints
 from foodjax.data.batches import pad_batch
 from foodjax.data.prepare import decode
@@ -23,6 +22,7 @@ from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import abstract_train_state
 from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
+from foodjax.workdir import read_description
 
 BATCH_SIZE = 32  # images in a step; the last batch is padded
 MAX_BYTES = 256 * 2**20  # of one file; more is refused before it is read
@@ -50,7 +50,7 @@ class Predictor:
             UserError: the workdir holds no run, no checkpoint or a damaged one.
         """
         enable_compilation_cache()
-        self.config, self.class_names = checkpoint.read_description(workdir)
+        self.config, self.class_names = read_description(workdir)
         model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)
         self._batch_size = -(-BATCH_SIZE // jax.device_count()) * jax.device_count()
         mesh = create_mesh(self._batch_size)

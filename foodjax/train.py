@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from foodjax import checkpoint, logs, provenance
+from foodjax import logs, provenance
+from foodjax import workdir as workdir_lib
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
@@ -65,15 +67,27 @@ def train(
     Raises:
         UserError: the data or the workdir cannot be used.
     """
+    if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
+        print(f"{workdir} is finished ({end}): nothing to do; --mode evaluate evaluates it again")
+        return
     enable_compilation_cache()
     data = load_data(config)
     run = Run(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
-    checkpoint.write_description(workdir, config, run.class_names)
-    with checkpoint.lock(workdir), provenance.recorded(workdir, config, data, origin or {}):
-        _train(run, workdir, data, observers)
+    try:
+        with workdir_lib.lock(workdir):
+            workdir_lib.write_description(workdir, config, run.class_names)
+            with provenance.recorded(workdir, config, data, origin or {}):
+                reason, epoch = _train(run, workdir, data, observers)
+            workdir_lib.write_finished(workdir, reason, epoch)  # last: with it, everything else is there
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(
+            f"cannot write to workdir {workdir} ({where}{error.strerror}); the checkpoints are kept: needs space and "
+            f"the right to write, then the same command continues"
+        ) from None
 
 
-def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> None:
+def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> tuple[str, int]:
     parts = data.parts
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     devices = jax.devices()
@@ -82,10 +96,12 @@ def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -
     checkpoints = Checkpoints(workdir)
     try:
         with Interrupt() as interrupt:
-            Loop(run, checkpoints, workdir, data, interrupt).fit(observers)
+            loop = Loop(run, checkpoints, workdir, data, interrupt)
+            reason = loop.fit(observers)
     finally:
         checkpoints.close()
     evaluate_best(run, workdir, data.test, parts.test)
+    return reason, loop.stopping.epoch
 
 
 class Loop:
@@ -96,23 +112,25 @@ class Loop:
         self.run, self.checkpoints, self.workdir, self.data = run, checkpoints, workdir, data
         self.config, self.interrupt = run.config, interrupt
         self.steps_per_epoch = len(data.parts.train) // run.config.data.batch_size
-        self.stopping, self.total = EarlyStopping(self.config.train.patience), Metrics.zeros()
-        latest = checkpoints.latest_step()
+        patience = self.config.train.patience
+        self.stopping, self.total, self._rows = Progress(EarlyStopping(patience), Metrics.zeros())
+        latest = checkpoints.restore_latest(run.abstract_state(), run.mesh)
         if latest is None:
             self.step, self.state = 0, run.create_state()
         else:
-            self.step, self.state = latest, checkpoints.restore(latest, run.abstract_state(), run.mesh)
-            self.stopping, self.total = checkpoints.restore_progress(latest, self.config.train.patience)
+            self.step, self.state = latest
+            self.stopping, self.total, self._rows = checkpoints.restore_progress(self.step, patience)
             done = self.step - self.stopping.epoch * self.steps_per_epoch
             within = f" and {done} steps" if done else ""
             print(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
         self._saved_at, self._saved_time = self.step, time.monotonic()
 
-    def fit(self, observers: Sequence[Observer]) -> None:
-        """Trains to the end."""
+    def fit(self, observers: Sequence[Observer]) -> str:
+        """Trains to the end and returns the reason that it ended for."""
         num_params = sum(x.size for x in jax.tree.leaves(self.state.params))
         print(f"model: {num_params:,} parameters")
-        metrics_log = logs.MetricsLog(self.workdir, self.stopping.epoch)
+        metrics_log = logs.MetricsLog(self.workdir, self._rows, self.step)
+        self._rows = metrics_log.rows
         reason = None
         try:
             while reason is None:
@@ -131,7 +149,8 @@ class Loop:
         finally:
             metrics_log.close()
         best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
-        print(f"{reason} after epoch {self.stopping.epoch}; {best}")
+        print(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
+        return reason
 
     def _epoch(self, metrics_log: logs.MetricsLog, observers: Sequence[Observer]) -> str | None:
         """Takes the steps of an epoch that are left, validates, and saves; returns an observer's reason to end."""
@@ -197,14 +216,25 @@ class Loop:
 
     def _save(self, val_loss: float | None = None) -> None:
         self._check_finite(self.total, self.step)
-        self.checkpoints.save(self.state, Progress(self.stopping, self.total), val_loss)
+        if not bool(_all_finite(self.state.params)):
+            raise UserError(self._not_finite("a weight", math.nan, self.step))
+        self.checkpoints.save(self.state, Progress(self.stopping, self.total, self._rows), val_loss)
         self._saved_at, self._saved_time = self.step, time.monotonic()
 
     def _check_finite(self, total: Metrics, step: int) -> None:
         """Raises UserError when the loss of one of the first `step` steps is no finite number."""
-        loss, rate = float(total.loss_sum), self.config.optimizer.learning_rate
+        loss = float(total.loss_sum)
         if not math.isfinite(loss):
-            raise UserError(
-                f"the training loss is {loss} at step {step} with optimizer.learning_rate={rate}: needs a lower one; "
-                f"{self.workdir} keeps the checkpoints before"
-            )
+            raise UserError(self._not_finite("the training loss", loss, step))
+
+    def _not_finite(self, what: str, value: float, step: int) -> str:
+        saved = f"step {self._saved_at}" if self.checkpoints.steps() else "none"
+        return (
+            f"{what} is {value} at step {step} with optimizer.learning_rate={self.config.optimizer.learning_rate}: "
+            f"needs a lower one; the last good checkpoint in {self.workdir}: {saved}"
+        )
+
+
+@jax.jit
+def _all_finite(params: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(params)]).all()

@@ -10,13 +10,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from foodjax import checkpoint
 from foodjax.checkpoint import Checkpoints
 from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import TrainState, abstract_train_state
 from foodjax.train_step import create_mesh
+from foodjax.workdir import read_description
 
 HEAD = "logits"
 
@@ -27,7 +27,7 @@ def load_variables(workdir: Path) -> tuple[Any, tuple[str, ...]]:
     Raises:
         UserError: the workdir holds no run or no checkpoint.
     """
-    config, names = checkpoint.read_description(workdir)
+    config, names = read_description(workdir)
     like = abstract_train_state(config, create_model(config, len(names)), create_optimizer(config))
     checkpoints = Checkpoints(workdir)
     try:

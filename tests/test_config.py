@@ -105,6 +105,8 @@ def test_imports_flow_one_way():
         "train_state",
         "train_step",
         "early_stopping",
+        "files",
+        "workdir",
         "checkpoint",
         "keras_hdf5",
         "keras_file",

@@ -13,7 +13,8 @@ import pytest
 from conftest import ROOT, one_device_environment, one_device_mesh
 
 from experiments import food10
-from foodjax import checkpoint, keras_exchange, keras_file, train
+from foodjax import keras_exchange, keras_file, train
+from foodjax import workdir as workdir_lib
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
@@ -66,7 +67,7 @@ def tiny_images():
 
 
 def probabilities(config, workdir, images):
-    run = Run(config, checkpoint.read_description(workdir)[1])
+    run = Run(config, workdir_lib.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
     _, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
     checkpoints.close()
@@ -87,7 +88,7 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert int(state.step) == 0 and not any(np.any(x) for x in jax.tree.leaves(state.opt_state))
     assert "10 classes, in this order: bars, checkerboard" in capsys.readouterr().out
-    assert checkpoint.read_description(workdir)[1][2] == "cross"
+    assert workdir_lib.read_description(workdir)[1][2] == "cross"
     before = sorted(p.name for p in workdir.rglob("*"))
     with pytest.raises(UserError, match="exists already: --mode import needs a new --workdir"):
         keras_exchange.import_model(tiny_config, path, workdir)
@@ -315,7 +316,7 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     tiny_config.model.blocks[0].update(padding=("SAME", "VALID", "SAME"), kernel=2, pool=3)
     tiny_config.model.blocks[1].update(pool=1)
     run = Run(tiny_config, tuple("abcdefghij"))
-    checkpoint.write_description(tmp_path / "run", tiny_config, run.class_names)
+    workdir_lib.write_description(tmp_path / "run", tiny_config, run.class_names)
     checkpoints = Checkpoints(tmp_path / "run")
     checkpoints.save(run.create_state(), Progress(EarlyStopping(3).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.close()

@@ -11,7 +11,7 @@ def row(epoch):
 def test_tensorboard_reads_the_curves(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    log = MetricsLog(tmp_path, 0)
+    log = MetricsLog(tmp_path, [], 0)
     for epoch in (1, 2):
         log.write(row(epoch), {"data_wait": 0.5})
     log.close()
@@ -25,7 +25,7 @@ def test_without_tensorboard_its_curves_alone_are_left_out(tmp_path, monkeypatch
     monkeypatch.delitem(sys.modules, "foodjax.event_file", raising=False)
     for name in [name for name in sys.modules if name.startswith("tensorboard.")]:
         monkeypatch.delitem(sys.modules, name)
-    log = MetricsLog(tmp_path, 0)
+    log = MetricsLog(tmp_path, [], 0)
     assert capsys.readouterr().out == "tensorboard is not installed: its curves are left out\n"
     log.write(row(1), {})
     log.close()

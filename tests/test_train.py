@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_device_environment, one_device_mesh
 
-from foodjax import checkpoint, feed, train
 from foodjax import config as config_lib
+from foodjax import feed, train
+from foodjax import workdir as workdir_lib
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
@@ -158,22 +159,22 @@ def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
 
 def test_a_workdir_of_another_experiment_is_refused(tiny_config, tmp_path):
     workdir = tmp_path / "run"
-    checkpoint.write_description(workdir, tiny_config, ("a", "b"))
+    workdir_lib.write_description(workdir, tiny_config, ("a", "b"))
     tiny_config.train.epochs = 5
-    checkpoint.write_description(workdir, tiny_config, ("a", "b"))  # going on for longer is the same experiment
+    workdir_lib.write_description(workdir, tiny_config, ("a", "b"))  # going on for longer is the same experiment
     before = (workdir / "config.json").read_text()
     tiny_config.optimizer.learning_rate = 0.5
     with pytest.raises(UserError, match="different experiment: optimizer.learning_rate"):
-        checkpoint.write_description(workdir, tiny_config, ("a", "b"))
+        workdir_lib.write_description(workdir, tiny_config, ("a", "b"))
     assert (workdir / "config.json").read_text() == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="not empty"):
-        checkpoint.write_description(tmp_path / "mine", tiny_config, ("a", "b"))
+        workdir_lib.write_description(tmp_path / "mine", tiny_config, ("a", "b"))
 
 
 def state_of(workdir, config):
-    run = Run(config, checkpoint.read_description(workdir)[1])
+    run = Run(config, workdir_lib.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
     state = checkpoints.restore(checkpoints.latest_step(), run.abstract_state(), run.mesh)
     best = checkpoints.best_step()
@@ -275,11 +276,11 @@ def test_two_processes_do_not_share_a_workdir(tmp_path):
     command = [sys.executable, "-c", held, str(tmp_path / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout and other.stdout.readline() == "1\n"
-        with pytest.raises(UserError, match="another process trains in workdir"), checkpoint.lock(tmp_path):
+        with pytest.raises(UserError, match="another process trains in workdir"), workdir_lib.lock(tmp_path):
             pass
         other.kill()
     for _ in range(2):  # the dead one's lock is free, and so is one's own after use
-        with checkpoint.lock(tmp_path):
+        with workdir_lib.lock(tmp_path):
             pass
 
 

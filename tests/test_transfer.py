@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from foodjax import checkpoint, train
+from foodjax import train
 from foodjax.data.split import first_of_each
 from foodjax.errors import UserError
 from foodjax.optimizer import create_optimizer
 from foodjax.run import Run
 from foodjax.transfer import load_variables
+from foodjax.workdir import read_description
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_other_classes_take_all_but_the_head_and_frozen_blocks_stay(source, tmp_
     jax.tree.map(np.testing.assert_array_equal, adapted["params"]["block1"], variables["params"]["block1"])
     changed = adapted["params"]["block2"]["conv1"]["kernel"] - variables["params"]["block2"]["conv1"]["kernel"]
     assert np.abs(changed).max() > 1e-4
-    _, stored = checkpoint.read_description(tmp_path / "three")
+    _, stored = read_description(tmp_path / "three")
     assert stored == ("spiral", "star", "triangle")
     same = Run(config, names).create_state()
     np.testing.assert_array_equal(same.params["logits"]["kernel"], variables["params"]["logits"]["kernel"])

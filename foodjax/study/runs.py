@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from foodjax import checkpoint, provenance, summary
 from foodjax import config as config_lib
+from foodjax import provenance, summary
 from foodjax.errors import UserError
 from foodjax.logs import read_metrics
 from foodjax.model import create_model
+from foodjax.workdir import read_description
 
 
 class FinishedRun(NamedTuple):
@@ -46,7 +47,7 @@ def read_run(workdir: Path) -> FinishedRun:
     Raises:
         UserError: it is not finished, or its files are damaged.
     """
-    config, class_names = checkpoint.read_description(workdir)
+    config, class_names = read_description(workdir)
     record = provenance.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run")

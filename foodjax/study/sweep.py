@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 import filelock
 import psutil
 
-from foodjax import checkpoint, provenance
+from foodjax import provenance
 from foodjax.interrupt import Interrupt, Interrupted
 from foodjax.logs import read_metrics
 from foodjax.study.progress import Display
 from foodjax.study.space import Trial, rungs
+from foodjax.workdir import read_description
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 POLL_SECONDS = 0.5
@@ -85,7 +86,7 @@ def is_finished(trial: Trial) -> bool:
     record = provenance.read(trial.workdir)
     if record["result"] is None or record["sessions"][-1]["outcome"] != "finished":
         return False
-    stored, _ = checkpoint.read_description(trial.workdir)
+    stored, _ = read_description(trial.workdir)
     return stored.train.epochs == trial.config.train.epochs
 
 
