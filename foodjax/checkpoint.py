@@ -122,10 +122,8 @@ class Checkpoints:
         sharding = NamedSharding(mesh, PartitionSpec())
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
         with self._reading(step):
-            stored, needed = (
-                _shapes(self._reader.metadata(self.folder / f"{step}/state").item_metadata.tree),
-                _shapes(abstract),
-            )  # pyright: ignore
+            metadata: Any = self._reader.metadata(self.folder / f"{step}/state").item_metadata
+            stored, needed = _shapes(metadata.tree), _shapes(abstract)
             # The parameters first: what does not fit there explains the rest.
             for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
                 if stored.get(name) != needed.get(name):
