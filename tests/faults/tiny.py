@@ -18,6 +18,6 @@ def get_config() -> ConfigDict:
         block.update(features=8, padding=("SAME",), dropout=0.1)
     config.model.head.hidden = (16,)
     config.optimizer.learning_rate = 5e-3
-    config.train.epochs = 6
-    config.checkpoint.update(every_steps=6, every_minutes=0.0)
+    config.train.epochs = 4
+    config.checkpoint.update(every_steps=10, every_minutes=0.0)
     return config
