@@ -77,7 +77,7 @@ class Drill:
             if process.status == -signal.SIGKILL and processes.best_step(workdir) not in found[-2:]:
                 self.half = workdir
                 return
-        raise Lost(f"no run was killed between its best and its latest checkpoint in 20 tries")
+        raise Lost("no run was killed between its best and its latest checkpoint in 20 tries")
 
     def workdir(self, name: str = "") -> Path:
         path = self.folder / (name or f"run{next(self._names)}")
