@@ -162,7 +162,7 @@ def test_images_that_hang_together_are_not_counted_twice():
     assert once == twice
 
 
-def fake_run(label, seed, right, ids=None, pixels="p", tmp_path=ROOT, **changes):
+def fake_run(label, seed, right, ids=None, pixels="p", device="cpu", tmp_path=ROOT, **changes):
     config = ablate_blocks.get_config("scale=small")
     config.seed = seed
     for key, value in changes.items():
@@ -173,6 +173,7 @@ def fake_run(label, seed, right, ids=None, pixels="p", tmp_path=ROOT, **changes)
         label, tmp_path / f"{label}-seed{seed}", config, [{"epoch": 1, "val_loss": 1.5}], [100.0, 120.0],
         {"epochs": 8, "best_val_loss": 1.5 - 0.1 * seed, "test_accuracy": float(np.mean(right)), "test_loss": 1.0},
         {"train": part, "validation": part, "test": part},
+        {"code": {"a"}, "versions": {"1"}, "device": {device}},
         {i: ("a", "a" if ok else "b") for i, ok in zip(ids, right, strict=True)}, 1000, 2_000_000,
     )  # fmt: skip
 
@@ -193,6 +194,7 @@ def test_a_comparison_has_mean_deviation_and_paired_difference():
         (dict(ids=["b/1", "b/2", "b/3", "b/4"]), "not compared: other test images", False),
         (dict(pixels="q"), "not compared: other pixels (train)", False),
         (dict(pixels="q", data__image_size=32), "other input size (train)", True),
+        (dict(device="gpu"), "other device", True),
         (dict(train__epochs=9), "train.epochs 9", True),
         (dict(seed=3), "seeds 3, the baseline's are 0", True),
     ],

@@ -14,7 +14,7 @@ from scipy import stats
 
 from foodjax import config as config_lib
 from foodjax.errors import UserError
-from foodjax.study.runs import FinishedRun
+from foodjax.study.runs import MADE_WITH, FinishedRun
 
 RESAMPLES = 9999
 
@@ -144,6 +144,9 @@ def _flags(group: list[FinishedRun], base: list[FinishedRun]) -> list[str]:
         elif any(run.data[part]["pixels"] != first.data[part]["pixels"] for run in group):
             same_input = all(_input(run) == _input(first) for run in group)
             flags.append(f"not compared: other pixels ({part})" if same_input else f"other input size ({part})")
+    for name in MADE_WITH:
+        if any(run.made_with[name] != first.made_with[name] for run in group):
+            flags.append(f"other {name}")
     epochs = {run.config.train.epochs for run in group}
     if epochs != {run.config.train.epochs for run in base}:
         flags.append(f"train.epochs {_list(epochs)}")

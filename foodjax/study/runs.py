@@ -1,6 +1,7 @@
 """Finished runs as they lie on disk, and the groups of them that differ in nothing but the seed."""
 
 import csv
+import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from foodjax.errors import UserError
 from foodjax.logs import read_metrics
 from foodjax.model import create_model
 from foodjax.workdir import read_description
+
+# What a difference of is worth a remark, and where a session of run.json tells it.
+MADE_WITH = {"code": "git", "versions": "packages", "device": "device"}
 
 
 class FinishedRun(NamedTuple):
@@ -24,6 +28,7 @@ class FinishedRun(NamedTuple):
         images_per_second: in training, of each epoch.
         result: of run.json.
         data: the fingerprint of its data.
+        made_with: the code's revision, the versions and the device of every session.
         predictions: for each test image's id its true and its predicted class.
         num_params: parameters of the network.
         multiply_adds: of one image through the network.
@@ -36,6 +41,7 @@ class FinishedRun(NamedTuple):
     images_per_second: list[float]
     result: dict[str, Any]
     data: dict[str, Any]
+    made_with: dict[str, set[str]]
     predictions: dict[str, tuple[str, str]]
     num_params: int
     multiply_adds: int
@@ -66,6 +72,7 @@ def read_run(workdir: Path) -> FinishedRun:
         [row["images_per_second"] for row in timing if row.get("images_per_second")],
         record["result"],
         record["sessions"][-1]["data"],
+        {name: {json.dumps(s[key]) for s in record["sessions"]} for name, key in MADE_WITH.items()},
         predictions,
         sum(layer.num_params for layer in layers),
         sum(summary.multiply_adds(layer) for layer in layers),
