@@ -59,7 +59,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.augment.cutmix_alpha = 1.0  # of the Beta distribution of the box's area
 
     config.model = ConfigDict()
-    config.model.init_from = ""  # the workdir of a run whose weights this one starts from; "": random weights
+    config.model.init_from = ""  # start from the weights of this workdir, or of a ResNet's .safetensors; "": random
     config.model.input_size = 0  # pixels, the side of what the network trains on; 0: data.image_size
     config.model.activation = "relu"  # relu | gelu | silu
     config.model.norm = "none"  # none | batch | group

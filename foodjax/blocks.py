@@ -1,86 +1,19 @@
-"""The kinds of block that `model.blocks` may list, and the parts they are made of. Pure Linen.
+"""The kinds of block that `model.blocks` may list. Pure Linen.
 
 A block in a config has `kind`, a key of `BLOCKS`, and the fields of that class. A new kind is a class with `size_after`
 and `__call__`, an entry of `BLOCKS`, and its rules in `foodjax.config.BLOCK_SCHEMAS`.
 """
 
-import dataclasses
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.ops import conv, max_pool, space_to_depth
+from foodjax.layers import Conv, Style, tap
+from foodjax.ops import max_pool, space_to_depth
 
-_ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
-
-
-@dataclasses.dataclass(frozen=True)
-class Style:
-    """What all layers of a network share.
-
-    Attributes:
-        activation: relu, gelu (its tanh form) or silu.
-        norm: none, batch (over the global batch, on all devices) or group.
-        norm_momentum: of batch normalisation: how much of its running mean and variance a step keeps.
-        norm_groups: of group normalisation.
-    """
-
-    activation: str
-    norm: str
-    norm_momentum: float
-    norm_groups: int
-
-    def activate(self, x: jax.Array) -> jax.Array:
-        """Applies the activation."""
-        return _ACTIVATIONS[self.activation](x)
-
-    def normalise(self, x: jax.Array, *, train: bool, name: str) -> jax.Array:
-        """Normalises (B, H, W, C); to be called inside a compact method, whose module owns the layer."""
-        if self.norm == "batch":
-            return nn.BatchNorm(use_running_average=not train, momentum=self.norm_momentum, name=name)(x)
-        if self.norm == "group":
-            return nn.GroupNorm(self.norm_groups, name=name)(x)
-        return x
-
-
-class Conv(nn.Module):
-    """A convolution with stride 1, with the parameters of `flax.linen.Conv`.
-
-    Attributes:
-        features: output channels.
-        kernel: side of the square kernel, in pixels.
-        padding: "SAME" or "VALID".
-        use_bias: False where a normalisation follows, whose own bias does the same.
-    """
-
-    features: int
-    kernel: int
-    padding: str
-    use_bias: bool = True
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 F"]:
-        """Maps (B, H, W, C) to (B, H', W', features), H' = H (SAME) or H - kernel + 1 (VALID)."""
-        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-        y = conv(x, kernel, self.padding)
-        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
-
-
-def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
-    """Lets `foodjax.report.explain` see feature maps and their gradients; returns `x` and costs a step nothing.
-
-    Every convolution's activation passes here, so that pictures can be made of any architecture.
-
-    Args:
-        module: whose maps they are.
-        name: their name within the module.
-        x: feature maps (B, H, W, C), after the activation.
-    """
-    module.sow("maps", name, x)
-    return module.perturb(name, x)
+_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue in 0..1
 
 
 class ConvBlock(nn.Module):
@@ -189,4 +122,78 @@ class ResidualBlock(nn.Module):
         return nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
 
 
-BLOCKS: dict[str, Any] = {"conv": ConvBlock, "stem": StemBlock, "residual": ResidualBlock}
+class ResNetStem(nn.Module):
+    """The first layers of ResNet: 7 x 7 convolution with stride 2, then 3 x 3 max pooling with stride 2.
+
+    Pictures are first standardised with the mean and deviation of ImageNet's channels, as its networks expect.
+
+    Attributes:
+        style: activation and normalisation.
+        features: output channels.
+    """
+
+    style: Style
+    features: int
+
+    def size_after(self, size: int) -> int:
+        """Returns the side of the output for an input of `size` pixels."""
+        return _halved(_halved(size))
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
+        """Maps (B, H, W, 3) to (B, H / 4, W / 4, features), halves rounded up."""
+        x = (x - jnp.array(_IMAGENET_MEAN, x.dtype)) / jnp.array(_IMAGENET_DEVIATION, x.dtype)
+        x = nn.Conv(self.features, (7, 7), 2, ((3, 3), (3, 3)), use_bias=self.style.norm == "none", name="conv")(x)
+        x = tap(self, "activation", self.style.activate(self.style.normalise(x, train=train, name="norm")))
+        return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
+
+
+class ResNetStage(nn.Module):
+    """Basic blocks of ResNet: two 3 x 3 convolutions beside a shortcut (He et al. 2016, figure 5, left).
+
+    Attributes:
+        style: activation and normalisation.
+        features: output channels.
+        stride: of the first block: 1 or 2.
+        depth: how many blocks.
+    """
+
+    style: Style
+    features: int
+    stride: int
+    depth: int
+
+    def size_after(self, size: int) -> int:
+        """Returns the side of the output for an input of `size` pixels."""
+        return -(-size // self.stride)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
+        """Maps (B, H, W, C) to (B, H / stride, W / stride, features), rounded up."""
+
+        def layer(x, name, kernel, stride):
+            pad = (kernel // 2, kernel // 2)
+            bias = self.style.norm == "none"
+            conv = nn.Conv(self.features, (kernel, kernel), stride, (pad, pad), use_bias=bias, name=f"conv{name}")
+            return self.style.normalise(conv(x), train=train, name=f"norm{name}")
+
+        for i in range(1, self.depth + 1):
+            stride = self.stride if i == 1 else 1
+            branch = self.style.activate(layer(x, f"{i}_1", 3, stride))
+            branch = layer(branch, f"{i}_2", 3, 1)
+            x = x if x.shape == branch.shape else layer(x, f"{i}_shortcut", 1, stride)
+            x = tap(self, f"activation{i}", self.style.activate(x + branch))
+        return x
+
+
+def _halved(size: int) -> int:
+    return -(-size // 2)
+
+
+BLOCKS: dict[str, Any] = {
+    "conv": ConvBlock,
+    "stem": StemBlock,
+    "residual": ResidualBlock,
+    "resnet_stem": ResNetStem,
+    "resnet": ResNetStage,
+}

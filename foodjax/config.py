@@ -153,6 +153,12 @@ BLOCK_SCHEMAS: dict[str, dict[str, Rule]] = {
     },
     "stem": {"features": _integer(1), "patch": _integer(1), "kernel": _integer(1)},
     "residual": {"features": _integer(1), "pool": _integer(1), "depth": _integer(0), "dropout": _FRACTION},
+    "resnet_stem": {"features": _integer(1)},
+    "resnet": {
+        "features": _integer(1),
+        "stride": Rule(lambda v: _is_int(v) and v in (1, 2), "1 or 2"),
+        "depth": _integer(1),
+    },
 }
 
 # Where things lie, how long to go on, and how fast to evaluate: none of these makes another experiment.

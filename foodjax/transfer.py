@@ -1,4 +1,4 @@
-"""Starting from the weights of another run: `model.init_from`.
+"""Starting from the weights of another run, or of a network trained on ImageNet: `model.init_from`.
 
 Every layer of the network has a layer of the same name and shape there. The last one, `logits`, is taken over where the
 classes are the same and starts anew where they are others.
@@ -14,6 +14,7 @@ from foodjax.checkpoint import Checkpoints
 from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
+from foodjax.pretrained import load_resnet
 from foodjax.train_state import TrainState, abstract_train_state
 from foodjax.train_step import create_mesh
 from foodjax.workdir import read_description
@@ -42,13 +43,16 @@ def initialise(state: TrainState, workdir: Path, class_names: tuple[str, ...]) -
 
     Args:
         state: before the first step.
-        workdir: of the other run.
+        workdir: of the other run, or a .safetensors file of a ResNet.
         class_names: of this one, in label order.
 
     Raises:
         UserError: the networks differ in more than their last layer.
     """
-    source, names = load_variables(workdir)
+    if workdir.suffix == ".safetensors":
+        source, names = load_resnet(workdir), None
+    else:
+        source, names = load_variables(workdir)
     own = {"params": state.params, "batch_stats": state.batch_stats}
     taken = {part: dict(source.get(part, {})) for part in own}
     if names != class_names:
@@ -61,8 +65,7 @@ def initialise(state: TrainState, workdir: Path, class_names: tuple[str, ...]) -
                 f"needs {needed.get(name, 'absent')}"
             )
     taken = jax.tree.map(jnp.asarray, taken)
-    head = "its last layer too" if names == class_names else f"all but its last layer, which had {len(names)} classes"
-    print(f"weights from {workdir}: {head}")
+    print(f"weights from {workdir}: {'all of them' if names == class_names else 'all but those of the last layer'}")
     ema = jax.tree.map(jnp.copy, taken) if state.ema else state.ema
     return state.replace(params=taken["params"], batch_stats=taken["batch_stats"], ema=ema)  # pyright: ignore
 

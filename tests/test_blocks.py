@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +40,9 @@ def test_the_rules_of_a_kind_are_the_fields_of_its_class():
 def test_an_unknown_kind_and_another_kinds_key_are_refused(modern_config):
     validate(modern_config)
     modern_config.model.blocks[1].kind = "residaul"
-    with pytest.raises(UserError, match=r"model.blocks\[1\].kind is 'residaul': needs one of conv, stem, residual"):
+    with pytest.raises(
+        UserError, match=r"model.blocks\[1\].kind is 'residaul': needs one of conv, stem, residual, resnet_stem, resnet"
+    ):
         validate(modern_config)
     modern_config.model.blocks[1].kind = "stem"
     with pytest.raises(UserError, match=r"no key 'model.blocks\[1\].(pool|depth|dropout)'"):
@@ -91,10 +94,13 @@ def test_batch_normalisation_uses_the_batch_in_training_and_running_means_after(
     model = create_model(modern_config, 10)
     variables = init_variables(model, jax.random.PRNGKey(0), 16)
     images = jax.random.uniform(jax.random.PRNGKey(1), (8, 16, 16, 3))
-    _, state = model.apply(
-        variables, images, train=True, mutable=["batch_stats", "intermediates"],
-        capture_intermediates=lambda module, _: module.name == "norm",
-    )  # fmt: skip
+
+    @jax.jit
+    def run(variables, images):
+        mutable = ["batch_stats", "intermediates"]
+        return model.apply(variables, images, train=True, mutable=mutable, capture_intermediates=True)
+
+    _, state = run(variables, images)
     normed = state["intermediates"]["block1"]["norm"]["__call__"][0]
     np.testing.assert_allclose(normed.mean(axis=(0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(normed.std(axis=(0, 1, 2)), 1, atol=1e-2)
@@ -113,7 +119,8 @@ def test_group_normalisation_does_not_see_the_other_pictures(modern_config):
     variables = init_variables(model, jax.random.PRNGKey(0), 16)
     assert variables.keys() == {"params"}
     images = jax.random.uniform(jax.random.PRNGKey(1), (4, 16, 16, 3))
-    together, alone = (model.apply(variables, x, train=True) for x in (images, images[:1]))
+    run = jax.jit(functools.partial(model.apply, train=True))
+    together, alone = (run(variables, x) for x in (images, images[:1]))
     np.testing.assert_allclose(together[:1], alone, atol=1e-5)
     modern_config.model.norm_groups = 3
     with pytest.raises(UserError, match=r"model.blocks\[0\].features is 8: needs a multiple of model.norm_groups=3"):
@@ -126,7 +133,8 @@ def test_global_pooling_takes_pictures_of_any_size(modern_config, pooling, reduc
     model = create_model(modern_config, 3)
     variables = init_variables(model, jax.random.PRNGKey(0), 16)
     images = jax.random.uniform(jax.random.PRNGKey(1), (2, 24, 24, 3))
-    logits, state = model.apply(variables, images, train=False, mutable=["intermediates"], capture_intermediates=True)
+    run = functools.partial(model.apply, train=False, mutable=["intermediates"], capture_intermediates=True)
+    logits, state = jax.jit(run)(variables, images)
     features = reduce(np.asarray(state["intermediates"]["block3"]["__call__"][0]), axis=(1, 2))
     head = variables["params"]["logits"]
     np.testing.assert_allclose(logits, features @ head["kernel"] + head["bias"], rtol=1e-4, atol=1e-5)

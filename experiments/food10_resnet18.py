@@ -1,0 +1,32 @@
+"""Ten classes from a ResNet-18 that was trained on ImageNet.
+
+    python main.py --config experiments/food10_resnet18.py --config.model.init_from=resnet18.safetensors
+
+The file, of torchvision's or timm's layout, is the reader's to fetch: `resnet18.tv_in1k` of timm, for one.
+Time and result: not measured.
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import food10_best
+from foodjax import variants
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Returns the fine-tuning of a whole ResNet-18, or the variant `arg` of it."""
+    config = food10_best.get_config()
+    config.name = "food10_resnet18"
+
+    config.data.image_size = 176
+    config.model.update(activation="relu", input_size=160)
+    stages = ((64, 1), (128, 2), (256, 2), (512, 2))
+    config.model.blocks = (
+        ConfigDict(dict(kind="resnet_stem", features=64)),
+        *(ConfigDict(dict(kind="resnet", features=width, stride=stride, depth=2)) for width, stride in stages),
+    )
+    config.optimizer.learning_rate = 5e-4
+    config.optimizer.update(lower_blocks=3, lower_rate=0.2)
+
+    config.train.update(epochs=30, patience=30, ema_decay=0.99, sizes=())
+    config.eval.size = 176
+    return variants.apply(config, arg)
