@@ -18,7 +18,7 @@ from foodjax import config as config_lib
 from foodjax import summary
 from foodjax.errors import UserError
 from foodjax.model import create_model
-from foodjax.study import space, sweep, tables
+from foodjax.study import page, space, sweep, tables
 from foodjax.study.compare import Row, Spread, compare, paired_test
 from foodjax.study.progress import Display
 from foodjax.study.runs import FinishedRun
@@ -205,6 +205,14 @@ def test_an_unfair_comparison_is_flagged(other, flag, tested):
     assert flag in rows[1].flags and math.isnan(rows[1].p) != tested
 
 
+def test_the_page_holds_every_run_and_its_figures(tmp_path):
+    groups = [[fake_run("baseline", k, [1, 1, 0, 0] * 9) for k in (0, 1)], [fake_run("<b>&x", 0, [1, 0, 1, 1] * 9)]]
+    text = page.to_page(groups, compare(groups), ["workdir y holds no finished run"])
+    assert "3 runs of 2 variants" in text and "Left out: workdir y" in text and "<b>&x" not in text
+    assert text.count('<g id="variant0"><title>baseline</title>') == 3  # two curves and a point
+    assert text.count('<g id="variant1"><title>&lt;b&gt;&amp;x</title>') == 2
+
+
 def test_runs_of_one_label_that_differ_are_refused():
     group = [fake_run("x", 0, [1, 0]), fake_run("x", 1, [1, 0], train__patience=3)]
     with pytest.raises(UserError, match="have one label and differ: train.patience"):
@@ -245,11 +253,11 @@ ROWS = [
 
 def test_the_table_in_each_form():
     markdown = tables.to_markdown(ROWS).splitlines()
-    assert markdown[2] == "| baseline | 2 | 10,588,458 | 1.23 G | 36.9 | 8.0 | 1.500 ± 0.010 | 40.0 ± 1.2 |  |  |  |  |"
-    assert "| 35.0 ± 2.0 | -5.0 | -8.0 to -2.0 | < 0.001 | other 100 % |" in markdown[3]
+    assert markdown[2] == "| baseline | 2 | 40.0 ± 1.2 |  |  |  | 1.500 ± 0.010 | 8.0 | 10,588,458 | 1.23 G | 36.9 |  |"
+    assert "| 35.0 ± 2.0 | -5.0 | -8.0 to -2.0 | < 0.001 | 1.600" in markdown[3] and "| other 100 % |" in markdown[3]
     assert len({line.count("|") for line in markdown}) == 1
     latex = tables.to_latex(ROWS)
-    assert r"lr=3e-4\_x & 2 & 12 & 999" in latex and r"35.0 $\pm$ 2.0" in latex and r"other 100 \%" in latex
+    assert r"lr=3e-4\_x & 2 & 35.0 $\pm$ 2.0 & -5.0" in latex and r"$<$ 0.001" in latex and r"other 100 \%" in latex
     assert len({line.count(" & ") for line in latex.splitlines() if "&" in line}) == 1
     rows = list(csv.DictReader(tables.to_csv(ROWS).splitlines()))
     assert rows[1]["difference"] == "-0.05" and rows[0]["difference"] == "" and rows[0]["accuracy"] == "0.4"

@@ -1,5 +1,6 @@
 """A comparison on the terminal, in table files, and as a self-contained page."""
 
+import html
 import io
 import math
 from pathlib import Path
@@ -15,11 +16,12 @@ _TEMPLATE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{ title }}</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; color: #222 }
+body { font: 14px/1.5 system-ui, sans-serif; max-width: 90em; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
-th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
+th, td { padding: .2em .6em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
 th:first-child, td:first-child, td:last-child { text-align: left }
 svg { max-width: 100%; height: auto }
+g[id^=variant]:hover path { stroke-width: 4px !important; opacity: 1 !important }
 </style>
 <h1>{{ title }}</h1>
 <p>{{ note }}</p>
@@ -78,24 +80,26 @@ def to_page(groups: list[list[FinishedRun]], rows: list[Row], left_out: list[str
 
 def _curves(groups: list[list[FinishedRun]]) -> str:
     figure, axes = _figure()
-    colours = _colours(len(groups))
-    for group, colour in zip(groups, colours, strict=True):
-        for k, run in enumerate(group):
-            label = group[0].label if k == 0 else None
+    for k, (group, colour) in enumerate(zip(groups, _colours(len(groups)), strict=True)):
+        for run in group:
             epochs, losses = zip(*((row["epoch"], row["val_loss"]) for row in run.metrics), strict=True)
-            axes.plot(epochs, losses, color=colour, label=label, linewidth=2 if group is groups[0] else 1)
+            label = group[0].label if run is group[0] else None
+            (line,) = axes.plot(epochs, losses, color=colour, label=label, linewidth=1 + 1.5 * (k == 0), alpha=0.8)
+            line.set_gid(f"variant{k}")
     axes.set(xlabel="epoch", ylabel="validation loss (nats)")
-    return _svg(figure, axes)
+    return _svg(figure, axes, [group[0].label for group in groups])
 
 
 def _cost(rows: list[Row]) -> str:
     figure, axes = _figure()
-    for row, colour in zip(rows, _colours(len(rows)), strict=True):
+    for k, (row, colour) in enumerate(zip(rows, _colours(len(rows)), strict=True)):
         mean, deviation = (100 * x for x in row.accuracy)
         error = None if math.isnan(deviation) else deviation
-        axes.errorbar(row.multiply_adds / 1e6, mean, yerr=error, fmt="o", color=colour, label=row.label, capsize=3)
-    axes.set(xlabel="multiply-adds of one image (millions)", ylabel="test accuracy (%)", xscale="log")
-    return _svg(figure, axes)
+        x = row.multiply_adds / 1e6
+        drawn = axes.errorbar(x, mean, yerr=error, fmt="o", color=colour, label=row.label, capsize=3)
+        drawn.lines[0].set_gid(f"variant{k}")
+    axes.set(xlabel="multiply-adds of one image (millions)", ylabel="test accuracy (%)")
+    return _svg(figure, axes, [row.label for row in rows])
 
 
 def _colours(count: int) -> list:
@@ -112,10 +116,12 @@ def _figure():
     return figure, figure.subplots()
 
 
-def _svg(figure, axes) -> str:
+def _svg(figure, axes, labels: list[str]) -> str:
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
+    for k, label in enumerate(labels):  # what the mouse shows
+        text = text.replace(f'<g id="variant{k}">', f'<g id="variant{k}"><title>{html.escape(label)}</title>')
     return text[text.index("<svg") :]

@@ -9,8 +9,8 @@ from rich.table import Table
 from foodjax.study.compare import Row, Spread
 
 HEADER = (
-    "variant", "seeds", "parameters", "multiply-adds", "images/s", "epochs", "best val. loss", "test accuracy (%)",
-    "difference (points)", "95 % interval", "p", "remarks",
+    "variant", "seeds", "test accuracy (%)", "difference (points)", "95 % interval", "p", "best val. loss", "epochs",
+    "parameters", "multiply-adds", "images/s", "remarks",
 )  # fmt: skip
 
 
@@ -20,15 +20,15 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.label,
         str(row.num_seeds),
-        f"{row.num_params:,}",
-        _short(row.multiply_adds),
-        _number(row.images_per_second, 1, 1),
-        _number(row.epochs, 1, 1),
-        _spread(row.val_loss, 1, 3),
         _spread(row.accuracy, 100, 1),
         _number(row.difference, 100, 1, "+"),
         "" if math.isnan(low) else f"{100 * low:+.1f} to {100 * high:+.1f}",
         "" if math.isnan(row.p) else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}",
+        _spread(row.val_loss, 1, 3),
+        _number(row.epochs, 1, 1),
+        f"{row.num_params:,}",
+        _short(row.multiply_adds),
+        _number(row.images_per_second, 1, 1),
         "; ".join(row.flags),
     )
 
