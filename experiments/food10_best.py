@@ -42,8 +42,8 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.model.head.update(pooling="average", hidden=())
 
-    config.optimizer.update(name="adamw", learning_rate=4e-3, schedule="cosine", warmup=0.1)
-    config.optimizer.update(momentum=0.9, decay=0.99, epsilon=1e-8, weight_decay=0.05, clip_norm=5.0)
+    config.optimizer.update(name="muon", learning_rate=4e-3, schedule="cosine", warmup=0.1)
+    config.optimizer.update(momentum=0.95, decay=0.99, epsilon=1e-8, weight_decay=0.05, clip_norm=5.0)
 
     config.train.update(epochs=200, label_smoothing=0.05, ema_decay=0.998)
     config.train.sizes = ((0, 96), (80, 128), (150, 160))
@@ -59,8 +59,8 @@ def get_config(arg: str = "") -> ConfigDict:
             _residual(256, 2),
             _residual(512, 1),
         )
-        config.train.update(epochs=70, ema_decay=0.99)
-        config.train.sizes = ((0, 64), (30, 80), (52, 96))
+        config.train.update(epochs=60, ema_decay=0.99)
+        config.train.sizes = ((0, 64), (26, 80), (45, 96))
         config.eval.size = 112
     config.train.patience = config.train.epochs  # the schedule ends where the rate is lowest
     return variants.apply(config, variant)

@@ -16,14 +16,14 @@ def get_config(arg: str = "") -> ConfigDict:
     config = food10.get_config()
     config.name = "food10_fast"
 
-    config.data.image_size = 72
+    config.data.image_size = 54
     config.data.resize = "box"
     config.data.batch_size = 128
 
     config.augment.update(rotation=0.0, shift_rows=0.0, brightness=(0.8, 1.2), flip_vertical=False)
-    config.augment.crop_area = (0.79, 0.79)
+    config.augment.crop_area = (0.79, 0.79)  # 48 of 54 pixels on each side
 
-    config.model.input_size = 64
+    config.model.input_size = 48
     config.model.activation = "gelu"
     config.model.norm = "batch"
     config.model.blocks = (
@@ -35,17 +35,17 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.head.pooling = "average"
     config.model.head.hidden = ()
 
-    config.optimizer.name = "adamw"
+    config.optimizer.name = "muon"
     config.optimizer.learning_rate = 4e-3
     config.optimizer.schedule = "one_cycle"
     config.optimizer.warmup = 0.3
-    config.optimizer.momentum = 0.9
+    config.optimizer.momentum = 0.95
     config.optimizer.decay = 0.99
     config.optimizer.epsilon = 1e-8
     config.optimizer.weight_decay = 0.05
 
-    config.train.epochs = 20
-    config.train.patience = 20
+    config.train.epochs = 10
+    config.train.patience = 10
     config.train.label_smoothing = 0.1
     config.eval.flip = True
     config.eval.crop_area = 0.79
