@@ -16,6 +16,7 @@ import numpy as np
 
 from foodjax import keras_file, summary
 from foodjax.checkpoint import Checkpoints, Progress
+from foodjax.config import input_size
 from foodjax.data.source import create_source, select_names
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
@@ -99,6 +100,7 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
     """
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise UserError(f"workdir {workdir} exists already: --mode import needs a new --workdir")
+    _check_view(config)
     names = _class_names(config)
     model = create_model(config, len(names))
     params, remarks = read_params(path, model, config.data.image_size)
@@ -128,7 +130,7 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
 
 
 def export_model(config: Any, workdir: Path, output: Path) -> None:
-    """Writes the best checkpoint of a workdir as a compiled .keras model, with the softmax at its end.
+    """Writes the best checkpoint of a workdir as a .keras model that ends in the softmax; compiled if RMSprop trained it.
 
     Args:
         config: the workdir's own.
@@ -136,12 +138,14 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
         output: the file to write; never overwritten.
 
     Raises:
-        UserError: no checkpoint, or an output that exists or cannot be written.
+        UserError: no checkpoint, an architecture that the exchange does not translate, or an output that exists or
+            cannot be written.
     """
     if output.suffix != ".keras":
         raise UserError(f"--output is {output}: needs a file that ends with .keras")
     if output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
+    _check_view(config)
     _, names = read_description(workdir)
     model, tx = create_model(config, len(names)), create_optimizer(config)
     like = abstract_train_state(config, model, tx)
@@ -194,13 +198,24 @@ def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
                 [np.asarray(own[k]) for k in ("kernel", "bias")]
             )
     optimizer = config.optimizer
-    exported.compile(
-        keras.optimizers.RMSprop(optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    exported.optimizer.build(exported.trainable_variables)  # else Keras warns of variables that it misses
+    if optimizer.name == "rmsprop":  # the others have no counterpart that does the same arithmetic
+        exported.compile(
+            keras.optimizers.RMSprop(optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon),
+            loss="categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        exported.optimizer.build(exported.trainable_variables)  # else Keras warns of variables that it misses
     return exported
+
+
+def _check_view(config: Any) -> None:
+    """Raises UserError where foodjax does to a picture what a Keras model does not."""
+    size = config.data.image_size
+    if input_size(config) != size or config.eval.size not in (0, size) or config.eval.crop_area < 1:
+        raise UserError(
+            "a Keras model takes whole pictures of data.image_size: needs model.input_size and eval.size of 0, and "
+            "eval.crop_area=1"
+        )
 
 
 def _class_names(config: Any) -> tuple[str, ...]:

@@ -39,6 +39,20 @@ def test_a_value_out_of_range_is_refused(key, value, message):
         config_lib.validate(config)
 
 
+def test_the_last_epoch_belongs_to_a_schedule_that_ends():
+    config, longer = food10.get_config(), food10.get_config()
+    longer.train.epochs += 1
+    assert config_lib.difference(config, longer) is None
+    config.optimizer.schedule = longer.optimizer.schedule = "cosine"
+    assert config_lib.difference(config, longer) == "train.epochs is 100 here and 101 there"
+
+
+@pytest.mark.parametrize("sizes", [((1, 32),), ((0, 32), (0, 48)), ((0, 32), (5, 0)), (0, 32), [(0, 32)]])
+def test_sizes_that_are_no_rising_epochs_are_refused(sizes):
+    assert not config_lib.SCHEMA["train.sizes"].accepts(sizes)
+    assert config_lib.SCHEMA["train.sizes"].accepts(((0, 32), (5, 48)))
+
+
 def test_unknown_and_missing_keys_are_refused():
     config = food10.get_config()
     config.train.epoch = 3

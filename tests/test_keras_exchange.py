@@ -275,6 +275,22 @@ def test_a_path_that_is_no_model_is_refused(tiny_config, tmp_path, name, message
         keras_exchange.import_model(tiny_config, ROOT / name, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"model.norm": "batch"}, "model.norm has 'batch': the exchange with Keras needs none"),
+        ({"model.activation": "gelu"}, "model.activation has 'gelu'"),
+        ({"eval.crop_area": 0.5}, "needs model.input_size and eval.size of 0, and eval.crop_area=1"),
+        ({"model.input_size": 12}, "needs model.input_size"),
+    ],
+)
+def test_what_keras_would_do_otherwise_is_refused(tiny_config, tmp_path, saved, change, message):
+    tiny_config.update_from_flattened_dict(change)
+    with pytest.raises(UserError, match=message):
+        keras_exchange.import_model(tiny_config, saved[1], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_only_export_imports_keras():
     # TensorFlow, which reads the data, imports Keras on its own account.
     code = "import sys; import foodjax.keras_exchange; assert not {'keras', 'tensorflow'} & set(sys.modules)"
