@@ -130,7 +130,7 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
 
 
 def export_model(config: Any, workdir: Path, output: Path) -> None:
-    """Writes the best checkpoint of a workdir as a .keras model that ends in the softmax; compiled if RMSprop trained it.
+    """Writes the best checkpoint of a workdir as a .keras model that ends in the softmax; compiled after RMSprop alone.
 
     Args:
         config: the workdir's own.
