@@ -38,14 +38,16 @@ from foodjax.errors import UserError
 
 def _train(config: Any, workdir: Path) -> None:
     from foodjax import train
+    from foodjax.report import run_report
 
-    train.train(config, workdir, origin=cli.origin())
+    run_report.write_report(train.train(config, workdir, origin=cli.origin()), workdir)
 
 
 def _evaluate(config: Any, workdir: Path) -> None:
     from foodjax import evaluate
+    from foodjax.report import run_report
 
-    evaluate.evaluate_workdir(config, workdir)
+    run_report.write_report(evaluate.evaluate_workdir(config, workdir), workdir)
 
 
 def _predict(config: Any, workdir: Path) -> None:

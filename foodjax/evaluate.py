@@ -20,6 +20,7 @@ from foodjax.data.split import split
 from foodjax.errors import UserError
 from foodjax.predictions import Predictions
 from foodjax.run import Run
+from foodjax.train_state import TrainState
 from foodjax.train_step import enable_compilation_cache
 from foodjax.workdir import read_description
 
@@ -40,6 +41,28 @@ class Report(NamedTuple):
     loss: float
     num_examples: int
     classes: list[tuple[str, float, float, float, int]]
+
+
+class Evaluated(NamedTuple):
+    """An evaluation and what it was made of.
+
+    Attributes:
+        run: the network and its steps.
+        step: of the checkpoint.
+        state: the checkpoint.
+        data: the prepared set that was evaluated.
+        predictions: what the network says of it.
+        report: the numbers.
+        folder: where they were written.
+    """
+
+    run: Run
+    step: int
+    state: TrainState
+    data: Prepared
+    predictions: Predictions
+    report: Report
+    folder: Path
 
 
 def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -145,7 +168,7 @@ def choose_folder(workdir: Path, config: Any, name: str) -> Path:
     raise AssertionError
 
 
-def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any, name: str = "") -> Report:
+def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any, name: str = "") -> Evaluated:
     """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
 
     Args:
@@ -167,10 +190,10 @@ def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any, name: str 
     logs.console.print(to_table(report))
     print(sentence(report))
     print(f"checkpoint of step {step}; tables in {folder}")
-    return report
+    return Evaluated(run, step, state, data, predictions, report, folder)
 
 
-def evaluate_workdir(config: Any, workdir: Path) -> Report:
+def evaluate_workdir(config: Any, workdir: Path) -> Evaluated:
     """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
 
     Args:

@@ -14,7 +14,7 @@ from foodjax import workdir as workdir_lib
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
-from foodjax.evaluate import evaluate_best
+from foodjax.evaluate import Evaluated, evaluate_best
 from foodjax.feed import create_feed
 from foodjax.interrupt import Interrupt, Interrupted
 from foodjax.metrics import Metrics
@@ -53,7 +53,7 @@ Observer = Callable[[Epoch], str | None]
 
 def train(
     config: Any, workdir: Path, observers: Sequence[Observer] = (), *, origin: dict[str, Any] | None = None
-) -> None:
+) -> Evaluated:
     """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
     A run that was interrupted continues after its last checkpoint, at any step of an epoch.
@@ -64,6 +64,9 @@ def train(
         observers: called after every epoch.
         origin: how the run was asked for, for run.json: "config" (file and variant) and "overrides".
 
+    Returns:
+        The evaluation.
+
     Raises:
         UserError: the data or the workdir cannot be used.
     """
@@ -73,6 +76,7 @@ def train(
     enable_compilation_cache()
     data = load_data(config)
     run = Run(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
+<<<<<<< HEAD
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, run.class_names)
@@ -88,6 +92,14 @@ def train(
 
 
 def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> tuple[str, int]:
+=======
+    checkpoint.write_description(workdir, config, run.class_names)
+    with checkpoint.lock(workdir), provenance.recorded(workdir, config, data, origin or {}):
+        return _train(run, workdir, data, observers)
+
+
+def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> Evaluated:
+>>>>>>> 4040e36 (A page of what a run learned, after training and by --mode evaluate)
     parts = data.parts
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     devices = jax.devices()
@@ -100,8 +112,12 @@ def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -
             reason = loop.fit(observers)
     finally:
         checkpoints.close()
+<<<<<<< HEAD
     evaluate_best(run, workdir, data.test, parts.test)
     return reason, loop.stopping.epoch
+=======
+    return evaluate_best(run, workdir, data.test, parts.test)
+>>>>>>> 4040e36 (A page of what a run learned, after training and by --mode evaluate)
 
 
 class Loop:

@@ -1,0 +1,177 @@
+"""Charts: pure functions from numbers to a matplotlib Figure. No global state, so threads may draw too.
+
+They are drawn in the colours of the light page. `to_svg` names the colours, so that one figure suits both modes.
+"""
+
+import io
+import re
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from foodjax.report.calibration import Calibration
+
+# Name -> colour of the light page; templates/style.css has the dark ones too. Blue and orange keep apart for
+# colour-blind readers.
+COLOURS = {"ink": "#1c1e21", "muted": "#667080", "grid": "#dfe3e8", "first": "#2f6db5", "second": "#c8611a"}
+_MAX_NUMBERS = 20  # classes up to which the cells of a confusion matrix are numbered
+
+
+def to_svg(figure: Figure, alt: str) -> str:
+    """Returns a figure as an inline SVG: text stays text, colours are CSS variables, and it scales with the page."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "foodjax"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    for name, colour in COLOURS.items():
+        text = text.replace(colour, f"var(--{name})")
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
+    alt = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return text.replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
+
+
+def to_png(figure: Figure, dpi: int = 110) -> bytes:
+    """Returns a figure as a PNG on white."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
+    return buffer.getvalue()
+
+
+def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """Returns a figure of that many inches with plain axes side by side."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+    for ax in axes:
+        _plain(ax)
+    return figure, axes
+
+
+def _plain(ax: Axes) -> None:
+    ax.set_axisbelow(True)
+    ax.grid(True, color=COLOURS["grid"], linewidth=0.8)
+    ax.tick_params(colors=COLOURS["muted"], labelsize=9, length=0)
+    for name, spine in ax.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(COLOURS["muted"])
+    ax.patch.set_alpha(0)
+
+
+def _plain_text(names: tuple[str, ...]) -> list[str]:
+    return [name.replace("$", r"\$") for name in names]  # matplotlib would read mathematics
+
+
+def _label(ax: Axes, x: str, y: str) -> None:
+    ax.set_xlabel(x, color=COLOURS["muted"], fontsize=9)
+    ax.set_ylabel(y, color=COLOURS["muted"], fontsize=9)
+
+
+def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> None:
+    epochs = [row["epoch"] for row in rows]
+    marker = "o" if len(rows) == 1 else None  # a line of one point is no line
+    for key, colour, label in ((name, "first", "train"), (f"val_{name}", "second", "validation")):
+        values = [row[key] for row in rows]
+        ax.plot(epochs, values, color=COLOURS[colour], label=label, marker=marker, ms=4, linewidth=1.8)
+    best = [row for row in rows if row["epoch"] == best_epoch]
+    if best:
+        value = best[0][f"val_{name}"]
+        label = f"best epoch {best_epoch}: {value:.3f}"
+        ax.plot(best_epoch, value, "o", ms=8, color=COLOURS["second"], label=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if name == "accuracy":
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"])
+    ax.set_title(name, loc="left", color=COLOURS["ink"], fontsize=10)
+    _label(ax, "epoch", "nats" if name == "loss" else "")
+
+
+def curve(rows: list[dict[str, Any]], name: str, best_epoch: int) -> Figure:
+    """Draws "loss" or "accuracy" of training and validation over epochs, the best epoch marked."""
+    figure, (ax,) = _axes(4.6, 3.1)
+    _curve(ax, rows, name, best_epoch)
+    return figure
+
+
+def curves(rows: list[dict[str, Any]], best_epoch: int) -> Figure:
+    """Draws loss and accuracy side by side."""
+    figure, axes = _axes(9.0, 3.2, 2)
+    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
+        _curve(ax, rows, name, best_epoch)
+    return figure
+
+
+def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
+    """Draws how often the examples of each class (rows) were taken for each class (columns), in shares of the row.
+
+    Args:
+        matrix: counts (K, K), true class by predicted class.
+        class_names: K names.
+    """
+    k, names = len(class_names), _plain_text(class_names)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = 1.9 + max(3.4, min(0.43 * k, 9.0))
+    figure, (ax,) = _axes(side, side)
+    # A colour with alpha suits a light and a dark page alike.
+    picture = np.zeros((k, k, 4))
+    picture[..., :3] = to_rgb(COLOURS["first"])
+    picture[..., 3] = share
+    ax.imshow(picture, interpolation="none")
+    ax.grid(False)
+    size = 9 if k <= _MAX_NUMBERS else 4
+    ax.set_xticks(range(k), names, rotation=90, fontsize=size)
+    ax.set_yticks(range(k), names, fontsize=size)
+    if k <= _MAX_NUMBERS:
+        for i, j in zip(*np.nonzero(matrix), strict=True):
+            colour = "white" if share[i, j] > 0.55 else COLOURS["ink"]
+            ax.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8.5, color=colour)
+    ax.spines["bottom"].set_visible(False)
+    _label(ax, "predicted", "true")
+    return figure
+
+
+def reliability(calibration: Calibration) -> Figure:
+    """Draws the accuracy against the probability that the network gave, and how many predictions each bin holds."""
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
+    ax, low = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+    m = len(calibration.counts)
+    centres = (np.arange(m) + 0.5) / m
+    for axis in (ax, low):
+        _plain(axis)
+        axis.set_xlim(0, 1)
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.bar(centres, np.nan_to_num(calibration.accuracy), width=0.92 / m, color=COLOURS["first"], label="accuracy")
+    ax.plot([0, 1], [0, 1], "--", color=COLOURS["muted"], linewidth=1.2, label="as often as it says")
+    full = calibration.counts > 0
+    ax.plot(
+        calibration.confidence[full], calibration.accuracy[full], "o-", ms=4, color=COLOURS["second"],
+        label="at the mean probability",
+    )  # fmt: skip
+    ax.set_ylim(0, 1)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="upper left")
+    _label(ax, "", "right")
+    low.bar(centres, calibration.counts, width=0.92 / m, color=COLOURS["muted"])
+    low.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    _label(low, "probability of the predicted class", "images")
+    return figure
+
+
+def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) -> Figure:
+    """Draws how many examples each part ("train", ...) has of each class, stacked."""
+    figure, (ax,) = _axes(6.4, 1.1 + 0.24 * len(class_names))
+    left = np.zeros(len(class_names))
+    for (part, numbers), colour in zip(counts.items(), ("first", "second", "muted"), strict=False):
+        ax.barh(range(len(class_names)), numbers, left=left, height=0.7, color=COLOURS[colour], label=part)
+        left += numbers
+    ax.set_yticks(range(len(class_names)), _plain_text(class_names))
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    _label(ax, "images", "")
+    return figure

@@ -1,0 +1,88 @@
+"""Photographs, feature maps and heat maps as encoded pictures."""
+
+import base64
+import io
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+_TILE, _GAP, _COLUMNS = 72, 3, 8  # pixels, pixels, tiles in a row of feature maps
+
+
+def encode(pixels: np.ndarray, kind: str = "JPEG") -> bytes:
+    """Returns uint8 (H, W, 3) or (H, W, 4) as a JPEG or PNG file."""
+    buffer = io.BytesIO()
+    options = {"quality": 90, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def data_uri(pixels: np.ndarray, kind: str = "JPEG") -> str:
+    """Returns a picture as text that an img element takes for its src."""
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(encode(pixels, kind)).decode()}"
+
+
+def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Returns uint8 (H, W, 3) scaled so that its longer side is `side`; far smaller pictures keep visible pixels."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    method = Image.Resampling.NEAREST if scale > 4 else Image.Resampling.BICUBIC
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(Image.fromarray(pixels).resize(size, method))
+
+
+def channels(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the red, green and blue part of uint8 (H, W, 3), each as a picture in its own colour."""
+    parts = {}
+    for k, name in enumerate(("red", "green", "blue")):
+        parts[name] = np.zeros_like(pixels)
+        parts[name][..., k] = pixels[..., k]
+    return parts
+
+
+def strongest(maps: np.ndarray, count: int) -> np.ndarray:
+    """Returns the numbers of the `count` channels of maps (h, w, C) that respond most, in their own order."""
+    energy = np.square(maps.astype(np.float64)).mean(axis=(0, 1))
+    return np.sort(np.argsort(-energy, kind="stable")[:count])
+
+
+def mosaic(maps: np.ndarray) -> np.ndarray:
+    """Returns feature maps (h, w, C) as tiles in rows, each channel from its own minimum (dark) to its maximum.
+
+    Returns:
+        uint8 (H, W, 4); what is between the tiles is transparent.
+    """
+    count = maps.shape[-1]
+    columns = min(_COLUMNS, count)
+    step = _TILE + _GAP
+    sheet = np.zeros((-(-count // columns) * step - _GAP, columns * step - _GAP, 4), np.uint8)
+    colours = matplotlib.colormaps["viridis"]
+    for k in range(count):
+        one = maps[..., k].astype(np.float32)
+        low, high = one.min(), one.max()
+        tile = (colours((one - low) / (high - low) if high > low else np.zeros_like(one)) * 255).astype(np.uint8)
+        method = Image.Resampling.NEAREST if one.shape[0] < _TILE else Image.Resampling.BOX
+        y, x = k // columns * step, k % columns * step
+        sheet[y : y + _TILE, x : x + _TILE] = np.asarray(Image.fromarray(tile).resize((_TILE, _TILE), method))
+    return sheet
+
+
+def overlay(pixels: np.ndarray, cam: np.ndarray, side: int = 224) -> np.ndarray:
+    """Lays a heat map over a grey photograph.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        cam: (h, w) in 0..1.
+        side: of the result, pixels.
+
+    Returns:
+        uint8 (side, side, 3).
+    """
+    photo = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC).convert("L")
+    heat = Image.fromarray(cam.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    level = np.clip(np.asarray(heat), 0, 1)[..., None]
+    colour = matplotlib.colormaps["inferno"](level[..., 0])[..., :3] * 255
+    grey = np.asarray(photo, np.float32)[..., None]
+    alpha = 0.75 * np.sqrt(level)
+    return ((1 - alpha) * grey * 0.8 + alpha * colour).clip(0, 255).astype(np.uint8)

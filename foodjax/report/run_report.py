@@ -1,0 +1,203 @@
+"""report.html of a run: what the network has learned, where it fails and why, in one file."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from foodjax import config as config_lib
+from foodjax import provenance, summary
+from foodjax.evaluate import Evaluated
+from foodjax.logs import read_metrics
+from foodjax.report import figures, page, pictures
+from foodjax.report.calibration import calibrate
+from foodjax.report.explain import Explainer, Explanation
+
+_GRID = 20  # photographs, 4 rows of 5
+_MAPS = 32  # channels shown of a layer
+_COARSE = 7  # a Grad-CAM of fewer pixels than this a side gets a finer one beside it
+
+
+class Photo(NamedTuple):
+    """A photograph on the page: its picture as a data URI, and what is told under it."""
+
+    uri: str
+    title: str
+    detail: str
+    right: bool
+
+
+def write_report(evaluated: Evaluated, workdir: Path) -> Path:
+    """Writes report.html of an evaluation to the workdir and returns its path."""
+    path = workdir / "report.html"
+    page.write(path, to_page(evaluated, workdir))
+    print(f"report in {path}")
+    return path
+
+
+def to_page(evaluated: Evaluated, workdir: Path) -> str:
+    """Returns the report as HTML."""
+    run, predictions, report = evaluated.run, evaluated.predictions, evaluated.report
+    names = run.class_names
+    predicted = predictions.probabilities.argmax(axis=1)
+    matrix = np.zeros((len(names), len(names)), int)
+    np.add.at(matrix, (predictions.labels, predicted), 1)
+    calibration = calibrate(predictions.probabilities, predictions.labels)
+    rows = read_metrics(workdir / "metrics.jsonl")
+    best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
+    size = run.config.eval.size or config_lib.input_size(run.config)
+    layers = summary.layers(run.model, size)
+    facts = _facts(evaluated, workdir, rows, best)
+    return page.render(
+        "report.html.j2",
+        name=run.config.name,
+        sentence=_sentence(facts, report),
+        facts=facts,
+        curves=[
+            figures.to_svg(
+                figures.curve(rows, name, best), f"{name} of training and validation over {len(rows)} epochs"
+            )
+            for name in ("loss", "accuracy")
+            if rows
+        ],
+        classes=[(name, f"{p:.3f}", f"{r:.3f}", f"{f:.3f}", n) for name, p, r, f, n in report.classes],
+        confusion=figures.to_svg(figures.confusion(matrix, names), "confusion matrix, true class by predicted class"),
+        many_classes=len(names) > 20,
+        confused=confused_pairs(matrix, names),
+        grid=[_photo(evaluated, i) for i in random_examples(len(predicted), run.config.seed)],
+        mistakes=[_photo(evaluated, i) for i in confident_mistakes(predictions.probabilities, predictions.labels)],
+        calibration=calibration,
+        mean_confidence=float(predictions.probabilities.max(axis=1).mean()),
+        accuracy=report.accuracy,
+        reliability=figures.to_svg(figures.reliability(calibration), "reliability diagram"),
+        **_explanations(evaluated),
+        layers=[_layer_row(layer) for layer in layers],
+        total=[sum(layer.num_params for layer in layers), sum(map(summary.multiply_adds, layers))],
+        side=size,
+        config=[(key, json.dumps(value)) for key, value in config_lib.flatten(run.config)],
+    )
+
+
+def random_examples(count: int, seed: int) -> np.ndarray:
+    """Returns which of `count` test examples stand in the grid: the same ones for the same seed."""
+    return np.random.default_rng(seed).permutation(count)[:_GRID]
+
+
+def confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int = 10) -> np.ndarray:
+    """Returns the wrong predictions among (N, K), (N,) with the highest probability, highest first."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    return wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:count]
+
+
+def confused_pairs(matrix: np.ndarray, names: tuple[str, ...], count: int = 5) -> list[tuple[str, str, int, int]]:
+    """Returns (true, predicted, how often, of how many) of the most frequent mistakes in counts (K, K)."""
+    wrong = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
+    return [(names[i], names[j], int(matrix[i, j]), int(matrix[i].sum())) for i, j in pairs if wrong[i, j]]
+
+
+def _facts(evaluated: Evaluated, workdir: Path, rows: list[dict[str, Any]], best: int) -> dict[str, str]:
+    report, sessions = evaluated.report, provenance.read(workdir)["sessions"]
+    low, high = report.interval
+    facts = {
+        "test accuracy": f"{report.accuracy:.1%}",
+        "95 % interval": f"{low:.1%} to {high:.1%}",
+        "test images": f"{report.num_examples:,}",
+        "test loss": f"{report.loss:.3f} nats",
+    }
+    if rows:
+        facts["epochs"] = f"{rows[-1]['epoch']}, best {best}"
+    seconds = _seconds(sessions)
+    if seconds:
+        facts["time"] = f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    facts["parameters"] = f"{sum(x.size for x in jax.tree.leaves(evaluated.state.params)):,}"
+    device = jax.devices()[0]
+    here = f"{jax.device_count()} x {device.device_kind} ({device.platform})"
+    facts["device"] = sessions[-1]["device"] if sessions else f"evaluated on {here}"
+    return facts
+
+
+def _seconds(sessions: list[dict[str, Any]]) -> float:
+    """Returns how long the sessions of run.json took together; one that was killed has no end."""
+    spans = [[datetime.datetime.fromisoformat(s[key]) for key in ("started", "ended")] for s in sessions if s["ended"]]
+    return sum((end - start).total_seconds() for start, end in spans)
+
+
+def _sentence(facts: dict[str, str], report: Any) -> str:
+    text = f"{facts['test accuracy']} of {facts['test images']} test photographs are recognised "
+    text += f"(95 % interval {facts['95 % interval']}), by {facts['parameters']} parameters"
+    if "epochs" in facts:
+        text += f" after {facts['epochs'].split(',')[0]} epochs" + (f" in {facts['time']}" if "time" in facts else "")
+    best, worst = report.classes[0], report.classes[-1]
+    return f"{text}. It knows {best[0]} best (F-score {best[3]:.2f}) and {worst[0]} least ({worst[3]:.2f})."
+
+
+def _photo(evaluated: Evaluated, i: int) -> Photo:
+    predictions, names = evaluated.predictions, evaluated.run.class_names
+    probabilities, label = predictions.probabilities[i], int(predictions.labels[i])
+    best = int(probabilities.argmax())
+    uri = pictures.data_uri(np.asarray(evaluated.data.images[predictions.rows[i]]))
+    return Photo(uri, f"{names[best]} ({names[label]})", f"{probabilities[best]:.0%}", best == label)
+
+
+def _explanations(evaluated: Evaluated) -> dict[str, Any]:
+    """Returns the feature maps of one photograph, and Grad-CAM of the surest right and wrong prediction."""
+    run, predictions, names = evaluated.run, evaluated.predictions, evaluated.run.class_names
+    predicted = predictions.probabilities.argmax(axis=1)
+    right = np.flatnonzero(predicted == predictions.labels)
+    wrong = confident_mistakes(predictions.probabilities, predictions.labels, 1)
+    surest = right[np.argsort(-predictions.probabilities.max(axis=1)[right], kind="stable")][:1]
+    # (example, class that is explained): the right one, the wrong one, and what speaks for the truth in the wrong one
+    asked = [(int(i), int(predicted[i])) for i in (*surest, *wrong)] + [
+        (int(i), int(predictions.labels[i])) for i in wrong
+    ]
+    images = np.stack([evaluated.data.images[predictions.rows[i]] for i, _ in asked])
+    explainer = Explainer(run.config, run.model, evaluated.state.variables)
+    if not explainer.names:
+        return {"maps": [], "cams": []}
+    found = explainer(images, np.array([k for _, k in asked]))
+    cams = []
+    for j, (i, k) in enumerate(asked):
+        truth = names[predictions.labels[i]]
+        if k != predicted[i]:
+            title = f"the same photograph: what speaks for {truth} ({predictions.probabilities[i, k]:.0%})"
+        else:
+            title = f"{'right' if k == predictions.labels[i] else 'wrong'}: {names[k]} ({truth}), "
+            title += f"{predictions.probabilities[i, k]:.0%}"
+        views = [(tap, pictures.data_uri(pictures.overlay(images[j], found.cams[tap][j]))) for tap in cam_taps(found)]
+        cams.append(
+            (title, pictures.data_uri(pictures.enlarge(images[j], 224)), views, bool(k == predictions.labels[i]))
+        )
+    return {"maps": map_sheets(found, 0), "cams": cams, "mapped": cams[0]}
+
+
+def cam_taps(found: Explanation) -> list[str]:
+    """Returns at which taps Grad-CAM is shown: the last, and if that is coarse the last one that is finer."""
+    names = list(found.cams)
+    fine = [name for name in names if found.cams[name].shape[1] >= _COARSE]
+    return list(dict.fromkeys([*fine[-1:], names[-1]]))
+
+
+def map_sheets(found: Explanation, i: int, count: int = _MAPS) -> list[tuple[str, str, str]]:
+    """Returns (name, what is shown, data URI) of each layer's feature maps of photograph `i`."""
+    sheets = []
+    for name, maps in found.maps.items():
+        one = np.asarray(maps[i], np.float32)
+        height, width, total = one.shape
+        shown = pictures.strongest(one, count)
+        silent = int((one.max(axis=(0, 1)) <= 0).sum())
+        text = f"{height} x {width} pixels, "
+        text += f"all {total} channels" if total <= count else f"the {len(shown)} strongest of {total} channels"
+        text += f"; {silent} silent" if silent else ""
+        sheets.append((name, text, pictures.data_uri(pictures.mosaic(one[..., shown]), "PNG")))
+    return sheets
+
+
+def _layer_row(layer: summary.Layer) -> tuple[str, ...]:
+    kernel, output = (" x ".join(map(str, shape)) for shape in (layer.kernel, layer.output))
+    numbers = [f"{n:,}" if n else "" for n in (layer.num_params, summary.multiply_adds(layer))]
+    return (layer.name, output, kernel, numbers[0], str(layer.receptive_field or "all"), numbers[1])

@@ -1,0 +1,20 @@
+// A click on a heading sorts its table by that column; numbers by value, another click the other way round.
+for (const button of document.querySelectorAll("th button")) {
+  button.addEventListener("click", () => {
+    const heading = button.parentElement, table = heading.closest("table"), body = table.tBodies[0];
+    const column = heading.cellIndex, text = heading.classList.contains("text");
+    const first = text ? "ascending" : "descending", other = text ? "descending" : "ascending";
+    const order = heading.getAttribute("aria-sort") === first ? other : first;
+    for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", order);
+    const key = (row) => {
+      const cell = row.cells[column];
+      if (text) return cell.textContent.trim();
+      const value = parseFloat(cell.dataset.value ?? cell.textContent.replaceAll(",", ""));
+      return Number.isNaN(value) ? -Infinity : value;
+    };
+    const sign = order === "ascending" ? 1 : -1;
+    const compare = (a, b) => sign * (text ? key(a).localeCompare(key(b)) : key(a) - key(b) || 0);
+    body.append(...[...body.rows].sort(compare));
+  });
+}
