@@ -7,6 +7,8 @@ python main.py --mode sweep --config FILE [--jobs N] [--prune ETA] [--workdir DI
 python main.py --mode compare --runs 'DIR/*' [--baseline LABEL] [--output DIR]
 python main.py --mode reproduce --workdir DIR [--output DIR]
 python main.py --mode predict --images FILE,FOLDER,... [--output FILE] --workdir DIR
+python main.py --mode serve [--host ADDRESS] [--port PORT] --workdir DIR
+python main.py --mode inspect --config experiments/food10.py [--workdir DIR]
 """
 
 import glob
@@ -38,9 +40,10 @@ from foodjax.errors import UserError
 
 def _train(config: Any, workdir: Path) -> None:
     from foodjax import train
-    from foodjax.report import run_report
+    from foodjax.report import live, run_report
 
-    run_report.write_report(train.train(config, workdir, origin=cli.origin()), workdir)
+    evaluated = train.train(config, workdir, [live.observe], origin=cli.origin())
+    run_report.write_report(evaluated, workdir)
 
 
 def _evaluate(config: Any, workdir: Path) -> None:
@@ -54,6 +57,20 @@ def _predict(config: Any, workdir: Path) -> None:
     from foodjax import predict
 
     predict.predict_workdir(workdir, _IMAGES.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
+
+
+def _inspect(config: Any, workdir: Path) -> None:
+    from foodjax.report import inspect
+
+    inspect.inspect_workdir(config, workdir)
+
+
+def _serve(config: Any, workdir: Path) -> None:
+    try:
+        from foodjax import serve
+    except ModuleNotFoundError as error:
+        raise UserError(f"--mode serve needs {error.name}: pip install -e '.[serve]'") from None
+    serve.serve_workdir(workdir, _HOST.value, _PORT.value)
 
 
 def _summary(config: Any, workdir: Path) -> None:
@@ -115,6 +132,8 @@ MODES = {
     "train": Mode(_train, "file"),
     "evaluate": Mode(_evaluate, "stored"),
     "predict": Mode(_predict, "stored", {"images": "photographs or folders of them"}),
+    "serve": Mode(_serve, "stored"),
+    "inspect": Mode(_inspect, "file"),
     "summary": Mode(_summary, "file"),
     "find_lr": Mode(_find_lr, "file"),
     "import": Mode(_import, "file", {"keras": "a .keras or .weights.h5 file"}),
@@ -138,6 +157,8 @@ _OUTPUT = flags.DEFINE_string(
 _IMAGES = flags.DEFINE_list("images", [], "--mode predict: photographs and folders, separated by commas.")
 
 
+_HOST = flags.DEFINE_string("host", "127.0.0.1", "--mode serve: address to listen on; 0.0.0.0 is all of them.")
+_PORT = flags.DEFINE_integer("port", 8000, "--mode serve: port to listen on; 0 takes a free one.", 0, 65535)
 _RUNS = flags.DEFINE_string("runs", "", "--mode compare: workdirs, * and ? allowed, several between commas.")
 _BASELINE = flags.DEFINE_string("baseline", "", "--mode compare, sweep: label of the runs to compare the others with.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "--mode sweep: runs at once.", lower_bound=1)

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard, written with tensorboard's own parts and without TensorFlow."""
+"""Scalars, texts and pictures for TensorBoard, written with tensorboard's own parts and without TensorFlow."""
 
 import os
 import socket
@@ -8,7 +8,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.tensor_pb2 import TensorProto  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.types_pb2 import DT_STRING  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 
@@ -38,6 +40,17 @@ class EventFile:
     def write_scalars(self, step: int, scalars: dict[str, float]) -> None:
         """Adds a point to the curve of each name."""
         self.write(step, *(Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()))
+
+    def write_text(self, step: int, tag: str, markdown: str) -> None:
+        """Adds a text."""
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+        tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode()])
+        self.write(step, Summary.Value(tag=tag, metadata=metadata, tensor=tensor))
+
+    def write_image(self, step: int, tag: str, png: bytes, height: int, width: int) -> None:
+        """Adds an RGB picture, given as a PNG file."""
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
+        self.write(step, Summary.Value(tag=tag, image=image))
 
     def close(self) -> None:
         """Ends the file."""

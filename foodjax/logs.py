@@ -1,5 +1,6 @@
 """What a run tells: lines and a progress bar on the terminal, metrics.jsonl, and TensorBoard."""
 
+import io
 import json
 import sys
 import time
@@ -7,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -151,6 +154,18 @@ class MetricsLog:
     def _write_events(self, row: dict[str, Any]) -> None:
         if self._events:
             self._events.write_scalars(row["step"], {k: v for k, v in row.items() if k != "step"})
+
+    def write_text(self, step: int, tag: str, markdown: str) -> None:
+        """Shows a text in TensorBoard."""
+        if self._events:
+            self._events.write_text(step, tag, markdown)
+
+    def write_image(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        """Shows a picture, uint8 (H, W, 3), in TensorBoard."""
+        if self._events:
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "PNG")
+            self._events.write_image(step, tag, buffer.getvalue(), *pixels.shape[:2])
 
     def line(self, epochs: int) -> str:
         """Returns the last epoch in a line: loss and accuracy now, with (min, max) over all epochs."""

@@ -24,7 +24,7 @@ from foodjax.train_state import abstract_train_state
 from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
 from foodjax.workdir import read_description
 
-BATCH_SIZE = 32  # images in a step; the last batch is padded
+BATCH_SIZE = 32
 MAX_BYTES = 256 * 2**20  # of one file; more is refused before it is read
 
 
@@ -41,27 +41,39 @@ class Prediction(NamedTuple):
 
 
 class Predictor:
-    """The best checkpoint of a workdir, ready to predict."""
+    """The best checkpoint of a workdir, ready to predict.
 
-    def __init__(self, workdir: Path):
+    Attributes:
+        config: the experiment.
+        class_names: in label order.
+        model: the network.
+        variables: what it runs on.
+        step: of the checkpoint.
+    """
+
+    def __init__(self, workdir: Path, batch_size: int = BATCH_SIZE):
         """Restores the checkpoint.
+
+        Args:
+            workdir: of a run.
+            batch_size: photographs in a step; the last batch is padded.
 
         Raises:
             UserError: the workdir holds no run, no checkpoint or a damaged one.
         """
         enable_compilation_cache()
         self.config, self.class_names = read_description(workdir)
-        model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)
-        self._batch_size = -(-BATCH_SIZE // jax.device_count()) * jax.device_count()
+        self.model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)
+        self._batch_size = -(-batch_size // jax.device_count()) * jax.device_count()
         mesh = create_mesh(self._batch_size)
-        _, self._eval_step = make_steps(self.config, model, tx, mesh)
-        like = abstract_train_state(self.config, model, tx)
+        _, self._eval_step = make_steps(self.config, self.model, tx, mesh)
+        like = abstract_train_state(self.config, self.model, tx)
         checkpoints = Checkpoints(workdir)
         try:
             self.step, state = checkpoints.restore_best(like, mesh)
         finally:
             checkpoints.close()
-        self._variables = state.variables
+        self.variables = state.variables
 
     def decode(self, path: Path) -> np.ndarray:
         """Returns a photograph as the network takes it, uint8 (H, H, 3), upright.
@@ -79,9 +91,9 @@ class Predictor:
         return decode(encoded, data.image_size, data.resize, as_seen=True)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns the class probabilities: uint8 (N, H, H, 3), N <= 32 -> float32 (N, K)."""
+        """Returns the class probabilities: uint8 (N, H, H, 3), N <= batch_size -> float32 (N, K)."""
         batch = pad_batch(images, np.zeros(len(images), np.int32), self._batch_size)
-        return np.asarray(self._eval_step(self._variables, batch)[1])[: len(images)]
+        return np.asarray(self._eval_step(self.variables, batch)[1])[: len(images)]
 
     def predict(self, paths: Iterable[Path], bad: dict[Path, str], count: int = 5) -> Iterator[Prediction]:
         """Yields the `count` most probable classes of each photograph.

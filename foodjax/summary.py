@@ -71,17 +71,33 @@ def multiply_adds(layer: Layer) -> int:
     return pixels * int(np.prod(layer.kernel)) if layer.kernel else 0
 
 
+HEADER = ("layer", "output", "kernel", "parameters", "sees", "multiply-adds")
+
+
+def cells(row: Layer) -> tuple[str, ...]:
+    """Returns a row of the table as text, in the order of HEADER; "sees" is the receptive field in pixels."""
+    output, kernel = (", ".join(map(str, shape)) for shape in (row.output, row.kernel))
+    count, products = (f"{n:,}" if n else "" for n in (row.num_params, multiply_adds(row)))
+    return (row.name, output, kernel, count, str(row.receptive_field or "all"), products)
+
+
+def totals(rows: list[Layer]) -> tuple[str, ...]:
+    """Returns the last row of the table: all parameters and all multiply-adds."""
+    count, products = sum(row.num_params for row in rows), sum(map(multiply_adds, rows))
+    return ("total", "", "", f"{count:,}", "", f"{products:,}")
+
+
 def to_table(rows: list[Layer]) -> Table:
     """Returns the layer table for the terminal, with the totals."""
     table = Table(box=None, pad_edge=False)
-    numbers = ("parameters", "sees", "multiply-adds")
-    for name in ("layer", "output", "kernel", *numbers):
-        table.add_column(name, justify="right" if name in numbers else "left")
-    for row in rows:
-        output, kernel = (", ".join(map(str, shape)) for shape in (row.output, row.kernel))
-        count, products = (f"{n:,}" if n else "" for n in (row.num_params, multiply_adds(row)))
-        field = str(row.receptive_field) if row.receptive_field else "all"
-        table.add_row(row.name, output, kernel, count, field, products)
-    total = f"{sum(row.num_params for row in rows):,}"
-    table.add_row("total", "", "", total, "", f"{sum(multiply_adds(row) for row in rows):,}")
+    for name in HEADER:
+        table.add_column(name, justify="left" if name in HEADER[:3] else "right")
+    for row in (*map(cells, rows), totals(rows)):
+        table.add_row(*row)
     return table
+
+
+def to_markdown(rows: list[Layer]) -> str:
+    """Returns the layer table for TensorBoard."""
+    lines = [HEADER, ["---"] * len(HEADER), *map(cells, rows), totals(rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -35,6 +35,7 @@ class Epoch(NamedTuple):
         stopping: with this epoch taken in.
         rows: the numbers of every epoch so far, oldest first.
         validation: what the network says of the validation images.
+        log: takes texts and pictures for TensorBoard.
     """
 
     run: Run
@@ -44,6 +45,7 @@ class Epoch(NamedTuple):
     stopping: EarlyStopping
     rows: list[dict[str, Any]]
     validation: Predictions
+    log: logs.MetricsLog
 
 
 # Called after every epoch, before its checkpoint: an epoch that is done again after a kill is observed again, so
@@ -187,7 +189,9 @@ class Loop:
             },
             timing,
         )
-        epoch = Epoch(self.run, self.data, self.workdir, self.state, self.stopping, metrics_log.rows, validation)
+        epoch = Epoch(
+            self.run, self.data, self.workdir, self.state, self.stopping, metrics_log.rows, validation, metrics_log
+        )
         reasons = [observe(epoch) for observe in observers]
         self._save(val["loss"])
         best = "  best" if self.stopping.improved else ""

@@ -13,7 +13,7 @@ from foodjax import files
 from foodjax.errors import UserError, first_line
 
 # What a process that died at its very start may have left.
-_OWN = {"config.json", "dataset.json", "imported.json", ".lock"}
+_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect"}
 
 
 def check(workdir: Path, config: Any) -> bool:

@@ -39,6 +39,23 @@ def tiny_config(tmp_path):
     return config
 
 
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory):
+    """A run of one epoch on three drawn classes that lie in a folder as photographs would."""
+    from experiments import demo
+    from foodjax import train
+
+    root = tmp_path_factory.mktemp("workdir")
+    make_food_root(root / "food-101", num_train=20, num_test=15)
+    config = demo.get_config()
+    config.data.update(dir=str(root / "food-101"), num_classes=0, cache_dir=str(root / "cache"), image_size=16)
+    config.data.update(batch_size=16, resize="bilinear")
+    config.model.blocks = config.model.blocks[:1]
+    config.train.epochs = 1
+    train.train(config, root / "run")
+    return root / "run"
+
+
 @pytest.fixture
 def food_root(tmp_path):
     """A small food-101/ folder of drawn pictures in the official layout: 3 classes x (6 train, 4 test)."""

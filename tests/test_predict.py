@@ -4,28 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_food_root
 from PIL import Image
 
-from foodjax import predict, train
+from foodjax import predict
 from foodjax.data.prepare import decode
 from foodjax.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    """A run of one epoch on three drawn classes that lie in a folder as photographs would."""
-    from experiments import demo
-
-    root = tmp_path_factory.mktemp("predict")
-    make_food_root(root / "food-101", num_train=20, num_test=15)
-    config = demo.get_config()
-    config.data.update(dir=str(root / "food-101"), num_classes=0, cache_dir=str(root / "cache"), image_size=16)
-    config.data.update(batch_size=16, resize="bilinear")
-    config.model.blocks = config.model.blocks[:1]
-    config.train.epochs = 1
-    train.train(config, root / "run")
-    return root / "run"
 
 
 def encode(image, kind="PNG", **options):

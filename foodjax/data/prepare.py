@@ -26,6 +26,8 @@ from foodjax.errors import UserError
 
 VERSION = 1  # of the cache's format and of the decoding
 MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
+# What IMAGE_SUFFIXES stand for. Pillow knows more: some run programs of the system (EPS), none is a photograph.
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -53,7 +55,9 @@ class Prepared:
     ids: list[str]
 
 
-def decode(encoded: bytes, size: int, resize: str, *, as_seen: bool = False) -> np.ndarray:
+def decode(
+    encoded: bytes, size: int, resize: str, *, as_seen: bool = False, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
     """Decodes and resizes as Keras' `load_img(target_size=(size, size), interpolation=resize)` does.
 
     The aspect ratio is not kept and an EXIF orientation is ignored, as in the tutorial.
@@ -63,21 +67,22 @@ def decode(encoded: bytes, size: int, resize: str, *, as_seen: bool = False) -> 
         size: side of the result, pixels.
         resize: nearest, bilinear, bicubic, lanczos or box.
         as_seen: obey the EXIF orientation, put transparent pictures on white and scale 16 bits to 8, as viewers do.
+        max_pixels: of the picture; a larger one is refused before it is decoded.
 
     Returns:
         uint8 (size, size, 3).
 
     Raises:
-        ValueError: the bytes are not a whole picture, or hold more than MAX_PIXELS.
+        ValueError: the bytes are not a whole picture, or hold more than max_pixels.
     """
     if not encoded:
         raise ValueError("missing or empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(encoded)) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+            with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+                if image.width * image.height > max_pixels:
+                    raise ValueError(f"{image.width} x {image.height} pixels, more than {max_pixels}")
                 rgb = _as_seen(image) if as_seen else image.convert("RGB")
                 if rgb.size != (size, size):
                     rgb = rgb.resize((size, size), _FILTERS[resize])

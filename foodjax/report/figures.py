@@ -5,6 +5,7 @@ They are drawn in the colours of the light page. `to_svg` names the colours, so 
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -62,7 +63,7 @@ def _plain(ax: Axes) -> None:
     ax.patch.set_alpha(0)
 
 
-def _plain_text(names: tuple[str, ...]) -> list[str]:
+def _plain_text(names: Sequence[str]) -> list[str]:
     return [name.replace("$", r"\$") for name in names]  # matplotlib would read mathematics
 
 
@@ -174,4 +175,16 @@ def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) ->
     ax.grid(False, axis="y")
     ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     _label(ax, "images", "")
+    return figure
+
+
+def photo_grid(images: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> Figure:
+    """Draws photographs, uint8 (H, W, 3) each, in rows of `columns`, each under its title."""
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.7 * columns, 1.9 * rows), layout="constrained")
+    for k, (image, title) in enumerate(zip(images, _plain_text(titles), strict=True)):
+        ax = figure.add_subplot(rows, columns, k + 1)
+        ax.imshow(image)
+        ax.set_axis_off()
+        ax.set_title(title, fontsize=9, color=COLOURS["ink"], loc="left")
     return figure

@@ -5,7 +5,7 @@ import io
 
 import matplotlib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 _TILE, _GAP, _COLUMNS = 72, 3, 8  # pixels, pixels, tiles in a row of feature maps
 
@@ -86,3 +86,22 @@ def overlay(pixels: np.ndarray, cam: np.ndarray, side: int = 224) -> np.ndarray:
     grey = np.asarray(photo, np.float32)[..., None]
     alpha = 0.75 * np.sqrt(level)
     return ((1 - alpha) * grey * 0.8 + alpha * colour).clip(0, 255).astype(np.uint8)
+
+
+def strip(images: list[np.ndarray], captions: list[tuple[str, bool]], side: int = 160) -> np.ndarray:
+    """Returns photographs beside one another, four in a row, each above its caption.
+
+    Args:
+        images: uint8 (H, W, 3) each.
+        captions: of each the text, and whether it is green (True) or red.
+        side: of each photograph on the strip, pixels.
+    """
+    columns, line = min(4, len(images)), 22
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (side + 8), rows * (side + line + 8)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for k, (image, (text, good)) in enumerate(zip(images, captions, strict=True)):
+        x, y = k % columns * (side + 8), k // columns * (side + line + 8)
+        sheet.paste(Image.fromarray(enlarge(image, side)), (x, y))
+        pen.text((x + 2, y + side + 4), text[:34], fill="#1a7f37" if good else "#c62a32", font=font)
+    return np.asarray(sheet)

@@ -74,8 +74,8 @@ def to_page(evaluated: Evaluated, workdir: Path) -> str:
         accuracy=report.accuracy,
         reliability=figures.to_svg(figures.reliability(calibration), "reliability diagram"),
         **_explanations(evaluated),
-        layers=[_layer_row(layer) for layer in layers],
-        total=[sum(layer.num_params for layer in layers), sum(map(summary.multiply_adds, layers))],
+        layers=[summary.cells(layer) for layer in layers],
+        total=summary.totals(layers),
         side=size,
         config=[(key, json.dumps(value)) for key, value in config_lib.flatten(run.config)],
     )
@@ -182,22 +182,16 @@ def cam_taps(found: Explanation) -> list[str]:
     return list(dict.fromkeys([*fine[-1:], names[-1]]))
 
 
-def map_sheets(found: Explanation, i: int, count: int = _MAPS) -> list[tuple[str, str, str]]:
-    """Returns (name, what is shown, data URI) of each layer's feature maps of photograph `i`."""
+def map_sheets(found: Explanation, i: int, layers: int | None = None) -> list[tuple[str, str, str]]:
+    """Returns (name, what is shown, data URI) of the feature maps of photograph `i`, of the first `layers` or all."""
     sheets = []
-    for name, maps in found.maps.items():
+    for name, maps in list(found.maps.items())[:layers]:
         one = np.asarray(maps[i], np.float32)
         height, width, total = one.shape
-        shown = pictures.strongest(one, count)
+        shown = pictures.strongest(one, _MAPS)
         silent = int((one.max(axis=(0, 1)) <= 0).sum())
         text = f"{height} x {width} pixels, "
-        text += f"all {total} channels" if total <= count else f"the {len(shown)} strongest of {total} channels"
+        text += f"all {total} channels" if total <= _MAPS else f"the {len(shown)} strongest of {total} channels"
         text += f"; {silent} silent" if silent else ""
         sheets.append((name, text, pictures.data_uri(pictures.mosaic(one[..., shown]), "PNG")))
     return sheets
-
-
-def _layer_row(layer: summary.Layer) -> tuple[str, ...]:
-    kernel, output = (" x ".join(map(str, shape)) for shape in (layer.kernel, layer.output))
-    numbers = [f"{n:,}" if n else "" for n in (layer.num_params, summary.multiply_adds(layer))]
-    return (layer.name, output, kernel, numbers[0], str(layer.receptive_field or "all"), numbers[1])

@@ -1,0 +1,101 @@
+"""What the tutorial shows before training: photographs, their channels, their augmentation, the class counts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from foodjax.config import input_size
+from foodjax.data.augment import apply_draws, draw
+from foodjax.errors import UserError
+from foodjax.report import figures, page, pictures
+from foodjax.run import Data, load_data
+
+_PER_CLASS = 5
+_AUGMENTED = 12
+_IN_FIGURE = 20  # classes that samples.png shows; the page shows all
+
+
+def inspect_workdir(config: Any, workdir: Path) -> Path:
+    """Writes PNGs and a page about the data of an experiment to workdir/inspect; returns the page's path.
+
+    Raises:
+        UserError: the data cannot be used, or the folder cannot be written.
+    """
+    data = load_data(config)
+    folder = workdir / "inspect"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = _figures(config, data)
+        for name, figure in drawn.items():
+            page.write(folder / f"{name}.png", figures.to_png(figure, dpi=80))
+        path = folder / "inspect.html"
+        page.write(path, to_page(config, data))
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    print(f"inspect.html and {len(drawn)} PNGs in {folder}")
+    return path
+
+
+def class_counts(data: Data) -> dict[str, np.ndarray]:
+    """Returns for each part how many images it has of each class, (K,)."""
+    sets = {"train": data.train, "validation": data.validation, "test": data.test}
+    k = len(data.train.class_names)
+    return {part: np.bincount(of.labels[getattr(data.parts, part)], minlength=k) for part, of in sets.items()}
+
+
+def samples(data: Data, seed: int) -> dict[str, list[np.ndarray]]:
+    """Returns a few training photographs of each class, uint8 (H, H, 3), drawn from the seed."""
+    rng, found = np.random.default_rng(seed), {}
+    labels = data.train.labels[data.parts.train]
+    for label, name in enumerate(data.train.class_names):
+        rows = data.parts.train[labels == label]
+        found[name] = [np.asarray(data.train.images[row]) for row in rng.permutation(rows)[:_PER_CLASS]]
+    return found
+
+
+def augmented(config: Any, photo: np.ndarray) -> np.ndarray:
+    """Returns augmented versions of uint8 (H, H, 3) as training draws them, uint8 (12, h, h, 3)."""
+    draws = draw(config.augment, config.seed, 0, _AUGMENTED, photo.shape[0])
+    # Mixing needs a second photograph; this is about one.
+    return apply_draws(np.stack([photo] * _AUGMENTED), draws._replace(mix=None), input_size(config))
+
+
+def _figures(config: Any, data: Data) -> dict[str, Figure]:
+    shown = list(samples(data, config.seed).items())[:_IN_FIGURE]
+    photo = shown[0][1][0]
+    titles = [name if k == 0 else "" for name, images in shown for k in range(len(images))]
+    parts = pictures.channels(photo)
+    versions = augmented(config, photo)
+    return {
+        "samples": figures.photo_grid([image for _, images in shown for image in images], titles, _PER_CLASS),
+        "channels": figures.photo_grid([photo, *parts.values()], ["photograph", *parts], 4),
+        "augmented": figures.photo_grid([photo, *versions], ["photograph"] + [""] * _AUGMENTED, 5),
+        "class_counts": figures.class_counts(data.train.class_names, class_counts(data)),
+    }
+
+
+def to_page(config: Any, data: Data) -> str:
+    """Returns the page as HTML."""
+    names, counts, found = data.train.class_names, class_counts(data), samples(data, config.seed)
+    photo = next(iter(found.values()))[0]
+
+    def uri(image):
+        return pictures.data_uri(pictures.enlarge(image, 192))
+
+    return page.render(
+        "inspect.html.j2",
+        name=config.name,
+        total={part: int(numbers.sum()) for part, numbers in counts.items()},
+        counts=figures.to_svg(figures.class_counts(names, counts), "images of each class in each part"),
+        rows=[(name, *(int(numbers[k]) for numbers in counts.values())) for k, name in enumerate(names)],
+        samples={name: [uri(image) for image in images] for name, images in found.items()},
+        shape=photo.shape,
+        photo=uri(photo),
+        photo_class=names[0],
+        corner=photo[:4, :4, 0].tolist(),
+        channels={name: uri(image) for name, image in pictures.channels(photo).items()},
+        augmented=[uri(image) for image in augmented(config, photo)],
+        augment=[(key, str(value)) for key, value in config.augment.items()],
+    )

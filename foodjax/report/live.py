@@ -1,0 +1,43 @@
+"""What a run shows while it trains: curves.png after every epoch, and pictures beside TensorBoard's curves."""
+
+import numpy as np
+
+from foodjax import summary
+from foodjax.config import input_size
+from foodjax.errors import first_line
+from foodjax.report import figures, page, pictures
+from foodjax.train import Epoch
+
+_SAMPLES = 8  # validation photographs whose predictions TensorBoard shows
+_told: set[str] = set()
+
+
+def observe(epoch: Epoch) -> None:
+    """Draws what there is to see after an epoch; whatever goes wrong here, training goes on."""
+    for name, draw in (("curves.png", _curves), ("TensorBoard's pictures", _tensorboard)):
+        try:
+            draw(epoch)
+        except Exception as error:  # a full disk, a font, a picture: none is worth a run
+            if name not in _told:
+                _told.add(name)
+                print(f"{name} left out: {first_line(error)}", flush=True)
+
+
+def _curves(epoch: Epoch) -> None:
+    page.write(epoch.workdir / "curves.png", figures.to_png(figures.curves(epoch.rows, epoch.stopping.best_epoch)))
+
+
+def _tensorboard(epoch: Epoch) -> None:
+    step, run = epoch.rows[-1]["step"], epoch.run
+    if epoch.stopping.epoch == 1:
+        rows = summary.layers(run.model, input_size(run.config))
+        epoch.log.write_text(step, "layers", summary.to_markdown(rows))
+    probabilities, labels, rows = epoch.validation.probabilities, epoch.validation.labels, epoch.validation.rows
+    picked = np.linspace(0, len(labels) - 1, min(_SAMPLES, len(labels))).astype(int)  # of all classes, always the same
+    captions = []
+    for i in picked:
+        best = int(probabilities[i].argmax())
+        title = f"{run.class_names[best]} ({run.class_names[labels[i]]}) {probabilities[i, best]:.0%}"
+        captions.append((title, best == labels[i]))
+    images = [np.asarray(epoch.data.validation.images[rows[i]]) for i in picked]
+    epoch.log.write_image(step, "validation photographs: predicted (true)", pictures.strip(images, captions))
