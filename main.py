@@ -42,8 +42,7 @@ def _train(config: Any, workdir: Path) -> None:
     from foodjax import train
     from foodjax.report import live, run_report
 
-    evaluated = train.train(config, workdir, [live.observe], origin=cli.origin())
-    run_report.write_report(evaluated, workdir)
+    train.train(config, workdir, [live.observe], origin=cli.origin(), report=run_report.write_report)
 
 
 def _evaluate(config: Any, workdir: Path) -> None:

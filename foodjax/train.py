@@ -54,8 +54,13 @@ Observer = Callable[[Epoch], str | None]
 
 
 def train(
-    config: Any, workdir: Path, observers: Sequence[Observer] = (), *, origin: dict[str, Any] | None = None
-) -> Evaluated:
+    config: Any,
+    workdir: Path,
+    observers: Sequence[Observer] = (),
+    *,
+    origin: dict[str, Any] | None = None,
+    report: Callable[[Evaluated, Path], Any] | None = None,
+) -> None:
     """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
     A run that was interrupted continues after its last checkpoint, at any step of an epoch.
@@ -65,9 +70,7 @@ def train(
         workdir: new, or of the same experiment.
         observers: called after every epoch.
         origin: how the run was asked for, for run.json: "config" (file and variant) and "overrides".
-
-    Returns:
-        The evaluation.
+        report: called with the evaluation and the workdir, before the run counts as finished.
 
     Raises:
         UserError: the data or the workdir cannot be used.
@@ -78,12 +81,13 @@ def train(
     enable_compilation_cache()
     data = load_data(config)
     run = Run(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
-<<<<<<< HEAD
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, run.class_names)
             with provenance.recorded(workdir, config, data, origin or {}):
-                reason, epoch = _train(run, workdir, data, observers)
+                reason, epoch, evaluated = _train(run, workdir, data, observers)
+            if report is not None:
+                report(evaluated, workdir)
             workdir_lib.write_finished(workdir, reason, epoch)  # last: with it, everything else is there
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -93,15 +97,7 @@ def train(
         ) from None
 
 
-def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> tuple[str, int]:
-=======
-    checkpoint.write_description(workdir, config, run.class_names)
-    with checkpoint.lock(workdir), provenance.recorded(workdir, config, data, origin or {}):
-        return _train(run, workdir, data, observers)
-
-
-def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> Evaluated:
->>>>>>> 4040e36 (A page of what a run learned, after training and by --mode evaluate)
+def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -> tuple[str, int, Evaluated]:
     parts = data.parts
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     devices = jax.devices()
@@ -114,12 +110,7 @@ def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -
             reason = loop.fit(observers)
     finally:
         checkpoints.close()
-<<<<<<< HEAD
-    evaluate_best(run, workdir, data.test, parts.test)
-    return reason, loop.stopping.epoch
-=======
-    return evaluate_best(run, workdir, data.test, parts.test)
->>>>>>> 4040e36 (A page of what a run learned, after training and by --mode evaluate)
+    return reason, loop.stopping.epoch, evaluate_best(run, workdir, data.test, parts.test)
 
 
 class Loop:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foodjax import evaluate
-from foodjax.checkpoint import read_description
-from foodjax.report import figures, live, page, pictures, run_report
+from foodjax import evaluate, files
+from foodjax.report import figures, live, pictures, run_report
 from foodjax.report import inspect as inspect_lib
 from foodjax.report.calibration import calibrate
+from foodjax.workdir import read_description
 
 
 class Page(html.parser.HTMLParser):
@@ -89,6 +89,11 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     assert found.images == 20 + min(wrong, 10) + 2 * 2 + 1 * (wrong > 0) * 2 + 2  # Grad-CAM, and maps of two layers
     assert "train.patience</td>" in text and "run.json" not in text
     assert not list(workdir.glob(".report*"))
+    other = evaluated._replace(folder=workdir / "evaluation-mine")
+    other.folder.mkdir()
+    (workdir / "report.html").write_text("of its own data")
+    run_report.write_report(other, workdir)
+    assert (workdir / "report.html").read_text() == "of its own data" and (other.folder / "report.html").exists()
 
 
 def test_names_are_told_as_they_are(evaluated, workdir, monkeypatch):
@@ -150,10 +155,12 @@ def test_the_heat_lies_where_the_map_is_bright():
 def test_curves_are_drawn_in_a_moment_and_replaced_whole(tmp_path):
     import time
 
-    page.write(tmp_path / "curves.png", b"old")
-    page.write(tmp_path / "curves.png", figures.to_png(figures.curves(rows(2), 1)))  # matplotlib's fonts are loaded
+    files.write_bytes(tmp_path / "curves.png", b"old")
+    files.write_bytes(
+        tmp_path / "curves.png", figures.to_png(figures.curves(rows(2), 1))
+    )  # matplotlib's fonts are loaded
     start = time.process_time()
-    page.write(tmp_path / "curves.png", figures.to_png(figures.curves(rows(100), 9)))
+    files.write_bytes(tmp_path / "curves.png", figures.to_png(figures.curves(rows(100), 9)))
     assert time.process_time() - start < 0.6
     assert Image.open(tmp_path / "curves.png").size == (990, 352)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
@@ -171,7 +178,7 @@ def test_tensorboard_gets_the_layers_and_the_predictions(workdir, tmp_path):
 
     from foodjax.logs import MetricsLog
 
-    log = MetricsLog(tmp_path, 0)
+    log = MetricsLog(tmp_path, 0, 0)
     log.write_text(7, "layers", "| layer |\n| --- |")
     log.write_image(
         7, "photographs", pictures.strip([np.zeros((16, 16, 3), np.uint8)] * 5, [("bars (ring)", True)] * 5)
@@ -187,7 +194,7 @@ def test_tensorboard_gets_the_layers_and_the_predictions(workdir, tmp_path):
 
 
 def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, tmp_path):
-    from foodjax.checkpoint import write_description
+    from foodjax.workdir import write_description
 
     tiny_config.model.input_size = 8
     path = inspect_lib.inspect_workdir(tiny_config, tmp_path / "run")

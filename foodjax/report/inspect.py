@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from foodjax import files
 from foodjax.config import input_size
 from foodjax.data.augment import apply_draws, draw
 from foodjax.errors import UserError
@@ -29,9 +30,9 @@ def inspect_workdir(config: Any, workdir: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         drawn = _figures(config, data)
         for name, figure in drawn.items():
-            page.write(folder / f"{name}.png", figures.to_png(figure, dpi=80))
+            files.write_bytes(folder / f"{name}.png", figures.to_png(figure, dpi=80))
         path = folder / "inspect.html"
-        page.write(path, to_page(config, data))
+        files.write_text(path, to_page(config, data))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
     print(f"inspect.html and {len(drawn)} PNGs in {folder}")

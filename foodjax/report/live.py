@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from foodjax import summary
+from foodjax import files, summary
 from foodjax.config import input_size
 from foodjax.errors import first_line
-from foodjax.report import figures, page, pictures
+from foodjax.report import figures, pictures
 from foodjax.train import Epoch
 
 _SAMPLES = 8  # validation photographs whose predictions TensorBoard shows
@@ -24,7 +24,9 @@ def observe(epoch: Epoch) -> None:
 
 
 def _curves(epoch: Epoch) -> None:
-    page.write(epoch.workdir / "curves.png", figures.to_png(figures.curves(epoch.rows, epoch.stopping.best_epoch)))
+    files.write_bytes(
+        epoch.workdir / "curves.png", figures.to_png(figures.curves(epoch.rows, epoch.stopping.best_epoch))
+    )
 
 
 def _tensorboard(epoch: Epoch) -> None:

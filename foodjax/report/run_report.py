@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from foodjax import config as config_lib
-from foodjax import provenance, summary
+from foodjax import files, provenance, summary
+from foodjax.errors import UserError
 from foodjax.evaluate import Evaluated
 from foodjax.logs import read_metrics
 from foodjax.report import figures, page, pictures
@@ -31,9 +32,17 @@ class Photo(NamedTuple):
 
 
 def write_report(evaluated: Evaluated, workdir: Path) -> Path:
-    """Writes report.html of an evaluation to the workdir and returns its path."""
-    path = workdir / "report.html"
-    page.write(path, to_page(evaluated, workdir))
+    """Writes report.html to the workdir, or beside the evaluation of other photographs; returns its path.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    own = evaluated.folder == workdir / "evaluation"
+    path = (workdir if own else evaluated.folder) / "report.html"
+    try:
+        files.write_text(path, to_page(evaluated, workdir))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
     print(f"report in {path}")
     return path
 
