@@ -178,7 +178,7 @@ def test_tensorboard_gets_the_layers_and_the_predictions(workdir, tmp_path):
 
     from foodjax.logs import MetricsLog
 
-    log = MetricsLog(tmp_path, 0, 0)
+    log = MetricsLog(tmp_path, [], 0)
     log.write_text(7, "layers", "| layer |\n| --- |")
     log.write_image(
         7, "photographs", pictures.strip([np.zeros((16, 16, 3), np.uint8)] * 5, [("bars (ring)", True)] * 5)
