@@ -9,7 +9,7 @@ FOOD10 = ("--config", "experiments/food10.py")
 MISTAKES = [
     ((), "--config is missing"),
     (("--config", "experiments/nothing.py"), "experiments/nothing.py does not exist"),
-    ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, predict, summary, import, export"),
+    ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, predict, summary"),
     ((*FOOD10, "--config.train.epoch=1"), "no key 'train.epoch'; did you mean 'train.epochs'"),
     ((*FOOD10, "--config.train.epochs=many"), "train.epochs is 'many': needs a value of type int, such as 100"),
     (("--config", "experiments/food10.py:drop_blok=4"), "did you mean 'drop_block'?: needs drop_block=4, add_block=3"),
