@@ -56,10 +56,14 @@ def png(width, height):
     "content,status,says",
     [
         (b"", 422, "missing or empty"),
-        (b"not a picture", 422, "cannot identify"),
+        (b"not a picture", 422, "not a picture of a known kind"),
         (png(9000, 6000), 422, "9000 x 6000 pixels, more than 50000000"),
         (png(8, 8)[:40], 422, "no photograph"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n", 422, "cannot identify"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n",
+            422,
+            "not a picture of a known kind",
+        ),
         (bytes(serve.MAX_BYTES + 1), 413, "larger than 20 MB"),
         (iter([bytes(2**20)] * 21), 413, "larger than 20 MB"),  # without a length told
     ],

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from foodjax.data.source import Listing, Source, select_classes
 from foodjax.errors import UserError
@@ -87,6 +87,8 @@ def decode(
                 if rgb.size != (size, size):
                     rgb = rgb.resize((size, size), _FILTERS[resize])
                 return np.asarray(rgb)
+    except UnidentifiedImageError:
+        raise ValueError(f"not a picture of a known kind ({', '.join(_FORMATS)})") from None
     except ValueError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types for broken files
