@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from foodjax.errors import UserError
+from foodjax.errors import UserError, first_line
 
 
 class Rule(NamedTuple):
@@ -175,7 +175,7 @@ def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         path, value = f"{prefix}{key}", config[key]
         if isinstance(value, (ConfigDict, dict)):
             yield from flatten(value, path + ".")
-        elif isinstance(value, (tuple, list)) and any(isinstance(x, (ConfigDict, dict)) for x in value):
+        elif isinstance(value, (tuple, list)) and value and all(isinstance(x, (ConfigDict, dict)) for x in value):
             for i, item in enumerate(value):
                 yield from flatten(item, f"{path}[{i}].")
         else:
@@ -186,6 +186,13 @@ def nearest(name: str, valid: Any) -> str:
     """Returns "; did you mean 'x'?" for the valid name most like `name`, or nothing."""
     match = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _accepts(rule: Rule, value: Any) -> bool:
+    try:
+        return bool(rule.accepts(value))
+    except (TypeError, ValueError, OverflowError):  # of a kind, or a size, that cannot even be compared
+        return False
 
 
 def validate(config: Any) -> None:
@@ -200,7 +207,7 @@ def validate(config: Any) -> None:
         raise UserError(f"model.blocks is {blocks!r}: needs a tuple of blocks")
     rules, kind = dict(SCHEMA), _choice(*BLOCK_SCHEMAS)
     for i, block in enumerate(blocks):
-        if not kind.accepts(block.get("kind", None)):
+        if not _accepts(kind, block.get("kind", None)):
             raise UserError(f"model.blocks[{i}].kind is {block.get('kind', 'absent')!r}: needs {kind.needs}")
         own = {"kind": kind} | BLOCK_SCHEMAS[block["kind"]]
         rules.update({f"model.blocks[{i}].{key}": rule for key, rule in own.items()})
@@ -212,7 +219,7 @@ def validate(config: Any) -> None:
     for key, rule in rules.items():
         if key not in found:
             raise UserError(f"config lacks {key!r}: needs {rule.needs}")
-        if not rule.accepts(found[key]):
+        if not _accepts(rule, found[key]):
             raise UserError(f"{key} is {found[key]!r}: needs {rule.needs}")
 
 
@@ -267,8 +274,8 @@ def from_json(text: str) -> ConfigDict:
 
     try:
         config = rich(json.loads(text))
-    except ValueError as error:
-        raise UserError(f"not a stored config: {error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"not a stored config: {first_line(error)}") from None
     if not isinstance(config, ConfigDict):
         raise UserError(f"not a stored config: {text[:40]!r}")
     validate(config)

@@ -100,6 +100,7 @@ def test_imports_flow_one_way():
         "variants",
         "data.drawn",
         "data.source",
+        "data.archive",
         "data.tfds_source",
         "data.split",
         "data.prepare",

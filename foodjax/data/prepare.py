@@ -1,7 +1,8 @@
 """Decode, convert to RGB, resize, verify, once: an on-disk uint8 cache that later runs memory-map.
 
-A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, what was left
-out). Its name holds a key of everything that shapes it. It is written beside its place and renamed when whole.
+A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, what was left out, and a
+checksum of all of it). Its name holds a key of everything that shapes it. It is written beside its place and renamed
+when whole; one that is damaged is made again.
 """
 
 import hashlib
@@ -10,7 +11,6 @@ import itertools
 import json
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from foodjax.data.source import Listing, Source, select_classes
-from foodjax.errors import UserError
+from foodjax.errors import UserError, first_line
 
-VERSION = 1  # of the cache's format and of the decoding
+VERSION = 2  # of the cache's format and of the decoding
 MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
 # What IMAGE_SUFFIXES stand for. Pillow knows more: some run programs of the system (EPS), none is a photograph.
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
@@ -134,8 +135,19 @@ def prepare(source: Source, part: str, config: Any, progress: Progress, class_na
     shape = [VERSION, part, names, num_classes, data.image_size, data.resize, data.on_error]
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
     folder = cache_root(config) / f"{source.name}-{part}-{data.image_size}px-{key}"
-    if not (folder / "info.json").exists():
-        _write(folder, source, part, select_classes(source.listing(), num_classes, names), data, progress)
+    if found := _open_whole(folder):
+        return found
+    listing = select_classes(source.listing(), num_classes, names)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Whoever prepares the same set meanwhile is waited for.
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if found := _open_whole(folder):
+                return found
+            _write(folder, source, part, listing, data, progress)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir") from None
     return _open(folder)
 
 
@@ -145,13 +157,9 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
     if len(row_of) != len(ids):
         raise UserError(f"{source.name} lists an image of its {part} set twice: needs distinct ids")
     size = data.image_size
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise UserError(
-            f"cannot write the prepared cache {folder.parent} ({error.strerror}): set data.cache_dir"
-        ) from None
+    temporary = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    temporary.mkdir()
     try:
         images: np.ndarray = (
             np.lib.format.open_memmap(
@@ -199,12 +207,13 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             "ids": [ids[row] for row in kept],
             "skipped": bad,
         }
+        if isinstance(images, np.memmap):
+            images.flush()
+        info["checksum"] = _checksum(info, temporary / "images.npy")
         (temporary / "info.json").write_text(json.dumps(info))
         if folder.exists():
-            shutil.rmtree(folder)  # incomplete: it has no info.json
+            shutil.rmtree(folder)  # damaged
         os.replace(temporary, folder)
-    except OSError as error:
-        raise UserError(f"cannot write the prepared cache {folder} ({error}): set data.cache_dir") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -218,17 +227,38 @@ def _map(pool: ThreadPoolExecutor, function: Callable, items: Iterator, ahead: i
         waiting += [pool.submit(function, item) for item in itertools.islice(items, 1)]
 
 
+def _open_whole(folder: Path) -> Prepared | None:
+    """Opens a prepared set that is there and whole; says so when it is there and damaged."""
+    if not folder.exists():
+        return None
+    try:
+        return _open(folder)
+    except UserError as error:
+        print(f"{error}: prepares it again")
+        return None
+
+
+def _checksum(info: dict[str, Any], images: Path) -> str:
+    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
+    with images.open("rb") as file:
+        while block := file.read(2**22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _open(folder: Path) -> Prepared:
     try:
         info = json.loads((folder / "info.json").read_text())
+        if info.pop("checksum") != _checksum(info, folder / "images.npy"):
+            raise ValueError("its checksum is another one")
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         names, ids = tuple(info["class_names"]), info["ids"]
         if len(images) != len(ids):
             raise ValueError(f"{len(images)} images for {len(ids)} ids")
         label_of = {name: label for label, name in enumerate(names)}
         labels = np.array([label_of[i.split("/")[0]] for i in ids], np.int64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the prepared cache {folder} is damaged ({error}): delete that folder and run again") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
     if info["skipped"]:
         print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
     return Prepared(names, images, labels, ids)

@@ -5,7 +5,6 @@ A source lists its examples cheaply and reads their bytes on request; nothing is
 
 import json
 import os
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
@@ -124,7 +123,7 @@ class Food101Folder(Source):
 
     def fingerprint(self) -> Any:  # noqa: D102
         listing = self.listing()
-        return [listing.class_names, _stat(self._path(i) for i in listing.train + listing.test)]
+        return [listing.class_names, file_stats(self._path(i) for i in listing.train + listing.test)]
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         return ((i, _read_bytes(self._path(i))) for i in ids)
@@ -158,50 +157,14 @@ class ClassFolders(Source):
     def fingerprint(self) -> Any:  # noqa: D102
         listing = self.listing()
         return [
-            _stat(self.root / part / i for i in ids) for part, ids in (("train", listing.train), ("test", listing.test))
+            file_stats(self.root / part / i for i in ids)
+            for part, ids in (("train", listing.train), ("test", listing.test))
         ]
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         for i in ids:
             path = self.root / "train" / i
             yield i, _read_bytes(path if path.exists() else self.root / "test" / i)
-
-
-class Archive(Source):
-    """food-101.tar.gz, read as a stream; nothing is extracted."""
-
-    def __init__(self, path: Path):
-        self.name, self.path = path.name.split(".")[0], path
-
-    def fingerprint(self) -> Any:  # noqa: D102
-        return _stat([self.path])
-
-    def listing(self) -> Listing:  # noqa: D102
-        texts = {}
-        for name, read in self._members():
-            if name.startswith("meta/") and name.endswith((".json", ".txt")):
-                texts[name] = read().decode("utf-8", errors="replace")
-        return parse_meta(texts, str(self.path))
-
-    def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
-        wanted = {f"images/{i}.jpg": i for i in ids}
-        for name, read in self._members():
-            if name in wanted:
-                yield wanted.pop(name), read()
-        for i in wanted.values():
-            yield i, b""  # listed and absent: the decoder will name it
-
-    def _members(self) -> Iterator[tuple[str, Any]]:
-        try:
-            with tarfile.open(self.path, "r|*") as tar:
-                for member in tar:
-                    # Regular files alone; links and devices are never followed.
-                    parts = PurePosixPath(member.name).parts
-                    if member.isreg() and "food-101" in parts:
-                        inside = "/".join(parts[parts.index("food-101") + 1 :])
-                        yield inside, lambda member=member: tar.extractfile(member).read()  # pyright: ignore
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise UserError(f"{self.path} is not a whole tar archive ({error}): needs to be downloaded again") from None
 
 
 class DrawnSource(Source):
@@ -244,6 +207,8 @@ def create_source(config: Any) -> Source:
         return TfdsSource(data.tfds_name, data.tfds_dir)
     path = Path(data.dir).expanduser().resolve()
     if path.is_file():
+        from foodjax.data.archive import Archive
+
         return Archive(path)
     if (path / "meta").is_dir() or (path / "images").is_dir():
         return Food101Folder(path)
@@ -256,13 +221,14 @@ def create_source(config: Any) -> Source:
     )
 
 
-def _stat(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+def file_stats(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Returns (path, size, time of the last change) of each file, -1 where it cannot be had."""
     rows = []
     for path in paths:
         try:
             info = os.stat(path)
             rows.append((str(path), info.st_size, info.st_mtime_ns))
-        except OSError:
+        except (OSError, ValueError):  # ValueError: no name that a file can have
             rows.append((str(path), -1, -1))
     return rows
 
@@ -270,5 +236,5 @@ def _stat(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:
+    except (OSError, ValueError):
         return b""  # listed and absent: the decoder will name it

@@ -135,7 +135,7 @@ class Drill:
                     self._wait_for_save(process, workdir, self.random.randrange(1, 12))
                     time.sleep(self.random.uniform(0, 0.06))
                 else:
-                    self._sleep(process, self.random.uniform(0, self.seconds))
+                    self._sleep(process, self.random.uniform(0, 0.9 * self.seconds))
                 process.send(signal.SIGKILL)
                 status = process.wait()
                 if status == 0:
@@ -243,8 +243,7 @@ class Drill:
         if status == 0:  # prepared again
             self.equal(workdir)
             return CONTINUED
-        must(len(process.errors()) == 1 and "delete that folder" in process.errors()[0], process.output()[-1500:])
-        return REFUSED
+        raise Lost(f"{workdir}: status {status}, {process.output()[-1500:]}")
 
     def flip(self, path: Path) -> None:
         content = bytearray(path.read_bytes())
