@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ def _rank(metrics: Any) -> float:
     # The highest rank is kept. Orbax would take NaN for the best, so that is ranked last.
     loss = float(metrics["val_loss"])
     return -loss if loss == loss else float("-inf")
+
+
+_LATEST = 2  # checkpoints kept beside the best: the older one is what is left when the newer one is damaged
 
 
 class Progress(NamedTuple):
@@ -177,6 +181,9 @@ class Checkpoints:
             for damaged, problem in problems.items():
                 print(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
             self._verify_best(step, like, mesh)
+            # A kill right after a save leaves what orbax was about to remove.
+            for superseded in set(self.steps()[:-_LATEST]) - {self.best_step()}:
+                shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
             return step, state
         if problems:
             raise UserError(f"{next(iter(problems.values()))}; no older one can be read: {self._ADVICE}")
@@ -233,10 +240,9 @@ class Checkpoints:
 
 
 def _create_manager(folder: Path) -> ocp.CheckpointManager:
-    # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics. Of the two
-    # latest, the older one is what is left when the newer one is damaged.
+    # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics.
     policy = AnyPreservationPolicy(
-        [LatestN(2), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
+        [LatestN(_LATEST), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
     )
     return ocp.CheckpointManager(
         folder,

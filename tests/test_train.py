@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -308,3 +309,35 @@ def test_the_wait_for_data_is_told(tiny_config, tmp_path, monkeypatch):
     steps = 6  # 102 pictures in batches of 16
     assert row["data_wait"] * steps * 16 / row["images_per_second"] >= 0.2 * steps
     assert row["data_wait"] <= 1
+
+
+def test_a_damaged_newest_checkpoint_falls_back_and_what_a_kill_left_is_removed(setup, tmp_path, capsys):
+    *_, state, _ = setup
+    checkpoints = Checkpoints(tmp_path)
+    stopping, rows = EarlyStopping(10), []
+    for epoch, loss in enumerate([1.0, 2.0, 3.0, 4.0], start=1):
+        stopping = stopping.update(loss)
+        rows.append({"epoch": epoch, "val_loss": loss})
+        checkpoints.save(state.replace(step=jnp.int32(epoch)), Progress(stopping, Metrics.zeros(), rows), loss)
+        checkpoints.wait()
+        if epoch == 2:
+            shutil.copytree(tmp_path / "checkpoints/2", tmp_path / "kept")
+    assert checkpoints.steps() == [1, 3, 4]
+    shutil.move(tmp_path / "kept", tmp_path / "checkpoints/2")
+    largest = max((tmp_path / "checkpoints/4/state").rglob("*"), key=lambda p: p.stat().st_size * p.is_file())
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    step, restored = checkpoints.restore_latest(state, one_device_mesh())
+    assert step == 3 and int(restored.step) == 3 and checkpoints.restore_progress(3, 10).rows == rows[:3]
+    assert "moved to" in capsys.readouterr().out and (tmp_path / "damaged" / "4-0").is_dir()
+    assert checkpoints.steps() == [1, 2, 3]  # the two latest and the best
+    shutil.rmtree(tmp_path / "checkpoints/1/state")
+    with pytest.raises(UserError, match="it is the best so far: needs a copy of it, or another --workdir"):
+        checkpoints.restore_latest(state, one_device_mesh())
+    for step in (2, 3):
+        (tmp_path / f"checkpoints/{step}/progress/metadata").write_text("{")
+    with pytest.raises(UserError, match="no older one can be read"):
+        checkpoints.restore_latest(state, one_device_mesh())
+    assert checkpoints.steps() == [1, 2, 3]
+    checkpoints.close()

@@ -1,0 +1,57 @@
+"""The short form of the fault drill; the long one is `python tests/faults/drill.py --kills 300 ...`."""
+
+import os
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import drill as drill_lib
+
+pytestmark = pytest.mark.slow
+SHARED = Path(__file__).parents[3] / "shared" / "food-101"
+
+
+@pytest.fixture(scope="module")
+def drill(tmp_path_factory):
+    """A drill in a process that has not used JAX yet, which is why this module runs in a pytest of its own."""
+    if jax._src.xla_bridge._backends:
+        pytest.skip("JAX runs in this process already and cannot be forked: run pytest tests/faults alone")
+    folder = tmp_path_factory.mktemp("drill")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("XLA_FLAGS", raising=False)  # the eight devices of conftest
+        patch.setenv("FOODJAX_DRILL_DATA", str(SHARED) if SHARED.is_dir() else "")  # "": the program draws them
+        if "XDG_CACHE_HOME" not in os.environ:
+            patch.setenv("XDG_CACHE_HOME", str(folder / "xdg"))
+        found = drill_lib.Drill(folder, seed=0)
+        found.prepare()
+        yield found
+        drill_lib.print_table(found.table)
+
+
+def test_killed_at_any_moment_nothing_is_lost(drill):
+    kills = 0
+    while kills < 12:
+        kills += drill.kill_chain(6)
+    assert not [fault for fault, counts in drill.table.items() if counts[drill_lib.LOST]]
+
+
+NAMES = [
+    "SIGTERM", "Ctrl-C", "SIGKILL while preparing the cache", "two processes, one workdir",
+    "best checkpoint: a bit flipped", "newest checkpoint: a file truncated", "metrics.jsonl deleted",
+    "TensorBoard file truncated", "config.json or dataset.json truncated", "prepared cache: a file a bit flipped",
+    "disk full", "disk read-only", "no right to write",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_fault(drill, name):
+    known = drill_lib.trials(drill)
+    if name not in known:
+        pytest.skip("needs the right to mount a small disk")
+    outcome = known[name]()
+    drill.note(name, outcome)
+    assert outcome != drill_lib.LOST
