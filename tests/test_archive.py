@@ -94,7 +94,7 @@ def test_a_picture_that_would_start_a_program_is_refused(monkeypatch):
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", None)
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "EPS")
-    with pytest.raises(ValueError, match="cannot identify|none of|no picture|not a|kinds|known"):
+    with pytest.raises(ValueError, match="not a picture of a known kind"):
         prepare.decode(buffer.getvalue(), 8, "nearest")
 
 
