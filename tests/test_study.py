@@ -101,7 +101,7 @@ def test_an_experiment_without_a_sweep_is_refused():
         space.create_trials(str(ROOT / "experiments" / "food10.py"), {}, ROOT)
 
 
-@pytest.mark.parametrize("scale,count,seeds", [("", 17, 3), ("scale=small", 16, 2)])
+@pytest.mark.parametrize("scale,count,seeds", [("", 17, 3), ("scale=small", 10, 2)])
 def test_the_shipped_ablation_has_everything_and_every_picture_survives(tmp_path, scale, count, seeds):
     path = f"{ROOT / 'experiments' / 'ablate_blocks.py'}:{scale}"
     trials = space.create_trials(path, {}, tmp_path)
@@ -113,10 +113,11 @@ def test_the_shipped_ablation_has_everything_and_every_picture_survives(tmp_path
     for trial in trials[1:count]:
         values = dict(config_lib.flatten(trial.config))
         changed[trial.label] = {key for key in values if values[key] != baseline.get(key)} - {"name"}
-    assert changed["lr=0.0003" if scale else "lr=3e-05"] == {"optimizer.learning_rate"}
     assert changed["kernel=3"] == {"model.blocks[3].kernel"}
     assert changed["pool=avg"] == {"model.head.pooling"}
-    assert changed["drop_augment=brightness"] == {"augment.brightness"}
+    if not scale:
+        assert changed["lr=3e-05"] == {"optimizer.learning_rate"}
+        assert changed["drop_augment=brightness"] == {"augment.brightness"}
     assert sum("drop_block" in label for label in changed) == 4
     assert ablate_blocks.get_config(scale).train.epochs == (10 if scale else 100)
 
