@@ -20,6 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.seed = 0
 
     config.data = ConfigDict()
+    config.data.backend = "tf"  # tf: batches come from tf.data | device: pictures lie in the accelerator's memory
     config.data.source = "tfds"  # tfds | drawn; used when dir is empty
     config.data.dir = ""  # food-101.tar.gz, food-101/, or a folder with train/<class>/ and test/<class>/
     config.data.tfds_name = "food101:2.1.0"
@@ -60,6 +61,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.init_from = ""  # start from the weights of this workdir, or of a ResNet's .safetensors; "": random
+    config.model.dtype = "float32"  # float32 | bfloat16 to compute in; weights, loss and sums are always float32
     config.model.input_size = 0  # pixels, the side of what the network trains on; 0: data.image_size
     config.model.activation = "relu"  # relu | gelu | silu
     config.model.norm = "none"  # none | batch | group
@@ -92,6 +94,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.train = ConfigDict()
     config.train.epochs = 100
+    config.train.steps_per_dispatch = 8  # backend=device: steps taken in one call of the accelerator
     config.train.patience = 10  # epochs without a lower validation loss before training stops
     config.train.label_smoothing = 0.0
     config.train.class_weights = ()  # one for each class, in alphabetical order; () weighs all the same

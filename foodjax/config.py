@@ -68,6 +68,7 @@ _POSITIVE = Rule(lambda v: _is_number(v) and v > 0, "a number > 0")
 SCHEMA: dict[str, Rule] = {
     "name": _NAME,
     "seed": Rule(lambda v: _is_int(v) and 0 <= v < 2**31, "an integer in [0, 2**31)"),
+    "data.backend": _choice("tf", "device"),
     "data.source": _choice("tfds", "drawn"),
     "data.dir": _TEXT,
     "data.tfds_name": _TEXT,
@@ -106,6 +107,7 @@ SCHEMA: dict[str, Rule] = {
     "augment.cutmix": _number(0, 1, "in [0, 1]"),
     "augment.cutmix_alpha": _POSITIVE,
     "model.init_from": _TEXT,
+    "model.dtype": _choice("float32", "bfloat16"),
     "model.input_size": _integer(0),
     "model.activation": _choice("relu", "gelu", "silu"),
     "model.norm": _choice("none", "batch", "group"),
@@ -127,6 +129,7 @@ SCHEMA: dict[str, Rule] = {
     "optimizer.weight_decay": Rule(lambda v: _is_number(v) and v >= 0, "a number >= 0"),
     "optimizer.clip_norm": Rule(lambda v: _is_number(v) and v >= 0, "a number >= 0"),
     "train.epochs": _integer(1),
+    "train.steps_per_dispatch": _integer(1),
     "train.patience": _integer(0),
     "train.label_smoothing": _FRACTION,
     "train.class_weights": _tuple_of(_POSITIVE, "numbers > 0, one for each class"),
@@ -161,10 +164,11 @@ BLOCK_SCHEMAS: dict[str, dict[str, Rule]] = {
     },
 }
 
-# Where things lie, how long to go on, and how fast to evaluate: none of these makes another experiment.
+# Where things lie, how batches get to the device, how long to go on, and how fast to evaluate: none of these makes
+# another experiment.
 # A schedule that ends ends with the last epoch: then the number of epochs is part of the experiment.
 NOT_IDENTITY = (
-    "data.cache_dir", "data.tfds_dir", "data.eval_batch_size",
+    "data.cache_dir", "data.tfds_dir", "data.backend", "data.eval_batch_size", "train.steps_per_dispatch",
     "train.epochs", "checkpoint.every_steps", "checkpoint.every_minutes",
 )  # fmt: skip
 
@@ -240,12 +244,12 @@ def difference(ours: Any, theirs: Any, ignore: tuple[str, ...] = NOT_IDENTITY) -
 
 
 def of_state(config: Any) -> dict[str, Any]:
-    """Returns the values that a state before the first step is made of; dropout comes into play only in training."""
+    """Returns the values that a state before the first step is made of; dropout and dtype come into play later."""
     own = ("seed", "data.image_size", "optimizer.name", "train.ema_decay")
     return {
         key: value
         for key, value in flatten(config)
-        if key in own or (key.startswith("model.") and not key.endswith(".dropout"))
+        if key in own or (key.startswith("model.") and not key.endswith((".dropout", ".dtype")))
     }
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
-from sklearn.metrics import precision_recall_fscore_support
 
 from foodjax import files, logs
 from foodjax.checkpoint import Checkpoints
@@ -75,6 +74,8 @@ def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[floa
 
 def create_report(predictions: Predictions, class_names: tuple[str, ...]) -> Report:
     """Returns precision, recall, F-score and support of each class, and the overall accuracy."""
+    from sklearn.metrics import precision_recall_fscore_support  # takes a second: after the training, not before
+
     predicted = predictions.probabilities.argmax(axis=1)
     table = precision_recall_fscore_support(
         predictions.labels,

@@ -4,13 +4,17 @@ The loop in `train` advances in dispatches. A feed takes the steps of one dispat
 other, so that no bit of the sums depends on where a dispatch ends. Every feed sees the same examples in step s.
 """
 
+import time
 from typing import Any, Protocol
 
-from foodjax.data.pipeline import train_batches
+from foodjax.data.augment import output_size
+from foodjax.data.device import draw_recipe, put_images
+from foodjax.errors import UserError
 from foodjax.logs import WaitClock
 from foodjax.metrics import Metrics
 from foodjax.run import Data, Run
 from foodjax.train_state import TrainState
+from foodjax.train_step import make_train_steps
 
 
 class Feed(Protocol):
@@ -19,13 +23,17 @@ class Feed(Protocol):
     Attributes:
         longest: steps; dispatches end at the multiples of it that are counted from the start of an epoch, at
             checkpoints and at the end of the epoch.
-        wait_seconds: how long the steps stood waiting for data so far.
+        wait_seconds: how long the steps of the epoch stood waiting for data so far.
     """
 
     longest: int
 
     @property
     def wait_seconds(self) -> float: ...  # noqa: D102
+
+    def start(self, first: int, stop: int) -> None:
+        """Begins an epoch, or what is left of it: steps first, ..., stop - 1."""
+        ...
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:
         """Takes the steps first, ..., first + count - 1.
@@ -47,10 +55,22 @@ class HostFeed:
 
     longest = 1
 
-    def __init__(self, run: Run, data: Data, first: int, stop: int):
-        """Starts to make the batches of steps first, ..., stop - 1."""
-        self._batches = WaitClock(train_batches(data.train, data.parts.train, run.config, first, stop))
-        self._train_step: Any = run.train_step
+    def __init__(self, run: Run, data: Data):
+        """Imports TensorFlow.
+
+        Raises:
+            UserError: it is not installed.
+        """
+        try:
+            from foodjax.data import pipeline  # only who needs TensorFlow waits for it
+        except ModuleNotFoundError as error:
+            raise UserError(f"data.backend is 'tf' and {error.name} is not installed: needs it, or 'device'") from None
+        self._run, self._data, self._pipeline = run, data, pipeline
+        self._batches = WaitClock(iter(()))
+
+    def start(self, first: int, stop: int) -> None:  # noqa: D102
+        train, rows = self._data.train, self._data.parts.train
+        self._batches = WaitClock(self._pipeline.train_batches(train, rows, self._run.config, first, stop))
 
     @property
     def wait_seconds(self) -> float:  # noqa: D102
@@ -58,11 +78,34 @@ class HostFeed:
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
         for _ in range(count):
-            state, metrics = self._train_step(state, next(self._batches))
+            state, metrics = self._run.train_step(state, next(self._batches))
             total = total.merge(metrics)
         return state, total
 
 
-def create_feed(run: Run, data: Data, first: int, stop: int) -> Feed:
-    """Returns what takes the steps first, ..., stop - 1 of one epoch."""
-    return HostFeed(run, data, first, stop)
+class DeviceFeed:
+    """Batches that the device makes of the pictures in its memory; TensorFlow is never imported."""
+
+    def __init__(self, run: Run, data: Data):
+        """Puts the pictures into device memory."""
+        config = run.config
+        self._config, self._data, self.longest, self.wait_seconds = config, data, config.train.steps_per_dispatch, 0.0
+        self._images = put_images(data.train, run.mesh)
+        self._train_steps: Any = make_train_steps(config, run.model, run.tx, run.mesh)
+
+    def start(self, first: int, stop: int) -> None:  # noqa: D102
+        self.wait_seconds = 0.0
+
+    def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
+        begin, rows = time.monotonic(), self._data.parts.train
+        recipe = draw_recipe(self._data.train, rows, self._config, first, count)
+        # The device has ended the last dispatch: it stood still for a part of this time.
+        if total.loss_sum.is_ready():  # pyright: ignore[reportAttributeAccessIssue]
+            self.wait_seconds += time.monotonic() - begin
+        size = output_size(self._config, first, len(rows) // self._config.data.batch_size)
+        return self._train_steps(state, total, self._images, recipe, size)
+
+
+def create_feed(run: Run, data: Data) -> Feed:
+    """Returns the feed that data.backend names."""
+    return DeviceFeed(run, data) if run.config.data.backend == "device" else HostFeed(run, data)

@@ -25,6 +25,7 @@ class ConvNet(nn.Module):
         hidden: sizes of the hidden dense layers of the head.
         dropout: dropout after each hidden layer.
         num_classes: K.
+        dtype: "float32" or "bfloat16", what `apply_model` computes in.
     """
 
     style: Style
@@ -33,6 +34,7 @@ class ConvNet(nn.Module):
     hidden: tuple[int, ...]
     dropout: float
     num_classes: int
+    dtype: str
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
@@ -90,7 +92,31 @@ def create_model(config: Any, num_classes: int) -> ConvNet:
         raise UserError(
             f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or average or max"
         )
-    return ConvNet(style, blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes)
+    return ConvNet(style, blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
+
+
+def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any) -> Any:
+    """Applies `model` in its compute dtype.
+
+    In bfloat16 the images and all weights but those of the last layer are rounded to it, so that gradients arrive at
+    the float32 weights and the logits are float32 (mixed precision, Micikevicius et al. 2018; no loss scale, since
+    bfloat16 has float32's range).
+
+    Args:
+        model: the network.
+        variables: "params" in float32, and whatever else it has.
+        images: float32 (B, H, W, C) in [0, 1].
+        **kwargs: of `model.apply`.
+
+    Returns:
+        What `model.apply` returns; the logits are float32.
+    """
+    dtype = jax.numpy.dtype(model.dtype)
+    params = {
+        name: layer if name == "logits" else jax.tree.map(lambda x: x.astype(dtype), layer)
+        for name, layer in variables["params"].items()
+    }
+    return model.apply({**variables, "params": params}, images.astype(dtype), **kwargs)
 
 
 def init_variables(model: ConvNet, key: jax.Array, image_size: int) -> Any:

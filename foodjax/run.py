@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
 from foodjax import logs, transfer
 from foodjax.data.batches import eval_batches
 from foodjax.data.prepare import Prepared, prepare
@@ -41,6 +44,15 @@ def load_data(config: Any) -> Data:
     for part, found in (("train", train_set), ("test", test_set)):
         if not len(found.images):
             raise UserError(f"the data has no {part} images: training needs train and test")
+    return split_data(config, train_set, test_set)
+
+
+def split_data(config: Any, train_set: Prepared, test_set: Prepared) -> Data:
+    """Splits prepared sets as `config.data` says.
+
+    Raises:
+        UserError: a part is empty, or smaller than a batch.
+    """
     parts = split(
         train_set.ids, train_set.labels, test_set.ids, test_set.labels,
         config.data.protocol, config.data.validation_fraction,
@@ -77,7 +89,12 @@ class Run:
         Raises:
             UserError: model.init_from names a run that cannot be started from.
         """
-        state, origin = create_train_state(self.config, self.model, self.tx), self.config.model.init_from
+        # As one program: it is compiled, and kept in the compilation cache, once.
+        create = jax.jit(
+            lambda: create_train_state(self.config, self.model, self.tx),
+            out_shardings=NamedSharding(self.mesh, PartitionSpec()),
+        )
+        state, origin = create(), self.config.model.init_from
         return transfer.initialise(state, Path(origin), self.class_names) if origin else state
 
     def abstract_state(self) -> TrainState:

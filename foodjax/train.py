@@ -60,6 +60,7 @@ def train(
     *,
     origin: dict[str, Any] | None = None,
     report: Callable[[Evaluated, Path], Any] | None = None,
+    data: Data | None = None,
 ) -> None:
     """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
@@ -71,6 +72,7 @@ def train(
         observers: called after every epoch.
         origin: how the run was asked for, for run.json: "config" (file and variant) and "overrides".
         report: called with the evaluation and the workdir, before the run counts as finished.
+        data: prepared sets, where the photographs themselves are elsewhere; None prepares those that config names.
 
     Raises:
         UserError: the data or the workdir cannot be used.
@@ -79,7 +81,7 @@ def train(
         print(f"{workdir} is finished ({end}): nothing to do; --mode evaluate evaluates it again")
         return
     enable_compilation_cache()
-    data = load_data(config)
+    data = data or load_data(config)
     run = Run(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     try:
         with workdir_lib.lock(workdir):
@@ -133,6 +135,7 @@ class Loop:
             within = f" and {done} steps" if done else ""
             print(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
         self._saved_at, self._saved_time = self.step, time.monotonic()
+        self._feed = create_feed(run, data)
 
     def fit(self, observers: Sequence[Observer]) -> str:
         """Trains to the end and returns the reason that it ended for."""
@@ -194,7 +197,8 @@ class Loop:
         """Takes the steps of an epoch that are left; returns what they took of the clock."""
         first = self.stopping.epoch * self.steps_per_epoch
         stop, begin = first + self.steps_per_epoch, self.step
-        feed, start = create_feed(self.run, self.data, self.step, stop), time.monotonic()
+        feed, start = self._feed, time.monotonic()
+        feed.start(self.step, stop)
         batch_size = self.config.data.batch_size
         title = f"epoch {self.stopping.epoch + 1}/{self.config.train.epochs}"
         with logs.Bar(title, self.steps_per_epoch, batch_size, self.step - first) as bar:

@@ -17,9 +17,10 @@ from jaxtyping import Array, Float, UInt8
 
 from foodjax.config import input_size
 from foodjax.data.augment import view
+from foodjax.data.device import Recipe, make_batch
 from foodjax.errors import UserError
 from foodjax.metrics import Metrics, training_losses
-from foodjax.model import ConvNet
+from foodjax.model import ConvNet, apply_model
 from foodjax.train_state import TrainState
 
 
@@ -48,8 +49,8 @@ def train_step(
     dropout_key = jax.random.fold_in(state.rng, state.step)
 
     def loss_fn(params):
-        logits, updates = model.apply(
-            {"params": params, "batch_stats": state.batch_stats}, images, train=True,
+        logits, updates = apply_model(
+            model, {"params": params, "batch_stats": state.batch_stats}, images, train=True,
             rngs={"dropout": dropout_key}, mutable=["batch_stats"],
         )  # fmt: skip
         of = functools.partial(
@@ -78,6 +79,41 @@ def train_step(
     return state, metrics
 
 
+def train_steps(
+    state: TrainState,
+    total: Metrics,
+    images: jax.Array,
+    recipe: Recipe,
+    size: int,
+    *,
+    config: Any,
+    model: ConvNet,
+    tx: optax.GradientTransformation,
+) -> tuple[TrainState, Metrics]:
+    """Takes several steps in one dispatch, on batches made in device memory.
+
+    Args:
+        state: before the steps.
+        total: the sums so far.
+        images: what `put_images` returned.
+        recipe: of S steps.
+        size: side of the pictures that the network sees, pixels (static).
+        config: the experiment (static).
+        model: the network (static).
+        tx: the optimizer (static).
+
+    Returns:
+        The state after the steps, and the sums with theirs, added one after the other.
+    """
+
+    def one(carry, recipe):
+        state, total = carry
+        state, metrics = train_step(state, make_batch(images, recipe, size), config=config, model=model, tx=tx)
+        return (state, total.merge(metrics)), None
+
+    return jax.lax.scan(one, (state, total), recipe)[0]
+
+
 def eval_step(
     variables: Any, batch: dict[str, jax.Array], *, config: Any, model: ConvNet
 ) -> tuple[Metrics, Float[Array, "B K"]]:
@@ -93,10 +129,10 @@ def eval_step(
         Sums over the unmasked examples, and the class probabilities (B, K).
     """
     images = rescale(view(batch["image"], config.eval.size or input_size(config), config.eval.crop_area))
-    logits = model.apply(variables, images, train=False)
+    logits = apply_model(model, variables, images, train=False)
     probabilities = jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]
     if config.eval.flip:
-        mirrored = model.apply(variables, images[:, :, ::-1], train=False)
+        mirrored = apply_model(model, variables, images[:, :, ::-1], train=False)
         probabilities = (probabilities + jax.nn.softmax(mirrored)) / 2  # pyright: ignore[reportArgumentType]
         logits = jnp.log(probabilities)
     return Metrics.from_batch(logits, batch["label"], batch["mask"]), probabilities  # pyright: ignore
@@ -150,6 +186,23 @@ def make_steps(config: Any, model: ConvNet, tx: optax.GradientTransformation, me
         compiler_options=compiler_options(),
     )
     return jitted_train_step, jitted_eval_step
+
+
+def make_train_steps(config: Any, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
+    """Returns `train_steps` jitted over `mesh`: state replicated, the pictures and every batch split.
+
+    It donates its state, and compiles once for every number of steps.
+    """
+    replicated = NamedSharding(mesh, PartitionSpec())
+    batched, steps = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec(None, "batch"))
+    return jax.jit(
+        functools.partial(train_steps, config=config, model=model, tx=tx),
+        in_shardings=(replicated, replicated, batched, steps),
+        out_shardings=(replicated, replicated),
+        donate_argnums=0,
+        static_argnums=4,
+        compiler_options=compiler_options(),
+    )
 
 
 def enable_compilation_cache() -> None:

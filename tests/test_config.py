@@ -108,6 +108,7 @@ def test_imports_flow_one_way():
         "data.mix",
         "data.augment",
         "data.batches",
+        "data.device",
         "data.pipeline",
         "winograd",
         "ops",

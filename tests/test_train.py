@@ -13,9 +13,10 @@ import pytest
 from conftest import ROOT, one_device_environment, one_device_mesh
 
 from foodjax import config as config_lib
-from foodjax import feed, train
+from foodjax import train
 from foodjax import workdir as workdir_lib
 from foodjax.checkpoint import Checkpoints, Progress
+from foodjax.data import pipeline
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
 from foodjax.logs import read_metrics
@@ -302,8 +303,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_c
 
 def test_the_wait_for_data_is_told(tiny_config, tmp_path, monkeypatch):
     tiny_config.train.epochs = 1
-    batches = feed.train_batches
-    monkeypatch.setattr(feed, "train_batches", lambda *a: (time.sleep(0.2) or batch for batch in batches(*a)))
+    batches = pipeline.train_batches
+    monkeypatch.setattr(pipeline, "train_batches", lambda *a: (time.sleep(0.2) or batch for batch in batches(*a)))
     train.train(tiny_config, tmp_path / "run")
     (row,) = read_metrics(tmp_path / "run" / "timing.jsonl")
     steps = 6  # 102 pictures in batches of 16

@@ -22,8 +22,8 @@ def create_model():
     return nn.Sequential(*layers).to(DEVICE, memory_format=torch.channels_last)
 
 
-def create_steps(images, labels):
-    """Returns the callables "train" and "predict"."""
+def create_steps(images, labels, wait=True):
+    """Returns the callables "train" and "predict"; with `wait` each ends when its result is there."""
     model = create_model()
     optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-4, alpha=0.9, eps=1e-7)
     images = torch.tensor(images).to(DEVICE).permute(0, 3, 1, 2)
@@ -33,7 +33,7 @@ def create_steps(images, labels):
     cast = torch.autocast(DEVICE, torch.bfloat16, enabled=os.environ.get("TORCH_BFLOAT16") == "1")
 
     def finish():
-        if DEVICE == "cuda":
+        if wait and DEVICE == "cuda":
             torch.cuda.synchronize()
 
     def floats():

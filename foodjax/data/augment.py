@@ -226,12 +226,16 @@ def transform(
     return moved if mix is None else mix_images(moved, mix)
 
 
+def transform_inputs(draws: Draws, image_size: int, size: int) -> tuple[Any, ...]:
+    """Returns what `transform` takes of the draws, for pictures of `image_size` pixels that get `size`."""
+    return projective_rows(draws, image_size, size), draws.brightness, draws.colour, draws.cutout, draws.mix
+
+
 def apply_draws(images: np.ndarray, draws: Draws, size: int | None = None) -> np.ndarray:
     """Augments uint8 images (B, H, H, C) as drawn, on the host's CPU; returns uint8 of side `size`, None: H."""
-    size = size or images.shape[1]
-    rows = projective_rows(draws, images.shape[1], size)
+    size = size or int(images.shape[1])
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return np.asarray(transform(images, rows, draws.brightness, draws.colour, draws.cutout, draws.mix, size=size))
+        return np.asarray(transform(images, *transform_inputs(draws, images.shape[1], size), size=size))
 
 
 def mixed_labels(labels: np.ndarray, mix: Mix | None) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ The batch of training step s is a pure function of (seed, s): the permutation of
 the augmentation from (seed, s). Training can therefore start at any step and sees what an uninterrupted one would.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,8 +24,14 @@ def batch_rows(num_examples: int, batch_size: int, seed: int, step: int) -> np.n
     """
     steps_per_epoch = num_examples // batch_size
     epoch, i = divmod(step, steps_per_epoch)
+    return _order(num_examples, seed, epoch)[i * batch_size : (i + 1) * batch_size]
+
+
+@functools.lru_cache(maxsize=2)  # of this epoch and, where batches are made ahead, of the next
+def _order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     order = np.random.default_rng((seed, _STREAM, epoch)).permutation(num_examples)
-    return order[i * batch_size : (i + 1) * batch_size]
+    order.flags.writeable = False
+    return order
 
 
 def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:

@@ -148,7 +148,7 @@ def prepare(source: Source, part: str, config: Any, progress: Progress, class_na
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir") from None
-    return _open(folder)
+    return open_prepared(folder)
 
 
 def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any, progress: Progress) -> None:
@@ -232,7 +232,7 @@ def _open_whole(folder: Path) -> Prepared | None:
     if not folder.exists():
         return None
     try:
-        return _open(folder)
+        return open_prepared(folder)
     except UserError as error:
         print(f"{error}: prepares it again")
         return None
@@ -246,7 +246,12 @@ def _checksum(info: dict[str, Any], images: Path) -> str:
     return digest.hexdigest()
 
 
-def _open(folder: Path) -> Prepared:
+def open_prepared(folder: Path) -> Prepared:
+    """Returns the set that lies in a folder of the cache, memory-mapped; the photographs are not needed.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         info = json.loads((folder / "info.json").read_text())
         if info.pop("checksum") != _checksum(info, folder / "images.npy"):

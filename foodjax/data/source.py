@@ -200,10 +200,10 @@ def create_source(config: Any) -> Source:
     if not data.dir and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
     if not data.dir:
-        from foodjax.data.tfds_source import (
-            TfdsSource,
-        )  # imports TFDS and TensorFlow: only who needs it waits
-
+        try:
+            from foodjax.data.tfds_source import TfdsSource  # only who needs TFDS and TensorFlow waits for them
+        except ModuleNotFoundError as error:
+            raise UserError(f"data.dir is empty and {error.name} is not installed: needs it, or data.dir") from None
         return TfdsSource(data.tfds_name, data.tfds_dir)
     path = Path(data.dir).expanduser().resolve()
     if path.is_file():
