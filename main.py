@@ -189,7 +189,7 @@ def main(argv: list[str]) -> int:
     """Runs one command and returns the exit status."""
     try:
         mode = parse(argv)
-        logging.set_verbosity(logging.ERROR)
+        logging.set_verbosity(logging.FATAL)  # orbax logs a traceback of every error that it raises as well
         config = _CONFIG.value
         if config is None and _MODE.value == "import":
             from experiments import food10

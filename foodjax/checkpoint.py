@@ -22,7 +22,8 @@ from foodjax.errors import UserError, first_line
 from foodjax.metrics import Metrics
 from foodjax.train_state import TrainState
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every step of every save
+# Orbax tells every step of every save, and the traceback of every error that it raises as well.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def _rank(metrics: Any) -> float:

@@ -37,6 +37,8 @@ def check(workdir: Path, config: Any) -> bool:
         foreign = workdir.exists() and any(not _is_own(path.name) for path in workdir.iterdir())
     except OSError as error:
         raise UserError(f"cannot read workdir {workdir}: {error.strerror}") from None
+    if (workdir / "checkpoints").is_dir():
+        raise UserError(_missing(workdir, "config.json"))
     if foreign:
         raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: needs another --workdir")
     return False
@@ -90,11 +92,17 @@ def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
         names = json.loads((workdir / "dataset.json").read_text())["class_names"]
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ValueError("dataset.json holds no class names")
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if (workdir / "checkpoints").is_dir():
+            raise UserError(_missing(workdir, Path(error.filename).name)) from None
         raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
     return config, tuple(names)
+
+
+def _missing(workdir: Path, name: str) -> str:
+    return f"workdir {workdir} is damaged: it has checkpoints and no {name}: needs a copy of it, or another --workdir"
 
 
 @contextlib.contextmanager
