@@ -132,10 +132,10 @@ class Drill:
                 process = Process(workdir)
                 saving = self.random.random() < 0.5
                 if saving:
-                    self._wait_for_save(process, workdir, self.random.randrange(1, 12))
+                    self._wait_for_save(process, workdir, self.random.randrange(1, 5))
                     time.sleep(self.random.uniform(0, 0.06))
                 else:
-                    self._sleep(process, self.random.uniform(0, 0.9 * self.seconds))
+                    self._sleep(process, self.random.uniform(0, 0.6 * self.seconds))
                 process.send(signal.SIGKILL)
                 status = process.wait()
                 if status == 0:
