@@ -131,6 +131,7 @@ def test_a_run_on_the_device_continues_with_the_same_bits(tiny_config, tmp_path)
     assert whole == parts
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights(tiny_config):
     tiny_config.model.norm = "batch"
     tx = create_optimizer(tiny_config)
