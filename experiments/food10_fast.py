@@ -2,7 +2,8 @@
 
     python main.py --config experiments/food10_fast.py
 
-Time and result: not measured yet.
+Time and result, on the half-size copy (3,190 photographs to train): 58.7 % of 750 test images after 286 s from start to
+exit, 192 CPU seconds. One seed, on two cores with other work beside it; docs/recipe.md has the log.
 """
 
 from ml_collections import ConfigDict

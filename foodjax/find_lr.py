@@ -23,6 +23,7 @@ from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
 LOWEST, HIGHEST, NUM_STEPS = 1e-6, 1.0, 150
 _SMOOTHING = 0.9  # share of the running mean that a step keeps
 _FIRST = 10  # the running mean before this step rests on too few batches
+_LEAST_FALL = 0.03  # of the loss; less may be noise
 _HALF = 5  # steps on each side over which a fall is measured
 _BURST = 2.0  # the test ends where the smoothed loss is so many times its least
 
@@ -61,14 +62,21 @@ def suggest(rates: list[float], smoothed: list[float]) -> float:
     """Returns the rate about which the loss falls most, before it is least.
 
     Raises:
-        UserError: the loss does not fall anywhere.
+        UserError: the loss falls at no rate, by more than noise.
     """
-    lowest = _FIRST + int(np.argmin(smoothed[_FIRST:])) if len(smoothed) > _FIRST else 0
+    lowest = least(smoothed)
     falls = {i: smoothed[i - _HALF] - smoothed[i + _HALF] for i in range(_FIRST, lowest - _HALF + 1)}
-    steepest = max(falls, key=lambda i: falls[i], default=0)
-    if not falls or falls[steepest] <= 0:
-        raise UserError("the loss falls at no learning rate of the test: needs another model, optimizer or more data")
-    return rates[steepest]
+    if not falls or smoothed[lowest] > (1 - _LEAST_FALL) * smoothed[_FIRST]:
+        raise UserError(
+            f"the loss falls by less than {_LEAST_FALL:.0%} in {len(smoothed)} steps at any learning rate: the test "
+            "needs a network that starts to learn sooner, such as one with model.norm=batch"
+        )
+    return rates[max(falls, key=lambda i: falls[i])]
+
+
+def least(smoothed: list[float]) -> int:
+    """Returns the step of the least loss, after those whose means rest on too few batches."""
+    return _FIRST + int(np.argmin(smoothed[_FIRST:])) if len(smoothed) > _FIRST else 0
 
 
 def range_test(config: Any) -> RangeTest:
@@ -129,7 +137,8 @@ def find_lr(config: Any, folder: Path) -> RangeTest:
         plot(result, config.name, folder / "find_lr.png")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
-    least = result.rates[int(np.argmin(result.smoothed))]
-    print(f"{len(result.losses)} steps from {LOWEST:g} to {result.rates[-1]:.1e}; least loss at {least:.1e}")
+    best = result.rates[least(result.smoothed)]
+    print(f"{len(result.losses)} steps from {LOWEST:g} to {result.rates[-1]:.1e}; least loss at {best:.1e}")
+    print(f"the highest rate of a schedule lies between the steepest fall and a tenth of that, {best / 10:.1e}")
     print(f"suggestion: --config.optimizer.learning_rate={result.suggestion:.1e}; plot in {folder / 'find_lr.png'}")
     return result
