@@ -257,6 +257,9 @@ def test_the_table_in_each_form():
     assert markdown[2] == "| baseline | 2 | 40.0 ± 1.2 |  |  |  | 1.500 ± 0.010 | 8.0 | 10,588,458 | 1.23 G | 36.9 |  |"
     assert "| 35.0 ± 2.0 | -5.0 | -8.0 to -2.0 | < 0.001 | 1.600" in markdown[3] and "| other 100 % |" in markdown[3]
     assert len({line.count("|") for line in markdown}) == 1
+    text = tables.to_text(ROWS).splitlines()
+    end = text[0].index("test accuracy (%)") + len("test accuracy (%)")
+    assert [line[:end].split("  ")[-1].strip() for line in text[1:]] == ["40.0 ± 1.2", "35.0 ± 2.0"]
     latex = tables.to_latex(ROWS)
     assert r"lr=3e-4\_x & 2 & 35.0 $\pm$ 2.0 & -5.0" in latex and r"$<$ 0.001" in latex and r"other 100 \%" in latex
     assert len({line.count(" & ") for line in latex.splitlines() if "&" in line}) == 1

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from foodjax import logs
 from foodjax.study import tables
 from foodjax.study.compare import Row, compare
 from foodjax.study.runs import FinishedRun, read_groups
@@ -49,7 +48,7 @@ def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
     """
     groups, left_out = read_groups(pattern, baseline)
     rows = compare(groups)
-    logs.console.print(tables.to_terminal(rows))
+    print(tables.to_text(rows), end="")
     for line in left_out:
         print(f"left out: {line}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,6 @@ import csv
 import io
 import math
 
-from rich.table import Table
-
 from foodjax.study.compare import Row, Spread
 
 HEADER = (
@@ -33,14 +31,15 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def to_terminal(rows: list[Row]) -> Table:
-    """Returns the table for the terminal."""
-    table = Table(box=None, pad_edge=False)
-    for i, name in _columns(rows):
-        table.add_column(name, justify="right" if 0 < i < len(HEADER) - 1 else "left")
-    for row in rows:
-        table.add_row(*_kept(rows, row))
-    return table
+def to_text(rows: list[Row]) -> str:
+    """Returns the table for the terminal; a narrow one breaks the lines, not the columns."""
+    table = [[name for _, name in _columns(rows)], *(_kept(rows, row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for line in table:
+        numbers = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+        lines.append("  ".join([line[0].ljust(widths[0]), *numbers]).rstrip())
+    return "\n".join(lines) + "\n"
 
 
 def to_csv(rows: list[Row]) -> str:
