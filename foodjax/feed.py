@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from foodjax.data.augment import output_size
 from foodjax.data.device import draw_recipe, put_images
 from foodjax.errors import UserError
-from foodjax.logs import WaitClock
 from foodjax.metrics import Metrics
 from foodjax.run import Data, Run
 from foodjax.train_state import TrainState
@@ -27,9 +26,7 @@ class Feed(Protocol):
     """
 
     longest: int
-
-    @property
-    def wait_seconds(self) -> float: ...  # noqa: D102
+    wait_seconds: float
 
     def start(self, first: int, stop: int) -> None:
         """Begins an epoch, or what is left of it: steps first, ..., stop - 1."""
@@ -66,19 +63,17 @@ class HostFeed:
         except ModuleNotFoundError as error:
             raise UserError(f"data.backend is 'tf' and {error.name} is not installed: needs it, or 'device'") from None
         self._run, self._data, self._pipeline = run, data, pipeline
-        self._batches = WaitClock(iter(()))
+        self._batches, self.wait_seconds = iter(()), 0.0
 
     def start(self, first: int, stop: int) -> None:  # noqa: D102
         train, rows = self._data.train, self._data.parts.train
-        self._batches = WaitClock(self._pipeline.train_batches(train, rows, self._run.config, first, stop))
-
-    @property
-    def wait_seconds(self) -> float:  # noqa: D102
-        return self._batches.seconds
+        self._batches, self.wait_seconds = self._pipeline.train_batches(train, rows, self._run.config, first, stop), 0.0
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
         for _ in range(count):
-            state, metrics = self._run.train_step(state, next(self._batches))
+            begin, batch = time.monotonic(), next(self._batches)
+            self.wait_seconds += _idle_seconds(total, begin)
+            state, metrics = self._run.train_step(state, batch)
             total = total.merge(metrics)
         return state, total
 
@@ -99,11 +94,14 @@ class DeviceFeed:
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
         begin, rows = time.monotonic(), self._data.parts.train
         recipe = draw_recipe(self._data.train, rows, self._config, first, count)
-        # The device has ended the last dispatch: it stood still for a part of this time.
-        if total.loss_sum.is_ready():  # pyright: ignore[reportAttributeAccessIssue]
-            self.wait_seconds += time.monotonic() - begin
+        self.wait_seconds += _idle_seconds(total, begin)
         size = output_size(self._config, first, len(rows) // self._config.data.batch_size)
         return self._train_steps(state, total, self._images, recipe, size)
+
+
+def _idle_seconds(total: Metrics, begin: float) -> float:
+    """Returns how long the device stood still since `begin`, at most: not while at the last dispatch."""
+    return time.monotonic() - begin if total.loss_sum.is_ready() else 0.0  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def create_feed(run: Run, data: Data) -> Feed:

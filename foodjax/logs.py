@@ -85,27 +85,6 @@ def progress(title: str, total: int, items: Iterator, unit: int = 1) -> Iterator
             bar.update(done)
 
 
-class WaitClock:
-    """An iterator that passes items on and adds up how long its consumer stood waiting for them.
-
-    Attributes:
-        seconds: the sum so far. A device still at work on the last item hides a part of it: an upper bound of the loss.
-    """
-
-    def __init__(self, items: Iterator):
-        self._items, self.seconds = iter(items), 0.0
-
-    def __iter__(self) -> "WaitClock":
-        return self
-
-    def __next__(self) -> Any:
-        start = time.monotonic()
-        try:
-            return next(self._items)
-        finally:
-            self.seconds += time.monotonic() - start
-
-
 class MetricsLog:
     """The numbers of each epoch: lines of metrics.jsonl and timing.jsonl, and TensorBoard scalars.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from clu import parameter_overview
 
 from foodjax import logs, provenance
 from foodjax import workdir as workdir_lib
@@ -139,8 +140,7 @@ class Loop:
 
     def fit(self, observers: Sequence[Observer]) -> str:
         """Trains to the end and returns the reason that it ended for."""
-        num_params = sum(x.size for x in jax.tree.leaves(self.state.params))
-        print(f"model: {num_params:,} parameters")
+        print(f"model: {parameter_overview.count_parameters(self.state.params):,} parameters")
         metrics_log = logs.MetricsLog(self.workdir, self._rows, self.step)
         self._rows = metrics_log.rows
         reason = None

@@ -78,7 +78,7 @@ def test_steps_in_one_dispatch_are_the_same_steps(tiny_config, data, mesh):
 # What stands as None among the modules is neither found nor imported: as if it were not installed.
 WITHOUT = """
 import runpy, sys
-sys.modules.update(dict.fromkeys(("tensorflow", "tensorflow_datasets", "clu", "keras")))
+sys.modules.update(dict.fromkeys(("tensorflow", "tensorflow_datasets", "keras")))
 runpy.run_path("main.py", run_name="__main__")
 """
 

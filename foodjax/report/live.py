@@ -1,6 +1,7 @@
 """What a run shows while it trains: curves.png after every epoch, and pictures beside TensorBoard's curves."""
 
 import numpy as np
+from clu import parameter_overview
 
 from foodjax import files, summary
 from foodjax.config import input_size
@@ -34,6 +35,8 @@ def _tensorboard(epoch: Epoch) -> None:
     if epoch.stopping.epoch == 1:
         rows = summary.layers(run.model, input_size(run.config))
         epoch.log.write_text(step, "layers", summary.to_markdown(rows))
+    weights = parameter_overview.get_parameter_overview(epoch.state.params)  # with the mean and deviation of each
+    epoch.log.write_text(step, "weights", f"```\n{weights}\n```")
     probabilities, labels, rows = epoch.validation.probabilities, epoch.validation.labels, epoch.validation.rows
     picked = np.linspace(0, len(labels) - 1, min(_SAMPLES, len(labels))).astype(int)  # of all classes, always the same
     captions = []
