@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAt
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.compat.proto.tensor_pb2 import TensorProto  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.compat.proto.types_pb2 import DT_STRING  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.summary.writer.record_writer import RecordWriter, masked_crc32c
 
 
 class EventFile:
@@ -63,10 +63,11 @@ def _keep_until(path: Path, step: int) -> set[int]:
     while len(content) - at >= 12:
         # A record is its length, 8 bytes, a checksum of it, 4, the event, and a checksum of that, 4.
         end = at + 12 + int.from_bytes(content[at : at + 8], "little") + 4
-        if end > len(content):
+        body = content[at + 12 : end - 4]
+        if end > len(content) or masked_crc32c(body) != int.from_bytes(content[end - 4 : end], "little"):
             break
         try:
-            event = Event.FromString(content[at + 12 : end - 4])
+            event = Event.FromString(body)
         except DecodeError:
             break
         if event.step <= step:

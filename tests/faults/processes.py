@@ -131,8 +131,11 @@ def best_is_kept(workdir: Path) -> str:
     return "" if kept == stopping.best_epoch else f"the best is epoch {stopping.best_epoch}, kept is {kept}"
 
 
-def curves(workdir: Path) -> list[tuple[int, str, float]]:
-    """Returns all points of TensorBoard that the clock does not touch, in the order they were written."""
+def curves(workdir: Path, pictures: bool = True) -> list[tuple[int, str, float]]:
+    """Returns all points of TensorBoard that the clock does not touch, in the order they were written.
+
+    A text or a picture is a point too, of no number, unless `pictures` is False.
+    """
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.compat.tensorflow_stub import pywrap_tensorflow  # noqa: F401
 
@@ -140,14 +143,15 @@ def curves(workdir: Path) -> list[tuple[int, str, float]]:
     for path in sorted((workdir / "tensorboard").glob("events*")):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                if value.tag not in ("images_per_second", "data_wait"):
+                shown = pictures or value.tensor.float_val
+                if shown and value.tag not in ("images_per_second", "data_wait"):
                     number = value.tensor.float_val[0] if value.tensor.float_val else value.simple_value
                     points.append((event.step, value.tag, number))
     return points
 
 
-def differences(ours: Path, theirs: Path) -> str:
-    """Returns in what a finished run is not, to the bit, the other one, or ""."""
+def differences(ours: Path, theirs: Path, pictures: bool = True) -> str:
+    """Returns in what a finished run is not, to the bit, the other one, or ""; TensorBoard's pictures count if asked."""
     if steps(ours) != steps(theirs) or best_step(ours) != best_step(theirs):
         return f"checkpoints {steps(ours)} best {best_step(ours)}, not {steps(theirs)} best {best_step(theirs)}"
     for step in steps(ours):
@@ -160,7 +164,7 @@ def differences(ours: Path, theirs: Path) -> str:
         row["epoch"] for row in read_metrics(theirs / "timing.jsonl")
     ]:
         return "timing.jsonl has other epochs"
-    if (points := curves(ours)) != curves(theirs):
+    if (points := curves(ours, pictures)) != curves(theirs, pictures):
         return f"TensorBoard has other points: {points[:4]} ..."
     return ""
 
