@@ -151,7 +151,7 @@ def curves(workdir: Path, pictures: bool = True) -> list[tuple[int, str, float]]
 
 
 def differences(ours: Path, theirs: Path, pictures: bool = True) -> str:
-    """Returns in what a finished run is not, to the bit, the other one, or ""; TensorBoard's pictures count if asked."""
+    """Returns in what a finished run is not, to the bit, the other one, or ""; TensorBoard's pictures, if asked."""
     if steps(ours) != steps(theirs) or best_step(ours) != best_step(theirs):
         return f"checkpoints {steps(ours)} best {best_step(ours)}, not {steps(theirs)} best {best_step(theirs)}"
     for step in steps(ours):
