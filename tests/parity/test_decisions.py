@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from foodjax.checkpoint import Checkpoints
+from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
+from foodjax.metrics import Metrics
 from foodjax.train_state import TrainState
 
 pytestmark = pytest.mark.parity
@@ -96,7 +97,7 @@ def test_the_checkpoint_that_is_kept_is_keras_best(parity, tmp_path, losses):
     for epoch, loss in enumerate(losses, start=1):
         stopping = stopping.update(loss)
         state = TrainState(jnp.int32(epoch), params, {"nu": params}, jnp.zeros(2, jnp.uint32))
-        checkpoints.save(state, stopping, loss)
+        checkpoints.save(state, Progress(stopping, Metrics.zeros()), loss)
     checkpoints.close()
     again = Checkpoints(tmp_path)
     best = again.best_step()
