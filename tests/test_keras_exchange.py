@@ -412,8 +412,8 @@ def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
     config.write_text(
         "from ml_collections import ConfigDict\nfrom experiments import food10\n\n"
         "def get_config():\n    config = food10.get_config()\n    config.name = 'reader'\n"
-        "    config.model.blocks = tuple(ConfigDict(dict(features=f, kernel=3, padding=('SAME',), pool=2, dropout=0.1))"
-        " for f in (16, 32, 64))\n    config.model.head.dropout = 0.0\n    return config\n"
+        "    config.model.blocks = tuple(ConfigDict(dict(kind='conv', features=f, kernel=3, padding=('SAME',), pool=2,"
+        " dropout=0.1)) for f in (16, 32, 64))\n    config.model.head.dropout = 0.0\n    return config\n"
     )  # fmt: skip
     common = [
         "--config", config, f"--config.data.dir={food_photos}", f"--config.data.cache_dir={tmp_path}/cache",
