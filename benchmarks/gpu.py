@@ -3,7 +3,8 @@
     python benchmarks/gpu.py --train FOLDER --test FOLDER
     python benchmarks/gpu.py --smoke
 
-NOT YET RUN ON A GPU: `--smoke` ran on a CPU with a tiny network, which proves the program and measures nothing.
+NOT YET RUN ON A GPU. Of `--smoke`, a tiny network for a machine without one, the parts check, matmul and step have run
+on a CPU; feed, run and bits have not.
 
 Needs JAX, flax, optax, orbax, PyTorch and what foodjax imports without TensorFlow (ml_collections, rich, filelock,
 jaxtyping, scikit-learn). FOLDERs are prepared sets (images.npy and info.json in the user's cache); without them the

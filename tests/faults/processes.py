@@ -80,6 +80,8 @@ def _child(function, log: int) -> None:
     try:
         os.dup2(log, 1)
         os.dup2(log, 2)
+        # Under pytest the inherited ones write to its capture.
+        sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))
         end_at_once(sigterm_status=0)
         status = function() or 0
         sys.stdout.flush()
