@@ -96,7 +96,7 @@ def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
         if (workdir / "checkpoints").is_dir():
             raise UserError(_missing(workdir, Path(error.filename).name)) from None
         raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
     return config, tuple(names)
 
