@@ -17,9 +17,9 @@ SHARED = Path(__file__).parents[3] / "shared" / "food-101"
 
 @pytest.fixture(scope="module")
 def drill(tmp_path_factory):
-    """A drill in a process that has not used JAX yet, which is why this module runs in a pytest of its own."""
-    if jax._src.xla_bridge._backends:
-        pytest.skip("JAX runs in this process already and cannot be forked: run pytest tests/faults alone")
+    """A drill in a process that may be forked, which is why this module runs in a pytest of its own."""
+    if jax._src.xla_bridge._backends or "tensorflow" in sys.modules:
+        pytest.skip("JAX or TensorFlow runs in this process, which cannot be forked: run pytest tests/faults alone")
     folder = tmp_path_factory.mktemp("drill")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("XLA_FLAGS", raising=False)  # the eight devices of conftest
