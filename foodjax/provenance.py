@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from foodjax import files
 from foodjax.data.prepare import Prepared
 from foodjax.errors import first_line
 from foodjax.interrupt import Interrupted
@@ -147,9 +148,7 @@ def _versions() -> dict[str, str]:
 
 
 def _write(workdir: Path, record: dict[str, Any]) -> None:
-    temporary = workdir / "run.json.tmp"
-    temporary.write_text(json.dumps(record, indent=2) + "\n")
-    temporary.replace(workdir / "run.json")
+    files.write_text(workdir / "run.json", json.dumps(record, indent=2) + "\n")
 
 
 def _now() -> str:

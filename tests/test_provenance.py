@@ -92,4 +92,4 @@ def test_a_damaged_record_is_an_empty_one(tmp_path, text):
 def test_the_record_is_never_half_written(tmp_path, tiny_config):
     with provenance.recorded(tmp_path, tiny_config, data(), {}):
         json.loads((tmp_path / "run.json").read_text())
-        assert not (tmp_path / "run.json.tmp").exists()
+        assert not list(tmp_path.glob("*.tmp"))

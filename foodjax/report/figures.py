@@ -44,7 +44,7 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def plain_axes(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """Returns a figure of that many inches with plain axes side by side."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
@@ -67,7 +67,8 @@ def _plain_text(names: Sequence[str]) -> list[str]:
     return [name.replace("$", r"\$") for name in names]  # matplotlib would read mathematics
 
 
-def _label(ax: Axes, x: str, y: str) -> None:
+def label_axes(ax: Axes, x: str, y: str) -> None:
+    """Names both axes."""
     ax.set_xlabel(x, color=COLOURS["muted"], fontsize=9)
     ax.set_ylabel(y, color=COLOURS["muted"], fontsize=9)
 
@@ -88,19 +89,19 @@ def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> 
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"])
     ax.set_title(name, loc="left", color=COLOURS["ink"], fontsize=10)
-    _label(ax, "epoch", "nats" if name == "loss" else "")
+    label_axes(ax, "epoch", "nats" if name == "loss" else "")
 
 
 def curve(rows: list[dict[str, Any]], name: str, best_epoch: int) -> Figure:
     """Draws "loss" or "accuracy" of training and validation over epochs, the best epoch marked."""
-    figure, (ax,) = _axes(4.6, 3.1)
+    figure, (ax,) = plain_axes(4.6, 3.1)
     _curve(ax, rows, name, best_epoch)
     return figure
 
 
 def curves(rows: list[dict[str, Any]], best_epoch: int) -> Figure:
     """Draws loss and accuracy side by side."""
-    figure, axes = _axes(9.0, 3.2, 2)
+    figure, axes = plain_axes(9.0, 3.2, 2)
     for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
         _curve(ax, rows, name, best_epoch)
     return figure
@@ -116,7 +117,7 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
     k, names = len(class_names), _plain_text(class_names)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 1.9 + max(3.4, min(0.43 * k, 9.0))
-    figure, (ax,) = _axes(side, side)
+    figure, (ax,) = plain_axes(side, side)
     # A colour with alpha suits a light and a dark page alike.
     picture = np.zeros((k, k, 4))
     picture[..., :3] = to_rgb(COLOURS["first"])
@@ -131,7 +132,7 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
             colour = "white" if share[i, j] > 0.55 else COLOURS["ink"]
             ax.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8.5, color=colour)
     ax.spines["bottom"].set_visible(False)
-    _label(ax, "predicted", "true")
+    label_axes(ax, "predicted", "true")
     return figure
 
 
@@ -156,16 +157,16 @@ def reliability(calibration: Calibration) -> Figure:
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="upper left")
-    _label(ax, "", "right")
+    label_axes(ax, "", "right")
     low.bar(centres, calibration.counts, width=0.92 / m, color=COLOURS["muted"])
     low.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    _label(low, "probability of the predicted class", "images")
+    label_axes(low, "probability of the predicted class", "images")
     return figure
 
 
 def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) -> Figure:
     """Draws how many examples each part ("train", ...) has of each class, stacked."""
-    figure, (ax,) = _axes(6.4, 1.1 + 0.24 * len(class_names))
+    figure, (ax,) = plain_axes(6.4, 1.1 + 0.24 * len(class_names))
     left = np.zeros(len(class_names))
     for (part, numbers), colour in zip(counts.items(), ("first", "second", "muted"), strict=False):
         ax.barh(range(len(class_names)), numbers, left=left, height=0.7, color=COLOURS[colour], label=part)
@@ -174,7 +175,7 @@ def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) ->
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    _label(ax, "images", "")
+    label_axes(ax, "images", "")
     return figure
 
 
