@@ -128,7 +128,7 @@ class Checkpoints:
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
         with self._reading(step):
             metadata: Any = self._reader.metadata(self.folder / f"{step}/state").item_metadata
-            stored, needed = _shapes(metadata.tree), _shapes(abstract)
+            stored, needed = shapes(metadata.tree), shapes(abstract)
             # The parameters first: what does not fit there explains the rest.
             for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
                 if stored.get(name) != needed.get(name):
@@ -240,6 +240,15 @@ class Checkpoints:
             ) from None
 
 
+def load_best(workdir: Path, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
+    """Returns step and state of a workdir's best checkpoint, as `Checkpoints.restore_best` does."""
+    checkpoints = Checkpoints(workdir)
+    try:
+        return checkpoints.restore_best(like, mesh)
+    finally:
+        checkpoints.close()
+
+
 def _create_manager(folder: Path) -> ocp.CheckpointManager:
     # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics.
     policy = AnyPreservationPolicy(
@@ -283,5 +292,6 @@ def _leaves(tree: Any) -> dict[str, Any]:
     return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def _shapes(tree: Any) -> dict[str, tuple]:
+def shapes(tree: Any) -> dict[str, tuple]:
+    """Returns the shape of every leaf of a pytree by its path, "params/logits/kernel"."""
     return {name: tuple(x.shape) for name, x in _leaves(tree).items()}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from foodjax import files, logs
-from foodjax.checkpoint import Checkpoints
+from foodjax.checkpoint import load_best
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.source import create_source
 from foodjax.data.split import split
@@ -179,11 +179,7 @@ def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any, name: str 
         rows: which of it.
         name: of the photographs, where they may not be the run's own.
     """
-    checkpoints = Checkpoints(workdir)
-    try:
-        step, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
-    finally:
-        checkpoints.close()
+    step, state = load_best(workdir, run.abstract_state(), run.mesh)
     predictions = run.predict(state, data, rows)
     report = create_report(predictions, run.class_names)
     folder = choose_folder(workdir, run.config, name)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foodjax import keras_file, summary
-from foodjax.checkpoint import Checkpoints, Progress
+from foodjax.checkpoint import Checkpoints, Progress, load_best
 from foodjax.config import input_size
 from foodjax.data.source import create_source, select_names
 from foodjax.early_stopping import EarlyStopping
@@ -149,12 +149,8 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
     _, names = read_description(workdir)
     model, tx = create_model(config, len(names)), create_optimizer(config)
     like = abstract_train_state(config, model, tx)
-    checkpoints = Checkpoints(workdir)
-    try:
-        step, state = checkpoints.restore_best(like, create_mesh(jax.device_count()))
-        params = jax.device_get(state.variables["params"])
-    finally:
-        checkpoints.close()
+    step, state = load_best(workdir, like, create_mesh(jax.device_count()))
+    params = jax.device_get(state.variables["params"])
     exported = to_keras(config, model, params)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:

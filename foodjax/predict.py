@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from foodjax.checkpoint import Checkpoints
+from foodjax.checkpoint import load_best
 from foodjax.data.batches import pad_batch
 from foodjax.data.prepare import decode
 from foodjax.data.source import IMAGE_SUFFIXES
@@ -68,11 +68,7 @@ class Predictor:
         mesh = create_mesh(self._batch_size)
         _, self._eval_step = make_steps(self.config, self.model, tx, mesh)
         like = abstract_train_state(self.config, self.model, tx)
-        checkpoints = Checkpoints(workdir)
-        try:
-            self.step, state = checkpoints.restore_best(like, mesh)
-        finally:
-            checkpoints.close()
+        self.step, state = load_best(workdir, like, mesh)
         self.variables = state.variables
 
     def decode(self, path: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from foodjax.checkpoint import Checkpoints
+from foodjax.checkpoint import load_best, shapes
 from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
@@ -30,11 +30,7 @@ def load_variables(workdir: Path) -> tuple[Any, tuple[str, ...]]:
     """
     config, names = read_description(workdir)
     like = abstract_train_state(config, create_model(config, len(names)), create_optimizer(config))
-    checkpoints = Checkpoints(workdir)
-    try:
-        _, state = checkpoints.restore_best(like, create_mesh(jax.device_count()))
-    finally:
-        checkpoints.close()
+    _, state = load_best(workdir, like, create_mesh(jax.device_count()))
     return jax.device_get(state.variables), names
 
 
@@ -57,7 +53,7 @@ def initialise(state: TrainState, workdir: Path, class_names: tuple[str, ...]) -
     taken = {part: dict(source.get(part, {})) for part in own}
     if names != class_names:
         taken["params"][HEAD] = own["params"][HEAD]
-    found, needed = _shapes(taken), _shapes(own)
+    found, needed = shapes(taken), shapes(own)
     for name in sorted(found.keys() | needed.keys()):
         if found.get(name) != needed.get(name):
             raise UserError(
@@ -68,9 +64,3 @@ def initialise(state: TrainState, workdir: Path, class_names: tuple[str, ...]) -
     print(f"weights from {workdir}: {'all of them' if names == class_names else 'all but those of the last layer'}")
     ema = jax.tree.map(jnp.copy, taken) if state.ema else state.ema
     return state.replace(params=taken["params"], batch_stats=taken["batch_stats"], ema=ema)  # pyright: ignore
-
-
-def _shapes(variables: Any) -> dict[str, tuple[int, ...]]:
-    return {
-        "/".join(key.key for key in path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(variables)
-    }
