@@ -75,5 +75,18 @@ def cut_out(images: UInt8[Array, "B H H C"], box: Float[Array, "B 4"]) -> UInt8[
 def mix_images(images: UInt8[Array, "B H H C"], mix: Mix) -> UInt8[Array, "B H H C"]:
     """Mixes the boxes of pictures with those of their partners."""
     keep = jnp.asarray(mix.keep)[:, None, None, None]
-    mixed = jnp.round(keep * images + (1 - keep) * images[mix.partner]).astype(jnp.uint8)
+    images, partners = jax.lax.platform_dependent(images, jnp.asarray(mix.partner), cpu=_copy_pairs, default=_pairs)
+    mixed = jnp.round(keep * images + (1 - keep) * partners).astype(jnp.uint8)
     return jnp.where(inside(jnp.asarray(mix.box), images.shape[1]), mixed, images)
+
+
+def _pairs(images, partner):
+    return images, images.at[partner].get(mode="promise_in_bounds")
+
+
+def _copy_pairs(images, partner):
+    # Anything else XLA would fuse with what makes the pictures, and make them again for each use: eight times as slow.
+    def copy(pair):
+        return tuple(jax.lax.dynamic_index_in_dim(images, i, keepdims=False) for i in pair)
+
+    return jax.lax.map(copy, (jnp.arange(len(partner), dtype=partner.dtype), partner))
