@@ -57,10 +57,10 @@ def get_config(arg: str = "") -> ConfigDict:
             _residual(64, 1),
             _residual(128, 2),
             _residual(256, 2),
-            _residual(512, 1),
         )
+        config.optimizer.weight_decay = 0.3
         config.train.update(epochs=60, ema_decay=0.99)
-        config.train.sizes = ((0, 64), (26, 80), (45, 96))
+        config.train.sizes = ((0, 48), (20, 64), (40, 80), (52, 96))
         config.eval.size = 112
     config.train.patience = config.train.epochs  # the schedule ends where the rate is lowest
     return variants.apply(config, variant)
