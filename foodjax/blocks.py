@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.layers import Conv, Style, tap
+from foodjax.layers import Conv, Dropout, Style, is_watched, tap
 from foodjax.ops import max_pool, space_to_depth
 
 _IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue in 0..1
@@ -40,15 +40,33 @@ class ConvBlock(nn.Module):
         size -= (self.kernel - 1) * sum(padding == "VALID" for padding in self.padding)
         return size // self.pool if size > 0 else 0
 
+    def _sizes(self, size: int) -> list[int]:
+        """Returns how many rows (or columns) of its output each convolution computes for `size` of the input.
+
+        What pooling drops is left out, and what only that would see. Whoever looks at the maps gets whole ones, and so
+        do statistics over a map.
+        """
+        whole = [size]
+        for padding in self.padding:
+            whole.append(whole[-1] - (0 if padding == "SAME" else self.kernel - 1))
+        if self.style.norm != "none" or is_watched(self):
+            return whole[1:]
+        useful = [whole[-1] // self.pool * self.pool]
+        for padding, most in zip(self.padding[:0:-1], whole[-2:0:-1], strict=True):
+            beyond = self.kernel // 2 if padding == "SAME" else self.kernel - 1
+            useful.append(min(most, useful[-1] + beyond))
+        return useful[::-1]
+
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H', W', features)."""
-        for i, padding in enumerate(self.padding, start=1):
-            x = Conv(self.features, self.kernel, padding, self.style.norm == "none", name=f"conv{i}")(x)
+        heights, widths = (self._sizes(size) for size in x.shape[1:3])
+        for i, (padding, size) in enumerate(zip(self.padding, zip(heights, widths, strict=True), strict=True), start=1):
+            x = Conv(self.features, self.kernel, padding, self.style.norm == "none", name=f"conv{i}")(x, size)
             x = self.style.activate(self.style.normalise(x, train=train, name=f"norm{i}"))
             x = tap(self, f"activation{i}", x)
         x = max_pool(x, self.pool)
-        return nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        return Dropout(self.dropout, name="dropout")(x, train=train)
 
 
 class StemBlock(nn.Module):
@@ -119,7 +137,7 @@ class ResidualBlock(nn.Module):
         for i in range(2, self.depth + 2):
             branch = layer(branch, i, 1)
         x = x + branch if self.depth else x
-        return nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
+        return Dropout(self.dropout, name="dropout")(x, train=train)
 
 
 class ResNetStem(nn.Module):

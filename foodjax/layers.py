@@ -6,7 +6,7 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.ops import conv
+from foodjax.ops import add_bias, conv, dropout
 
 _ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
 
@@ -56,12 +56,27 @@ class Conv(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 F"]:
-        """Maps (B, H, W, C) to (B, H', W', features), H' = H (SAME) or H - kernel + 1 (VALID)."""
+    def __call__(self, x: Float[Array, "B H W C"], size: tuple[int, int] | None = None) -> Float[Array, "B H2 W2 F"]:
+        """Maps (B, H, W, C) to (B, H', W', features), H' = H (SAME) or H - kernel + 1 (VALID), or the first `size`."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-        y = conv(x, kernel, self.padding)
-        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
+        y = conv(x, kernel, self.padding, size)
+        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,))) if self.use_bias else y
+
+
+class Dropout(nn.Module):
+    """Dropout with the random numbers of `foodjax.ops.dropout`.
+
+    Attributes:
+        rate: fraction of the entries set to zero in training.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
+        """Maps any shape to the same."""
+        return dropout(x, self.rate, self.make_rng("dropout")) if train and self.rate else x
 
 
 def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
@@ -76,3 +91,9 @@ def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
     """
     module.sow("maps", name, x)
     return module.perturb(name, x)
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Tells whether the module is being made, or somebody looks at what its layers return."""
+    watched = any(module.is_mutable_collection(name) for name in ("intermediates", "maps", "perturbations"))
+    return watched or module.has_variable("perturbations", "activation1") or module.is_initializing()

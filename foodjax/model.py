@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from foodjax.blocks import BLOCKS, Style
 from foodjax.config import input_size
 from foodjax.errors import UserError
+from foodjax.layers import Dropout
 
 
 class ConvNet(nn.Module):
@@ -48,7 +49,7 @@ class ConvNet(nn.Module):
             x = x.mean(axis=(1, 2)) if self.pooling == "average" else x.max(axis=(1, 2))  # (B, C)
         for i, size in enumerate(self.hidden, start=1):
             x = nn.Dense(size, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")(x)
-            x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{i}")(self.style.activate(x))
+            x = Dropout(self.dropout, name=f"dropout{i}")(self.style.activate(x), train=train)
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
 
 

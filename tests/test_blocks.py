@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from foodjax.blocks import BLOCKS, ResidualBlock, StemBlock, Style
+from foodjax.blocks import BLOCKS, ConvBlock, ResidualBlock, StemBlock, Style
 from foodjax.config import BLOCK_SCHEMAS, validate
 from foodjax.errors import UserError
 from foodjax.model import create_model, init_variables
@@ -71,6 +71,34 @@ def test_a_stem_is_a_convolution_with_the_stride_of_its_patch():
     kernel = variables["params"]["conv"]["kernel"].reshape(2, 2, 3, 5)
     expected = jax.lax.conv_general_dilated(x, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     np.testing.assert_allclose(block.apply(variables, x, train=False), np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "size, padding",
+    [((14, 15), ("SAME", "VALID")), ((15, 17), ("SAME", "SAME", "SAME")), ((17, 18), ("VALID", "SAME"))],
+)
+def test_what_pooling_drops_is_computed_only_for_those_who_look(size, padding):
+    block = ConvBlock(PLAIN, features=4, kernel=5, padding=padding, pool=3, dropout=0.0)
+    x = jax.random.normal(jax.random.PRNGKey(0), (2, *size, 3))
+    params = block.init(jax.random.PRNGKey(1), x, train=False)["params"]
+    watched, maps = block.apply({"params": params}, x, train=False, mutable="maps")
+    whole = [maps["maps"][f"activation{i}"][0].shape[1:3] for i in range(1, len(padding) + 1)]
+    lost = np.cumsum([4 if p == "VALID" else 0 for p in padding])
+    assert whole == [(size[0] - n, size[1] - n) for n in lost]
+
+    def total(params, x, watch):
+        y = block.apply({"params": params}, x, train=False, mutable="maps" if watch else False)
+        return jnp.sum((y[0] if watch else y) * weights)
+
+    weights = jax.random.normal(jax.random.PRNGKey(2), watched.shape)
+    np.testing.assert_allclose(block.apply({"params": params}, x, train=False), watched, rtol=1e-5, atol=1e-5)
+    parts, wholes = (jax.grad(total, (0, 1))(params, x, watch) for watch in (False, True))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), parts, wholes)
+    work = [
+        jax.jit(total, static_argnums=2).lower(params, x, watch).cost_analysis()["flops"]  # pyright: ignore
+        for watch in (False, True)
+    ]
+    assert (work[0] < work[1]) == any(n % 3 for n in whole[-1]) and work[0] <= work[1]
 
 
 def test_a_residual_branch_of_zero_kernels_passes_its_input_on():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from foodjax.ops import conv, direct_conv, max_pool
+from foodjax.ops import add_bias, conv, direct_conv, dropout, max_pool, threefry
 from foodjax.winograd import cook_toom, winograd_conv
 
 
@@ -26,6 +26,66 @@ def test_conv_equals_laxs_in_values_and_gradients(padding, kernel, height, width
     g = jax.random.normal(keys[2], y.shape)
     for ours, theirs in zip(vjp(g), expected_vjp(g), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("kernel,channels", [(3, 3), (4, 3), (5, 64)])
+@pytest.mark.parametrize("size", [(2, 3), (4, 5), (6, 4)])
+def test_a_part_of_a_convolution_is_the_first_rows_and_columns_of_the_whole(padding, kernel, channels, size):
+    keys = jax.random.split(jax.random.PRNGKey(kernel), 3)
+    x = jax.random.normal(keys[0], (2, 10, 9, channels), float)
+    w = jax.random.normal(keys[1], (kernel, kernel, channels, 4)) / channels
+
+    def reference(x, w):
+        y = lax.conv_general_dilated(x, w, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return y[:, : size[0], : size[1]]
+
+    y, vjp = jax.vjp(lambda x, w: conv(x, w, padding, size), x, w)
+    expected, expected_vjp = jax.vjp(reference, x, w)
+    assert y.shape == expected.shape
+    g = jax.random.normal(keys[2], y.shape)
+    for ours, theirs in zip((y, *vjp(g)), (expected, *expected_vjp(g)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_convolutions_hold_in_float64():
+    with jax.enable_x64(True):
+        x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 14, 13, 64)))
+        w = jnp.asarray(np.random.default_rng(1).normal(size=(5, 5, 64, 8)))
+        pads = ((2, 0), (0, 2))
+        y, vjp = jax.vjp(lambda x, w: winograd_conv(x, w, pads), x, w)
+        expected, expected_vjp = jax.vjp(lambda x, w: direct_conv(x, w, pads), x, w)
+        for ours, theirs in zip((y, *vjp(y)), (expected, *expected_vjp(y)), strict=True):
+            assert ours.dtype == jnp.float64
+            assert jnp.linalg.norm(ours - theirs) < 1e-12 * jnp.linalg.norm(theirs)
+
+
+def test_the_gradient_of_a_bias_is_the_sum_over_pixels():
+    x, b = jnp.arange(24.0).reshape(2, 3, 2, 2), jnp.array([1.0, -2.0])
+    y, vjp = jax.vjp(add_bias, x, b)
+    np.testing.assert_array_equal(y, x + b)
+    dx, db = vjp(y)
+    np.testing.assert_array_equal(dx, y)
+    np.testing.assert_allclose(db, y.sum(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def test_equal_maxima_send_the_gradient_to_the_first_in_row_order():
+    x = jnp.array([[5.0, 5.0, 0.0, 1.0], [5.0, 5.0, 2.0, 2.0]])[None, :, :, None]
+    (dx,) = jax.vjp(lambda x: max_pool(x, 2), x)[1](jnp.full((1, 1, 2, 1), 3.0))
+    np.testing.assert_array_equal(dx[0, :, :, 0], [[3, 0, 0, 0], [0, 0, 3, 0]])
+
+
+def test_threefry_is_the_published_one_and_dropout_drops_its_share():
+    full = jnp.uint32(0xFFFFFFFF)
+    for word, expected in ((jnp.uint32(0), (0x6B200159, 0x99BA4EFE)), (full, (0x1CB996FC, 0xBB002BE7))):
+        assert tuple(map(int, threefry(jnp.stack([word, word]), word, word))) == expected
+    x = jnp.full((400, 500), 3.0)
+    y = jax.jit(dropout, static_argnums=1)(x, 0.2, jax.random.PRNGKey(7))
+    kept = np.asarray(y > 0)
+    assert abs(kept.mean() - 0.8) < 0.004  # 4.5 standard deviations
+    np.testing.assert_allclose(np.asarray(y)[kept], 3 / 0.8, rtol=1e-6)
+    assert abs(np.corrcoef(kept[:, 1:].ravel(), kept[:, :-1].ravel())[0, 1]) < 0.012
+    assert (np.asarray(dropout(x, 0.2, jax.random.PRNGKey(8)) > 0) != kept).mean() == pytest.approx(0.32, abs=0.006)
 
 
 @pytest.mark.parametrize("size,window,expected", [(126, 2, 63), (61, 2, 30), (10, 4, 2), (5, 1, 5)])
@@ -50,8 +110,9 @@ def test_winograd_equals_the_direct_convolution_in_values_and_gradients(padding,
     keys = jax.random.split(jax.random.PRNGKey(tile), 3)
     x = jax.nn.relu(jax.random.normal(keys[0], (2, 14, 9, 64)))
     w = jax.random.normal(keys[1], (kernel, kernel, 64, 8)) / 100
-    y, vjp = jax.vjp(lambda x, w: winograd_conv(x, w, padding, tile), x, w)
-    expected, expected_vjp = jax.vjp(lambda x, w: direct_conv(x, w, padding), x, w)
+    pads = ((1, 2), (0, 3)) if padding == "SAME" else ((0, 0), (0, 0))
+    y, vjp = jax.vjp(lambda x, w: winograd_conv(x, w, pads, tile), x, w)
+    expected, expected_vjp = jax.vjp(lambda x, w: direct_conv(x, w, pads), x, w)
     assert y.shape == expected.shape
     g = jax.random.normal(keys[2], y.shape)
     for ours, theirs in zip((y, *vjp(g)), (expected, *expected_vjp(g)), strict=True):
