@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_device_environment, one_device_mesh
 
-from foodjax import config as config_lib
-from foodjax import train
+from foodjax import stored_config, train
 from foodjax import workdir as workdir_lib
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.data import pipeline
@@ -291,7 +290,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_c
     tiny_config.train.epochs = 1
     train.train(tiny_config, workdir)
     tiny_config.optimizer.learning_rate = 1e30
-    (workdir / "config.json").write_text(config_lib.to_json(tiny_config))
+    (workdir / "config.json").write_text(stored_config.to_json(tiny_config))
     tiny_config.train.epochs = 5
     with pytest.raises(UserError, match=r"training loss is (nan|inf) at step \d+ with optimizer.learning_rate=1e\+30"):
         train.train(tiny_config, workdir)

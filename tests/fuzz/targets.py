@@ -24,6 +24,7 @@ from PIL import Image
 from experiments import food10
 from foodjax import cli
 from foodjax import config as config_lib
+from foodjax import stored_config as stored_config_lib
 from foodjax import workdir as workdir_lib
 from foodjax.data.archive import Archive
 from foodjax.data.prepare import decode
@@ -106,10 +107,12 @@ def override(_: Path, content: bytes) -> bool:
 def stored_config(_: Path, content: bytes) -> bool:
     """A workdir's config.json."""
     try:
-        config = config_lib.from_json(content.decode(errors="replace"))
+        config = stored_config_lib.from_json(content.decode(errors="replace"))
     except UserError:
         return False
-    assert config_lib.difference(config, config_lib.from_json(config_lib.to_json(config)), ignore=()) is None
+    assert (
+        config_lib.difference(config, stored_config_lib.from_json(stored_config_lib.to_json(config)), ignore=()) is None
+    )
     return True
 
 
@@ -216,7 +219,7 @@ def _lists() -> list[bytes]:
     return [text + b"\0" + text, text + b"\0" + text + b"\0bars\nring\n"]
 
 
-CONFIG = config_lib.to_json(food10.get_config()).encode()
+CONFIG = stored_config_lib.to_json(food10.get_config()).encode()
 ROW = b'{"epoch": 1, "step": 4, "loss": 1.5, "val_loss": NaN}\n'
 VARIANTS = [
     b"lr={[]:1}",
