@@ -6,7 +6,8 @@ import itertools
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from foodjax import files
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError, first_line
 from foodjax.metrics import Metrics
@@ -24,6 +26,15 @@ from foodjax.train_state import TrainState
 
 # Orbax tells every step of every save, and the traceback of every error that it raises as well.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+
+def _quiet(unraisable: Any, others: Callable[[Any], Any] = sys.unraisablehook) -> None:
+    # Of a read that has failed, tensorstore's threads go on to tell after the error was raised.
+    if not any(words in str(unraisable.exc_value) for words in ("Event loop is closed", "TensorStore")):
+        others(unraisable)
+
+
+sys.unraisablehook = _quiet
 
 
 def _rank(metrics: Any) -> float:
@@ -128,6 +139,8 @@ class Checkpoints:
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
         with self._reading(step):
             metadata: Any = self._reader.metadata(self.folder / f"{step}/state").item_metadata
+            if metadata is None:
+                raise ValueError("the list of its arrays is damaged")
             stored, needed = shapes(metadata.tree), shapes(abstract)
             # The parameters first: what does not fit there explains the rest.
             for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
@@ -185,6 +198,7 @@ class Checkpoints:
             # A kill right after a save leaves what orbax was about to remove.
             for superseded in set(self.steps()[:-_LATEST]) - {self.best_step()}:
                 shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
+            self._mend()
             return step, state
         if problems:
             raise UserError(f"{next(iter(problems.values()))}; no older one can be read: {self._ADVICE}")
@@ -207,6 +221,23 @@ class Checkpoints:
             if best_of_best != best_epoch:
                 raise UserError(f"the best checkpoint, of epoch {best_epoch}, is not in {self.folder}: {self._ADVICE}")
 
+    def _mend(self) -> None:
+        """Rights what the checksum does not cover and orbax ranks by: a wrong loss would have it drop the best one."""
+        best = self.best_step()
+        try:
+            if best is not None:
+                path, loss = self.folder / f"{best}/metrics/metrics", _loss(self._read_progress(best))
+                if not path.is_file() or path.read_bytes() != loss:
+                    files.write_bytes(path, loss)
+            for step in self.steps():
+                if step != best:
+                    shutil.rmtree(self.folder / f"{step}/metrics", ignore_errors=True)
+                # Orbax does without this one, but not with a damaged one.
+                if (path := self.folder / f"{step}/_CHECKPOINT_METADATA").is_file() and not _is_orbax_json(path):
+                    path.unlink()
+        except OSError as error:
+            raise UserError(f"cannot mend {self.folder}: {error.strerror}: {self._ADVICE}") from None
+
     def _set_aside(self, step: int) -> Path:
         folder = self.folder.parent / "damaged"
         try:
@@ -226,7 +257,8 @@ class Checkpoints:
         except UserError:
             raise
         except Exception as error:  # a damaged file can raise anything
-            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {first_line(error)}") from None
+            problem = first_line(error).split(". See full")[0]  # tensorstore's
+            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {problem}") from None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -258,6 +290,17 @@ def _create_manager(folder: Path) -> ocp.CheckpointManager:
         folder,
         options=ocp.CheckpointManagerOptions(preservation_policy=policy, best_fn=_rank, best_mode="max", create=True),
     )
+
+
+def _loss(progress: dict[str, Any]) -> bytes:
+    return json.dumps({"val_loss": progress["best_loss"]}).encode()
+
+
+def _is_orbax_json(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes(), parse_int=np.int64), dict)
+    except (ValueError, OverflowError, RecursionError):
+        return False
 
 
 def _digest(state: TrainState, progress: dict[str, Any]) -> str:

@@ -146,6 +146,26 @@ def test_a_first_loss_that_is_no_number_is_kept_as_keras_keeps_it(setup, tmp_pat
     again.close()
 
 
+@pytest.mark.parametrize("found", ['{"val_loss": 0.1}', '{"val_loss": 3', "", None])
+def test_a_wrong_loss_beside_the_best_does_not_cost_the_next_best(setup, tmp_path, found):
+    *_, state, _ = setup
+    stopping = EarlyStopping(10)
+    for losses in ([3.0, 4.0, 5.0], [2.0, 6.0, 7.0]):
+        checkpoints = Checkpoints(tmp_path)
+        if stopping.epoch:
+            path = tmp_path / "checkpoints/1/metrics/metrics"
+            path.write_text(found) if found is not None else path.unlink()
+            restored = checkpoints.restore_latest(jax.eval_shape(lambda: state), one_device_mesh())
+            assert restored is not None and restored[0] == 3
+            assert json.loads(path.read_text()) == {"val_loss": 3.0}
+        for loss in losses:
+            stopping = stopping.update(loss)
+            at = state.replace(step=jnp.int32(stopping.epoch))
+            checkpoints.save(at, Progress(stopping, Metrics.zeros()), loss)
+        checkpoints.close()
+    assert Checkpoints(tmp_path).steps() == [4, 5, 6] and Checkpoints(tmp_path).best_step() == 4
+
+
 def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
     config, _, tx, state, _ = setup
     checkpoints = Checkpoints(tmp_path)
