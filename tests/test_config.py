@@ -110,6 +110,8 @@ def test_imports_flow_one_way():
         "early_stopping",
         "files",
         "workdir",
+        "checkpoint_content",
+        "orbax_manager",
         "checkpoint",
         "keras_hdf5",
         "keras_file",
