@@ -1,52 +1,21 @@
-"""Checkpoints with orbax: the best, the latest and the one before it. The only import of orbax."""
+"""Checkpoints with orbax: the best, the latest and the one before it."""
 
 import contextlib
-import hashlib
 import itertools
 import json
-import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from foodjax.early_stopping import EarlyStopping
+from foodjax.checkpoint_content import Progress, digest, from_json, shapes, to_json
 from foodjax.errors import UserError, first_line
-from foodjax.metrics import Metrics
+from foodjax.orbax_manager import LATEST, create_manager, mend
 from foodjax.train_state import TrainState
-
-# Orbax tells every step of every save, and the traceback of every error that it raises as well.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
-
-
-def _rank(metrics: Any) -> float:
-    # The highest rank is kept. Orbax would take NaN for the best, so that is ranked last.
-    loss = float(metrics["val_loss"])
-    return -loss if loss == loss else float("-inf")
-
-
-_LATEST = 2  # checkpoints kept beside the best: the older one is what is left when the newer one is damaged
-
-
-class Progress(NamedTuple):
-    """What a checkpoint holds beside the state.
-
-    Attributes:
-        stopping: the early stopping after the last whole epoch.
-        total: the sums over the steps that were taken since; a continued epoch has the numbers of an unbroken one.
-        rows: the numbers of every whole epoch, from which a lost metrics.jsonl is written again.
-    """
-
-    stopping: EarlyStopping
-    total: Metrics
-    rows: Sequence[dict[str, Any]] = ()
 
 
 class Checkpoints:
@@ -73,13 +42,13 @@ class Checkpoints:
         # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
         # An imported model, of epoch 0, is the best until the first epoch, which always improves.
         improved = val_loss is not None and (stopping.improved or not stopping.epoch)
-        stored = _to_json(progress)
+        stored = to_json(progress)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state),  # pyright: ignore
-            progress=ocp.args.JsonSave(stored | {"digest": _digest(state, stored)}),  # pyright: ignore
+            progress=ocp.args.JsonSave(stored | {"digest": digest(state, stored)}),  # pyright: ignore
         )
         with self._writing():
-            manager = self._manager = self._manager or _create_manager(self.folder)
+            manager = self._manager = self._manager or create_manager(self.folder)
             saved = manager.save(step, args=args, metrics={"val_loss": float(val_loss)} if improved else None)  # pyright: ignore
             assert saved, f"checkpoint {step} was there already"
 
@@ -128,6 +97,8 @@ class Checkpoints:
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
         with self._reading(step):
             metadata: Any = self._reader.metadata(self.folder / f"{step}/state").item_metadata
+            if metadata is None:
+                raise ValueError("the list of its arrays is damaged")
             stored, needed = shapes(metadata.tree), shapes(abstract)
             # The parameters first: what does not fit there explains the rest.
             for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
@@ -138,7 +109,7 @@ class Checkpoints:
                     )
             state = self._reader.restore(self.folder / f"{step}/state", abstract)
             progress = self._read_progress(step)
-            if progress.pop("digest") != _digest(state, progress):
+            if progress.pop("digest") != digest(state, progress):
                 raise ValueError("its checksum is another one: it was changed after it was written")
             if int(state.step) != step:
                 raise ValueError(f"it is of step {int(state.step)}")
@@ -151,7 +122,7 @@ class Checkpoints:
             UserError: it cannot be read.
         """
         with self._reading(step):
-            return _from_json(self._read_progress(step), patience)
+            return from_json(self._read_progress(step), patience)
 
     def restore_best(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
         """Restores the checkpoint with the lowest validation loss; returns its step too.
@@ -183,8 +154,14 @@ class Checkpoints:
                 print(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
             self._verify_best(step, like, mesh)
             # A kill right after a save leaves what orbax was about to remove.
-            for superseded in set(self.steps()[:-_LATEST]) - {self.best_step()}:
+            for superseded in set(self.steps()[:-LATEST]) - {self.best_step()}:
                 shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
+            best = self.best_step()
+            loss = None if best is None else self._read_progress(best)["best_loss"]
+            try:
+                mend(self.folder, self.steps(), best, loss)
+            except OSError as error:
+                raise UserError(f"cannot mend {self.folder}: {error.strerror}: {self._ADVICE}") from None
             return step, state
         if problems:
             raise UserError(f"{next(iter(problems.values()))}; no older one can be read: {self._ADVICE}")
@@ -226,7 +203,8 @@ class Checkpoints:
         except UserError:
             raise
         except Exception as error:  # a damaged file can raise anything
-            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {first_line(error)}") from None
+            problem = first_line(error).split(". See full")[0]  # tensorstore's
+            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {problem}") from None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -247,51 +225,3 @@ def load_best(workdir: Path, like: TrainState, mesh: Mesh) -> tuple[int, TrainSt
         return checkpoints.restore_best(like, mesh)
     finally:
         checkpoints.close()
-
-
-def _create_manager(folder: Path) -> ocp.CheckpointManager:
-    # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics.
-    policy = AnyPreservationPolicy(
-        [LatestN(_LATEST), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
-    )
-    return ocp.CheckpointManager(
-        folder,
-        options=ocp.CheckpointManagerOptions(preservation_policy=policy, best_fn=_rank, best_mode="max", create=True),
-    )
-
-
-def _digest(state: TrainState, progress: dict[str, Any]) -> str:
-    """Returns a checksum of all that a checkpoint holds."""
-    digest = hashlib.sha256(json.dumps(progress, sort_keys=True).encode())
-    for name, value in sorted(_leaves(state).items()):
-        array = np.ascontiguousarray(value)
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
-def _to_json(progress: Progress) -> dict[str, Any]:
-    stopping, total, rows = progress
-    return {
-        **{name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")},
-        "total": {name: float(value) for name, value in vars(total).items()},  # a float holds a float32 exactly
-        "rows": list(rows),
-    }
-
-
-def _from_json(stored: dict[str, Any], patience: int) -> Progress:
-    stopping = {name: stored[name] for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
-    total = {name: jnp.float32(value) for name, value in stored["total"].items()}
-    return Progress(EarlyStopping(patience, **stopping), Metrics(**total), stored["rows"])
-
-
-def _leaves(tree: Any) -> dict[str, Any]:
-    def name(path):
-        return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
-
-    return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def shapes(tree: Any) -> dict[str, tuple]:
-    """Returns the shape of every leaf of a pytree by its path, "params/logits/kernel"."""
-    return {name: tuple(x.shape) for name, x in _leaves(tree).items()}

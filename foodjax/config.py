@@ -4,14 +4,13 @@ Values live in `experiments/`; this module knows which values make sense. It imp
 """
 
 import difflib
-import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from foodjax.errors import UserError, first_line
+from foodjax.errors import UserError
 
 
 class Rule(NamedTuple):
@@ -199,11 +198,11 @@ def _accepts(rule: Rule, value: Any) -> bool:
         return False
 
 
-def validate(config: Any) -> None:
-    """Checks that `config` has exactly the known keys, each with a value in range.
+def rules_of(config: Any) -> dict[str, Rule]:
+    """Returns the rule of every key that `config` must have; its blocks, by their kind, tell which those are.
 
     Raises:
-        UserError: names the key, the value, and what is needed.
+        UserError: it has no blocks, or one of an unknown kind.
     """
     model = config.get("model", None)
     blocks = model.get("blocks", None) if isinstance(model, (ConfigDict, dict)) else None
@@ -215,7 +214,16 @@ def validate(config: Any) -> None:
             raise UserError(f"model.blocks[{i}].kind is {block.get('kind', 'absent')!r}: needs {kind.needs}")
         own = {"kind": kind} | BLOCK_SCHEMAS[block["kind"]]
         rules.update({f"model.blocks[{i}].{key}": rule for key, rule in own.items()})
-    found = dict(flatten(config))
+    return rules
+
+
+def validate(config: Any) -> None:
+    """Checks that `config` has exactly the known keys, each with a value in range.
+
+    Raises:
+        UserError: names the key, the value, and what is needed.
+    """
+    rules, found = rules_of(config), dict(flatten(config))
     found.pop("model.blocks", None)  # an empty tuple of blocks is a leaf
     for key in found:
         if key not in rules:
@@ -251,36 +259,3 @@ def of_state(config: Any) -> dict[str, Any]:
         for key, value in flatten(config)
         if key in own or (key.startswith("model.") and not key.endswith((".dropout", ".dtype")))
     }
-
-
-def to_json(config: Any) -> str:
-    """Returns the config as JSON text."""
-
-    def plain(value):
-        if isinstance(value, (ConfigDict, dict)):
-            return {key: plain(value[key]) for key in value}
-        return [plain(x) for x in value] if isinstance(value, (tuple, list)) else value
-
-    return json.dumps(plain(config), indent=2) + "\n"
-
-
-def from_json(text: str) -> ConfigDict:
-    """Reads what `to_json` wrote; lists become tuples again.
-
-    Raises:
-        UserError: the text is not the JSON of a valid config.
-    """
-
-    def rich(value):
-        if isinstance(value, dict):
-            return ConfigDict({key: rich(item) for key, item in value.items()})
-        return tuple(rich(x) for x in value) if isinstance(value, list) else value
-
-    try:
-        config = rich(json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(f"not a stored config: {first_line(error)}") from None
-    if not isinstance(config, ConfigDict):
-        raise UserError(f"not a stored config: {text[:40]!r}")
-    validate(config)
-    return config

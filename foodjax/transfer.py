@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from foodjax.checkpoint import load_best, shapes
+from foodjax.checkpoint import load_best
+from foodjax.checkpoint_content import shapes
 from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer

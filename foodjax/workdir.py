@@ -9,7 +9,7 @@ from typing import Any
 import filelock
 
 from foodjax import config as config_lib
-from foodjax import files
+from foodjax import files, stored_config
 from foodjax.errors import UserError, first_line
 
 # What a process that died at its very start may have left.
@@ -70,7 +70,7 @@ def write_description(
     # The config comes last: with it, the others are there.
     texts = {"imported.json": json.dumps(origin, indent=2) + "\n"} if origin is not None else {}
     texts["dataset.json"] = json.dumps({"class_names": class_names}, indent=2) + "\n"
-    texts["config.json"] = config_lib.to_json(config)
+    texts["config.json"] = stored_config.to_json(config)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -85,10 +85,10 @@ def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
     """Returns (config, class names) of a workdir; reads data only, never code.
 
     Raises:
-        UserError: the workdir holds no run, or its files are damaged.
+        UserError: the workdir holds no run, or its files are damaged, or this foodjax cannot use its config.
     """
     try:
-        config = config_lib.from_json((workdir / "config.json").read_text())
+        config = stored_config.parse((workdir / "config.json").read_text())
         names = json.loads((workdir / "dataset.json").read_text())["class_names"]
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ValueError("dataset.json holds no class names")
@@ -98,7 +98,13 @@ def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
         raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
     except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
-    return config, tuple(names)
+    try:
+        return stored_config.complete(config), tuple(names)
+    except UserError as error:
+        raise UserError(
+            f"workdir {workdir} was made by another foodjax, or its config.json was changed: {error}: "
+            f"needs the foodjax that made it (its revision is in run.json), or another --workdir"
+        ) from None
 
 
 def _missing(workdir: Path, name: str) -> str:

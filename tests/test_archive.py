@@ -72,6 +72,34 @@ def test_a_size_in_an_extended_header_is_bounded_too(tmp_path):
         Archive(tmp_path / "f.tar").listing()
 
 
+def test_a_file_that_is_cut_off_in_its_middle_is_a_damaged_archive(tmp_path):
+    path = pack(tmp_path / "f.tar", [("food-101/images/a/0.jpg", bytes(5000))], mode="w")
+    whole = path.read_bytes()
+    for name in (b"food-101/meta/train.json", b"food-101/images/a/0.jpg"):
+        path.write_bytes(whole[: whole.index(name) + 520])
+        for use in (lambda: Archive(path).listing(), lambda: list(Archive(path).read(["a/0"]))):
+            with pytest.raises(UserError, match="f.tar is not a whole tar archive"):
+                use()
+
+
+def test_names_of_names_without_end_are_refused(tmp_path):
+    long_name = special("././@LongLink", tarfile.GNUTYPE_LONGNAME)
+    long_name.size = 5
+    header = long_name.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0")
+    (tmp_path / "f.tar").write_bytes(header * 3000)  # tarfile calls itself for each
+    with pytest.raises(UserError, match="not a whole tar archive"):
+        Archive(tmp_path / "f.tar").listing()
+
+
+def test_a_large_archive_may_not_hide_a_large_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 1000)
+    header = tarfile.TarInfo("food-101/meta/train.json")
+    header.pax_headers = {"size": "1001"}
+    (tmp_path / "f.tar").write_bytes(header.tobuf(tarfile.PAX_FORMAT) + bytes(10_000))
+    with pytest.raises(UserError, match=r"'food-101/meta/train.json' has 1,001 bytes: refused"):
+        Archive(tmp_path / "f.tar").listing()
+
+
 def test_an_archive_that_expands_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 2**20)
     path = pack(tmp_path / "f.tar.gz", [(f"food-101/images/a/{k}.jpg", bytes(2**20)) for k in range(8)])

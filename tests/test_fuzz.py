@@ -1,150 +1,108 @@
-"""Whatever a file or a command line holds, only the project's own errors come out. More examples: -m slow."""
+"""Whatever a file or a command line holds, only the project's own errors come out. More examples: -m slow.
+
+What is fed and what must hold is in `fuzz/targets.py`, which `fuzz/run.py` feeds for longer, guided by coverage.
+"""
 
 import copy
-import io
+import importlib.util
 import json
+import subprocess
+import sys
 
-import numpy as np
 import pytest
+from conftest import ROOT, one_device_environment
+from fuzz import run
+from fuzz.targets import CONFIG, TARGETS, Target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from experiments import food10
 from foodjax import config as config_lib
-from foodjax import workdir as workdir_lib
-from foodjax.data.archive import Archive
-from foodjax.data.prepare import decode
-from foodjax.data.source import Food101Folder, parse_meta
-from foodjax.errors import UserError
-from foodjax.logs import read_metrics
-from foodjax.variants import apply
 
 FEW = settings(
     max_examples=60, deadline=5000, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 MANY = settings(FEW, max_examples=5000, derandomize=False)
 
-
-def fuzz(*arguments):
-    """Gives each test a fast and a slow form over the same strategies."""
-
-    def wrap(function):
-        @pytest.mark.parametrize("limits", [FEW, pytest.param(MANY, marks=pytest.mark.slow)], ids=["few", "many"])
-        def test(limits, tmp_path):
-            limits(given(st.tuples(*arguments))(lambda drawn: function(tmp_path, *drawn)))()
-
-        return test
-
-    return wrap
-
-
-def pictures():
-    rng, found = np.random.default_rng(0), []
-    for kind, mode in (("JPEG", "RGB"), ("PNG", "P"), ("PNG", "I;16"), ("GIF", "P"), ("WEBP", "RGB"), ("TIFF", "CMYK")):
-        image = Image.fromarray(rng.integers(0, 256, (24, 31, 3), dtype=np.uint8))
-        image = Image.new("I;16", (31, 24), 300) if mode == "I;16" else image.convert(mode)
-        buffer = io.BytesIO()
-        image.save(buffer, kind)
-        found.append(buffer.getvalue())
-    return found
-
-
-PICTURES = pictures()
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
-)
-CONFIG = json.loads(config_lib.to_json(food10.get_config()))
-KEYS = sorted(config_lib.SCHEMA)
+).map(json.dumps)
+KEYS = st.sampled_from(sorted(config_lib.SCHEMA))
 
 
 @st.composite
 def broken(draw, originals):
     """Bytes of a good file in which some were replaced, cut off or added."""
     content = bytearray(draw(st.sampled_from(originals)))
-    for _ in range(draw(st.integers(0, 6))):
+    for _ in range(draw(st.integers(0, 6)) if content else 0):
         content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
     return bytes(content[: draw(st.integers(0, len(content)))]) + draw(st.binary(max_size=16))
 
 
-@fuzz(st.one_of(st.binary(max_size=200), broken(PICTURES)), st.booleans())
-def test_the_decoder(_, encoded, as_seen):
-    try:
-        picture = decode(encoded, 8, "bilinear", as_seen=as_seen)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert picture.shape == (8, 8, 3) and picture.dtype == np.uint8
+@st.composite
+def changed_config(draw):
+    """A stored config with one value that is anything."""
+    config, (*outer, last) = copy.deepcopy(json.loads(CONFIG)), draw(KEYS).split(".")
+    part = config
+    for name in outer:
+        part = part[name]
+    part[last] = json.loads(draw(JSON))
+    return json.dumps(config)
 
 
-@fuzz(
-    st.dictionaries(
-        st.sampled_from(["meta/train.json", "meta/test.json", "meta/classes.txt"]), st.text() | JSON.map(json.dumps)
-    )
-)
-def test_the_meta_files(tmp_path, texts):
-    try:
-        listing = parse_meta(texts, "here")
-    except UserError:
-        return
-    source = Food101Folder(tmp_path)
-    assert all(not encoded for _, encoded in source.read(listing.train + listing.test))
+# Inputs that come further than bytes do; zero bytes stand between the parts.
+FURTHER = {
+    "meta": st.lists(st.text() | JSON, max_size=3).map("\0".join),
+    "variant": st.text(max_size=30) | st.tuples(KEYS, st.text(max_size=8) | JSON).map("=".join),
+    "override": st.tuples(KEYS, st.text(max_size=8) | JSON).map("=".join),
+    "stored_config": st.text() | JSON | changed_config(),
+    "workdir": st.lists(st.just("") | JSON | changed_config(), max_size=3).map("\0".join),
+    "metrics": st.lists(JSON).map("\n".join),
+    "progress": JSON,
+}
 
 
-@fuzz(st.binary(max_size=2000))
-def test_an_archive(tmp_path, content):
-    path = tmp_path / "food-101.tar.gz"
-    path.write_bytes(content)
-    with pytest.raises(UserError):
-        Archive(path).listing()
+@pytest.mark.parametrize("limits", [FEW, pytest.param(MANY, marks=pytest.mark.slow)], ids=["few", "many"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_only_our_own_errors_come_out(name, limits, tmp_path):
+    target = TARGETS[name]
+    inputs = st.binary(max_size=2000) | broken(target.seeds())
+    if name in FURTHER:
+        inputs |= FURTHER[name].map(str.encode)
+
+    @limits
+    @given(inputs)
+    def feed(content):
+        target.feed(tmp_path / "scratch", content)
+
+    feed()
 
 
-@fuzz(st.text() | JSON.map(json.dumps) | st.tuples(st.sampled_from(KEYS), JSON))
-def test_a_stored_config(_, found):
-    if isinstance(found, tuple):
-        config, (key, value) = copy.deepcopy(CONFIG), found
-        *outer, last = key.split(".")
-        part = config
-        for name in outer:
-            part = part[name]
-        part[last] = value
-        found = json.dumps(config)
-    try:
-        config = config_lib.from_json(found)
-    except UserError:
-        return
-    assert config_lib.difference(config, config_lib.from_json(config_lib.to_json(config)), ignore=()) is None
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_seed_can_be_used(name, tmp_path):
+    assert any([TARGETS[name].feed(tmp_path / "scratch", content) for content in TARGETS[name].seeds()])
 
 
-@fuzz(st.text(max_size=30) | st.tuples(st.sampled_from(KEYS), st.text(max_size=8)).map("=".join))
-def test_what_stands_behind_a_config_file(_, argument):
-    try:
-        config_lib.validate(apply(food10.get_config(), argument))
-    except UserError as error:
-        assert str(error)
+def planted(folder, content):
+    if content[:2] == b"\xff\xd9":
+        raise KeyError("planted")
 
 
-@fuzz(st.binary(max_size=300) | st.lists(JSON.map(json.dumps)).map("\n".join).map(str.encode))
-def test_the_metrics(tmp_path, content):
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(content)
-    assert all(type(row["epoch"]) is int for row in read_metrics(path))
+def test_what_is_found_is_kept(tmp_path):
+    (tmp_path / "findings").mkdir()
+    found = run.blind(Target(planted, lambda: [b"\xff\xd8", b"\xd9\xd9"]), tmp_path, seconds=20, seed=0)
+    assert "KeyError: 'planted'" in found
+    (kept,) = (tmp_path / "findings").iterdir()
+    assert kept.read_bytes()[:2] == b"\xff\xd9"
 
 
-@fuzz(
-    st.sampled_from(["config.json", "dataset.json", "finished.json"]),
-    st.binary(max_size=99) | JSON.map(json.dumps).map(str.encode),
-)
-def test_a_workdir(tmp_path, name, content):
-    texts = {"config.json": json.dumps(CONFIG), "dataset.json": '{"class_names": ["a", "b"]}', "finished.json": "{}"}
-    for other, text in texts.items():
-        (tmp_path / other).write_text(text)
-    (tmp_path / name).write_bytes(content)
-    assert isinstance(workdir_lib.read_finished(tmp_path, 3), str | None)
-    try:
-        _, names = workdir_lib.read_description(tmp_path)
-    except UserError:
-        return
-    assert names and all(isinstance(class_name, str) for class_name in names)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_guided_by_coverage_nothing_is_found(name, tmp_path):
+    if not importlib.util.find_spec("atheris"):
+        pytest.skip("atheris is not installed: pip install -e '.[fuzz]', which has wheels for Linux on x86-64 alone")
+    command = [sys.executable, str(ROOT / "tests/fuzz/run.py"), name, "--folder", str(tmp_path), "--seconds", "10"]
+    result = subprocess.run(command, capture_output=True, text=True, env=one_device_environment(), timeout=120)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "stat::number_of_executed_units" in result.stderr

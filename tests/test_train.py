@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_device_environment, one_device_mesh
 
-from foodjax import config as config_lib
-from foodjax import train
+from foodjax import stored_config, train
 from foodjax import workdir as workdir_lib
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.data import pipeline
@@ -145,6 +144,26 @@ def test_a_first_loss_that_is_no_number_is_kept_as_keras_keeps_it(setup, tmp_pat
     again = Checkpoints(tmp_path)
     assert again.best_step() == best == again.restore_progress(len(losses), 10).stopping.best_epoch
     again.close()
+
+
+@pytest.mark.parametrize("found", ['{"val_loss": 0.1}', '{"val_loss": 3', "", None])
+def test_a_wrong_loss_beside_the_best_does_not_cost_the_next_best(setup, tmp_path, found):
+    *_, state, _ = setup
+    stopping = EarlyStopping(10)
+    for losses in ([3.0, 4.0, 5.0], [2.0, 6.0, 7.0]):
+        checkpoints = Checkpoints(tmp_path)
+        if stopping.epoch:
+            path = tmp_path / "checkpoints/1/metrics/metrics"
+            path.write_text(found) if found is not None else path.unlink()
+            restored = checkpoints.restore_latest(jax.eval_shape(lambda: state), one_device_mesh())
+            assert restored is not None and restored[0] == 3
+            assert json.loads(path.read_text()) == {"val_loss": 3.0}
+        for loss in losses:
+            stopping = stopping.update(loss)
+            at = state.replace(step=jnp.int32(stopping.epoch))
+            checkpoints.save(at, Progress(stopping, Metrics.zeros()), loss)
+        checkpoints.close()
+    assert Checkpoints(tmp_path).steps() == [4, 5, 6] and Checkpoints(tmp_path).best_step() == 4
 
 
 def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
@@ -291,7 +310,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_c
     tiny_config.train.epochs = 1
     train.train(tiny_config, workdir)
     tiny_config.optimizer.learning_rate = 1e30
-    (workdir / "config.json").write_text(config_lib.to_json(tiny_config))
+    (workdir / "config.json").write_text(stored_config.to_json(tiny_config))
     tiny_config.train.epochs = 5
     with pytest.raises(UserError, match=r"training loss is (nan|inf) at step \d+ with optimizer.learning_rate=1e\+30"):
         train.train(tiny_config, workdir)

@@ -142,6 +142,8 @@ def test_changes_apply_from_left_to_right():
         ("pool=mean", "variant pool is 'mean': needs avg, max or flatten"),
         ("kernel=big", "kernel is 'big': needs a value of type int"),
         ("lr=fast", "optimizer.learning_rate is 'fast': needs a value of type float, such as 0.0001"),
+        ("lr={[]:1}", r"optimizer.learning_rate is '\{\[\]:1\}': needs a value of type float"),
+        ("lr=" + "-" * 99_999 + "1", "needs a value of type float"),
         ("lr", "'lr' is not NAME=VALUE: needs drop_block=4"),
         ("lr=", "'lr=' is not NAME=VALUE"),
         ("lr=1e-3,lr=1e-4", "has lr twice"),

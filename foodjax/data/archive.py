@@ -1,9 +1,7 @@
 """food-101.tar.gz, read as a stream. It may come from anybody: nothing is extracted, every size is bounded."""
 
-import lzma
 import tarfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,21 +35,18 @@ class Archive(Source):
         return file_stats([self.path])
 
     def listing(self) -> Listing:  # noqa: D102
-        texts = {}
-        for name, read in self._members():
-            if name.startswith("meta/") and name.endswith((".json", ".txt")):
-                texts[name] = read().decode("utf-8", errors="replace")
-        return parse_meta(texts, str(self.path))
+        found = self._members(lambda name: name.startswith("meta/") and name.endswith((".json", ".txt")))
+        return parse_meta({name: text.decode("utf-8", errors="replace") for name, text in found}, str(self.path))
 
     def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
         wanted = {f"images/{i}.jpg": i for i in ids}
-        for name, read in self._members():
-            if name in wanted:
-                yield wanted.pop(name), read()
+        for name, encoded in self._members(wanted.__contains__):
+            yield wanted.pop(name), encoded
         for i in wanted.values():
             yield i, b""  # listed and absent: the decoder will name it
 
-    def _members(self) -> Iterator[tuple[str, Any]]:
+    def _members(self, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+        """Yields name and content of the files below food-101/ that `wants` says yes to; all others are checked too."""
         total, limit = 0, MAX_EXPANSION * self.path.stat().st_size + MAX_MEMBER_BYTES
         try:
             with tarfile.open(self.path, "r|*", tarinfo=_Header) as tar:
@@ -65,11 +60,15 @@ class Archive(Source):
                     total += member.size
                     if total > limit:
                         raise UserError(f"{self.path} expands to more than {MAX_EXPANSION} times its size: refused")
+                    if member.size > MAX_MEMBER_BYTES:  # an extended header says so
+                        raise UserError(f"{self._member(member)} has {member.size:,} bytes: refused")
                     if member.isreg() and "food-101" in parts:
                         inside = "/".join(parts[parts.index("food-101") + 1 :])
-                        yield inside, lambda member=member: tar.extractfile(member).read()  # pyright: ignore
-        # A damaged archive can also make a decompressor, or a number in a header, raise.
-        except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, OverflowError) as error:
+                        if wants(inside):
+                            yield inside, tar.extractfile(member).read()  # pyright: ignore[reportOptionalMemberAccess]
+        except UserError:
+            raise
+        except Exception as error:  # tarfile, a decompressor, or a number in a header: they raise a dozen types
             raise UserError(
                 f"{self.path} is not a whole tar archive ({first_line(error)}): needs to be downloaded again"
             ) from None

@@ -9,6 +9,7 @@ import hashlib
 import io
 import itertools
 import json
+import logging
 import os
 import shutil
 import warnings
@@ -24,6 +25,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from foodjax.data.source import Listing, Source, select_classes
 from foodjax.errors import UserError, first_line
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it raises as well
 
 VERSION = 2  # of the cache's format and of the decoding
 MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded

@@ -10,6 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import drill as drill_lib
+import processes
+
+from foodjax.logs import read_metrics
 
 pytestmark = pytest.mark.slow
 SHARED = Path(__file__).parents[3] / "shared" / "food-101"
@@ -55,3 +58,22 @@ def test_each_fault(drill, name):
     outcome = known[name]()
     drill.note(name, outcome)
     assert outcome != drill_lib.LOST
+
+
+def test_two_runs_of_a_command_give_the_same_bits(tmp_path):
+    """Two processes as a user starts them, each with a hash seed and compiled programs of its own."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("XLA_FLAGS", raising=False)
+        patch.setenv("FOODJAX_DRILL_DATA", "")  # the program draws its pictures
+        for n, workdir in enumerate((ours, theirs)):
+            patch.setenv("PYTHONHASHSEED", str(n))
+            patch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache{n}"))
+            process = processes.Process(workdir, fresh=True)
+            assert process.wait(600) == 0, process.output()[-3000:]
+    for name in ("metrics.jsonl", "evaluation/predictions.csv", "evaluation/evaluation.json"):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    assert len(read_metrics(ours / "metrics.jsonl")) == 4
+    assert not processes.differences(ours, theirs)
+    # Starts JAX in this process, after the last test that forks it: every number of every checkpoint.
+    processes.equal_arrays(ours, theirs)

@@ -1,0 +1,236 @@
+"""Breaks every kind of file of really saved checkpoints, one at a time, and restores them.
+
+    python tests/faults/checkpoint_files.py --folder DIR [--trials 300] [--seed 0]
+
+After a damage the training either goes on from a checkpoint that is, to the bit, one that was saved, and keeps the best
+one from then on; or it is refused in one line and every file stays as it was. A trial that takes longer than 30 s ends
+the process with the traceback of where it hung, and so does one that would start a program, unpickle or connect. Prints
+a table; the status is 1 when anything failed.
+"""
+
+import argparse
+import collections
+import faulthandler
+import os
+import random
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from experiments import demo
+from foodjax.checkpoint import Checkpoints, Progress, load_best
+from foodjax.early_stopping import EarlyStopping
+from foodjax.errors import UserError
+from foodjax.metrics import Metrics
+from foodjax.model import create_model
+from foodjax.optimizer import create_optimizer
+from foodjax.train_state import create_train_state
+
+# Validation losses of the saved steps: the best is older than the two latest, or the latest after another best one.
+RUNS = ({10: 0.5, 20: 0.9, 30: 0.8}, {20: 0.8, 30: 0.5})
+HARMFUL = (
+    "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "pickle.find_class", "socket.connect",
+)  # fmt: skip
+
+
+def flip(content: bytes, rng: random.Random, _) -> bytes:
+    at = rng.randrange(len(content) or 1)
+    return content[:at] + bytes(x ^ 1 << rng.randrange(8) for x in content[at : at + 1]) + content[at + 1 :]
+
+
+def flip_a_number(content: bytes, rng: random.Random, _) -> bytes:
+    """Of a JSON text: 0.5 becomes 0.7, which is JSON still."""
+    digits = [at for at, x in enumerate(content) if 48 <= x < 58]
+    if not digits:
+        return flip(content, rng, _)
+    at = rng.choice(digits)
+    return content[:at] + str((content[at] - 48 + rng.randint(1, 9)) % 10).encode() + content[at + 1 :]
+
+
+def grow_a_number(content: bytes, rng: random.Random, _) -> bytes:
+    digits = [at for at, x in enumerate(content) if 48 <= x < 58]
+    at = rng.choice(digits or [0])
+    return content[:at] + b"9" * rng.choice((1, 12, 400)) + content[at:]
+
+
+DAMAGES = {
+    "a bit flipped": flip,
+    "another digit": flip_a_number,
+    "a number grown": grow_a_number,
+    "truncated": lambda content, rng, _: content[: rng.randrange(len(content) or 1)],
+    "emptied": lambda *_: b"",
+    "bytes behind it": lambda content, rng, _: content + rng.randbytes(rng.choice((1, 5000))),
+    "bytes inside it": lambda content, rng, _: content[:7] + rng.randbytes(rng.choice((1, 5000))) + content[7:],
+    "brackets": lambda *_: b"[" * 100_000,
+    "another JSON": lambda *_: b"[null]",
+    "swapped": lambda content, rng, other: other,
+    "deleted": None,
+    "a folder instead": None,
+    "its folder deleted": None,
+}
+
+
+class Trials:
+    """The saved checkpoints and what comes of a damage."""
+
+    def __init__(self, folder: Path, losses: dict[int, float]):
+        config = demo.get_config()
+        config.data.image_size, config.model.head.hidden = 16, (16,)
+        config.model.blocks = config.model.blocks[:1]
+        config.model.blocks[0].update(features=8, padding=("SAME",))
+        model, tx = create_model(config, 3), create_optimizer(config)
+        self.state = create_train_state(config, model, tx)
+        self.like = jax.eval_shape(lambda: self.state)
+        self.mesh = Mesh(np.array(jax.devices()[:1]), ("batch",))
+        self.losses = losses
+        self.reference, self.workdir = folder / f"reference-{len(losses)}", folder / "run"
+        shutil.rmtree(self.reference, ignore_errors=True)
+        checkpoints, progress = Checkpoints(self.reference), Progress(EarlyStopping(9), Metrics.zeros())
+        self.states, self.progress = {}, {}
+        for step, loss in losses.items():
+            progress = self.save(checkpoints, progress, step, loss)
+            self.states[step], self.progress[step] = self.bits(self.at(step)), progress
+        checkpoints.close()
+        assert checkpoints.steps() == list(losses) and checkpoints.best_step() == self.best(30)
+
+    def best(self, step: int) -> int:
+        """Returns the best step until this one."""
+        return min((loss, known) for known, loss in self.losses.items() if known <= step)[1]
+
+    def at(self, step: int):
+        """Returns the state of a step; no two have the same bits."""
+        params = jax.tree.map(lambda x: x + step, self.state.params)
+        return self.state.replace(params=params, step=jax.numpy.int32(step))
+
+    def bits(self, state) -> list[bytes]:
+        return [np.asarray(x).tobytes() for x in jax.tree.leaves(state)]
+
+    def save(self, checkpoints: Checkpoints, progress: Progress, step: int, loss: float) -> Progress:
+        stopping = progress.stopping.update(loss)
+        rows = [*progress.rows, {"epoch": stopping.epoch, "step": step, "val_loss": loss}]
+        progress = progress._replace(stopping=stopping, rows=rows)
+        checkpoints.save(self.at(step), progress, loss)
+        checkpoints.wait()
+        return progress
+
+    def files(self, step: int) -> dict[str, list[Path]]:
+        """Returns the files below a step by kind: files that orbax gives a name of its own are of one kind."""
+        root, found = self.reference / f"checkpoints/{step}", collections.defaultdict(list)
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                kind = path.relative_to(root)
+                found[str(kind.parent / "*" if kind.parent.name == "d" else kind)].append(path)
+        return found
+
+    def all(self, rng: random.Random) -> Iterator[tuple[int, str, Path, str]]:
+        """Yields step, kind, file and damage without end; each once before any comes again."""
+        while True:
+            kinds = [(step, kind, paths) for step in self.losses for kind, paths in self.files(step).items()]
+            drawn = [(*found, damage) for found in kinds for damage in DAMAGES]
+            rng.shuffle(drawn)
+            for step, kind, paths, damage in drawn:
+                yield step, kind, rng.choice(paths), damage
+
+    def break_one(self, rng: random.Random, path: Path, damage: str) -> None:
+        """Makes a copy of the reference and damages the file in it."""
+        shutil.rmtree(self.workdir, ignore_errors=True)
+        shutil.copytree(self.reference, self.workdir)
+        target = self.workdir / path.relative_to(self.reference)
+        change, content = DAMAGES[damage], target.read_bytes()
+        if damage == "its folder deleted":
+            shutil.rmtree(target.parent)
+        elif change is None:
+            target.unlink()
+            if damage != "deleted":
+                target.mkdir()
+        else:
+            others = [x for step in self.losses for xs in self.files(step).values() for x in xs]
+            same = [x for x in others if x.name == path.name and x != path] or others
+            target.write_bytes(change(content, rng, rng.choice(same).read_bytes()))
+
+    def outcome(self) -> str:
+        """Restores, trains on, and returns what came of it; raises what must not be."""
+        before, there = self.contents(), {path.name for path in (self.workdir / "checkpoints").iterdir()}
+        checkpoints = Checkpoints(self.workdir)
+        try:
+            found = checkpoints.restore_latest(self.like, self.mesh)
+            assert found is not None
+            step, state = found
+            progress = checkpoints.restore_progress(step, patience=9)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1, f"more than a line: {error}"
+            assert before == self.contents(), "refused, and yet the checkpoints were changed"
+            checkpoints.close()
+            return "refused"
+        assert self.bits(state) == self.states[step], f"step {step} has other bits"
+        assert progress == self.progress[step], f"step {step} has another progress"
+        aside = {path.name.split("-")[0] for path in (self.workdir / "damaged").glob("*")}
+        later = {str(later) for later in self.losses if later > step}
+        assert aside == later & there, f"set aside: {aside} of {later & there}"
+        best, state = load_best(self.workdir, self.like, self.mesh)
+        assert best == self.best(step) and self.bits(state) == self.states[best], f"the best is step {best}"
+        # From here on a better one, and then worse ones, must be ranked rightly.
+        for later, loss in ((40, 0.95), (50, 0.3), (60, 0.6), (70, 0.7)):
+            progress = self.save(checkpoints, progress, later, loss)
+            best = checkpoints.best_step()
+            assert best == (self.best(step) if later < 50 else 50), f"after step {later} the best is {best}"
+        checkpoints.close()
+        best, state = load_best(self.workdir, self.like, self.mesh)
+        assert self.bits(state) == self.bits(self.at(50))
+        again = Checkpoints(self.workdir).restore_latest(self.like, self.mesh)
+        assert again is not None and again[0] == 70
+        return "continued" if step == max(self.losses) else "went back"
+
+    def contents(self) -> dict[str, bytes]:
+        return {
+            str(path): path.read_bytes() for path in self.workdir.rglob("*") if path.is_file() and path.suffix != ".tmp"
+        }
+
+
+def end_harm(event: str, _) -> None:
+    if event in HARMFUL:
+        traceback.print_stack()
+        print(f"a checkpoint made the reader call {event}", file=sys.stderr, flush=True)
+        os._exit(3)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    runs = [Trials(args.folder.resolve(), losses) for losses in RUNS]
+    drawn = [trials.all(rng) for trials in runs]
+    sys.addaudithook(end_harm)
+    table, failed = collections.defaultdict(collections.Counter), 0
+    for n in range(args.trials):
+        trials, (step, kind, path, damage) = runs[n % 2], next(drawn[n % 2])
+        name = f"{step} of {list(trials.losses)}: {kind}: {damage}"
+        trials.break_one(rng, path, damage)
+        faulthandler.dump_traceback_later(30, exit=True)
+        try:
+            outcome = trials.outcome()
+        except Exception:
+            failed += 1
+            outcome = "FAILED"
+            print(f"{name}\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        table[kind][outcome] += 1
+    for kind, counts in sorted(table.items()):
+        print(f"{kind:32} " + ", ".join(f"{outcome} {count}" for outcome, count in sorted(counts.items())))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

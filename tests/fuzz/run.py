@@ -1,0 +1,124 @@
+"""Feeds a target of `targets` with broken files until the time is up or something else than a UserError comes out.
+
+    python tests/fuzz/run.py TARGET|all --folder DIR [--seconds 60] [--seed 0] [--blind]
+
+Coverage of foodjax and of Pillow's Python guides it where atheris is installed (`pip install -e '.[fuzz]'`: wheels for
+Linux on x86-64); without it, or with --blind, the seeds are mutated at random. What was interesting is kept under
+--folder and taken up again by the next call. The status is not 0 when something was found; the input lies in
+DIR/TARGET/findings.
+"""
+
+import argparse
+import contextlib
+import faulthandler
+import hashlib
+import importlib.util
+import os
+import random
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+HANG = 20  # seconds that one input may take
+
+
+def mutate(rng: random.Random, seeds: list[bytes]) -> bytes:
+    """Returns a seed in which some bytes were replaced, inserted, removed, doubled, or taken from another seed."""
+    content = bytearray(rng.choice(seeds))
+    for _ in range(rng.randint(1, 8)):
+        at = rng.randint(0, len(content))
+        length = rng.choice((1, 1, 1, 2, 4, 8, rng.randint(1, 600)))
+        match rng.randrange(6):
+            case 0:
+                content[at : at + length] = rng.randbytes(length)
+            case 1:
+                content[at:at] = rng.choice((b"\0", b"\xff", b"-", b"9", b"(", b"[", b"{}", b"\n")) * length
+            case 2:
+                del content[at : at + length]
+            case 3:
+                content[at:at] = content[at : at + length] * rng.choice((1, 2, 50))
+            case 4:
+                other = rng.choice(seeds)
+                start = rng.randint(0, len(other))
+                content[at:] = other[start:]
+            case 5 if at < len(content):
+                content[at] ^= 1 << rng.randrange(8)
+    return bytes(content[: 2**17])
+
+
+def blind(target, folder: Path, seconds: float, seed: int) -> str:
+    """Feeds mutated seeds; returns the traceback of the first finding, kept in folder/findings, or ""."""
+    rng, seeds, end, count = random.Random(seed), target.seeds(), time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        content = mutate(rng, seeds) if count >= len(seeds) else seeds[count]
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        try:
+            target.feed(folder / "scratch", content)
+        except Exception:
+            path = folder / "findings" / hashlib.sha256(content).hexdigest()[:16]
+            path.write_bytes(content)
+            return f"{path}\n{traceback.format_exc()}"
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        count += 1
+    print(f"{folder.name}: {count} inputs at random in {seconds:.0f} s, no finding")
+    return ""
+
+
+def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
+    """Hands this process to libFuzzer, which ends it: it prints "Done N runs", or a finding, with status 77."""
+    import atheris
+
+    sys.modules.pop("tarfile", None)  # imported again, with what counts its branches
+    with atheris.instrument_imports(include=["foodjax", "PIL", "tarfile", "ml_collections.config_flags"]):
+        from targets import TARGETS
+
+    target = TARGETS[name]
+    for seed_content in target.seeds():
+        (folder / "corpus" / hashlib.sha256(seed_content).hexdigest()[:16]).write_bytes(seed_content)
+    arguments = [
+        f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", "-rss_limit_mb=6000",
+        f"-artifact_prefix={folder / 'findings'}/", "-print_final_stats=1", "-max_len=65536", "-verbosity=0",
+    ]  # fmt: skip
+    atheris.Setup(
+        [sys.argv[0], *arguments, str(folder / "corpus")], lambda content: target.feed(folder / "scratch", content)
+    )
+    atheris.Fuzz()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("target")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--blind", action="store_true")
+    args = parser.parse_args()
+    if args.target == "all":
+        from targets import TARGETS
+
+        # One process each: a finding, and libFuzzer, end it.
+        options = [f"--folder={args.folder}", f"--seconds={args.seconds}", f"--seed={args.seed}"]
+        options += ["--blind"] * args.blind
+        return max(subprocess.run([sys.executable, __file__, name, *options]).returncode != 0 for name in TARGETS)
+    folder = args.folder.resolve() / args.target
+    for name in ("corpus", "findings", "scratch"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    if not args.blind and importlib.util.find_spec("atheris"):
+        with contextlib.suppress(KeyboardInterrupt):
+            guided(args.target, folder, args.seconds, args.seed)
+        return 1  # not reached: libFuzzer ends the process
+    from targets import TARGETS
+
+    found = blind(TARGETS[args.target], folder, args.seconds, args.seed)
+    print(found, end="", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
