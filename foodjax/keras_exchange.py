@@ -167,10 +167,9 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
         raise UserError(f"cannot write --output {output}: {error.strerror}") from None
     print(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(names)}")
     if temperature is not None:
-        why = (
-            "left out: it is of pictures averaged with their mirror images" if config.eval.flip else "in the last layer"
-        )
-        print(f"temperature {temperature.temperature:.3f}: {why}")
+        left_out = "left out, being of pictures averaged with their mirror images"
+        where = left_out if config.eval.flip else "in the last layer"
+        print(f"temperature {temperature.temperature:.3f}: {where}")
 
 
 def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
