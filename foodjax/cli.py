@@ -73,6 +73,8 @@ def load(name: str, mode: Mode, config: Any, workdir: str | None, overrides: Seq
     Raises:
         UserError: one of them is missing or cannot be used.
     """
+    if overrides and mode.config != "stored":
+        raise UserError(f"--config is missing: {overrides[0]} needs a file such as experiments/food10.py")
     if config is not None:
         config_lib.validate(config)
     if mode.config == "none":
