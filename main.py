@@ -55,7 +55,7 @@ def _evaluate(config: Any, workdir: Path) -> None:
 def _predict(config: Any, workdir: Path) -> None:
     from foodjax import predict
 
-    predict.predict_workdir(workdir, _IMAGES.value, Path(_OUTPUT.value) if _OUTPUT.value else None)
+    predict.predict_workdir(workdir, _IMAGES.value, Path(_OUTPUT.value) if _OUTPUT.value else None, config)
 
 
 def _inspect(config: Any, workdir: Path) -> None:
@@ -69,7 +69,7 @@ def _serve(config: Any, workdir: Path) -> None:
         from foodjax import serve
     except ModuleNotFoundError as error:
         raise UserError(f"--mode serve needs {error.name}: pip install -e '.[serve]'") from None
-    serve.serve_workdir(workdir, _HOST.value, _PORT.value)
+    serve.serve_workdir(workdir, _HOST.value, _PORT.value, config)
 
 
 def _summary(config: Any, workdir: Path) -> None:
@@ -164,12 +164,13 @@ _JOBS = flags.DEFINE_integer("jobs", 1, "--mode sweep: runs at once.", lower_bou
 _PRUNE = flags.DEFINE_integer("prune", 0, "--mode sweep: ETA of successive halving, at least 2; 0 prunes nothing.")
 
 
-def parse(argv: list[str]) -> Mode:
-    """Parses flags and overrides and returns the mode.
+def parse(argv: list[str]) -> tuple[Mode, list[str]]:
+    """Parses flags and overrides and returns the mode, and the overrides of a command without --config.
 
     Raises:
         UserError: a flag, a key or a value that cannot be used.
     """
+    argv, overrides = cli.split_overrides(argv)
     try:
         rest = flags.FLAGS(argv)
         if _CONFIG.present:
@@ -182,20 +183,20 @@ def parse(argv: list[str]) -> Mode:
         raise UserError(f"--format is {_FORMAT.value!r}: needs keras")
     if _PRUNE.value and _PRUNE.value < 2:
         raise UserError(f"--prune is {_PRUNE.value}: needs 0, or at least 2: one variant of so many is kept")
-    return cli.check_mode(_MODE.value, MODES)
+    return cli.check_mode(_MODE.value, MODES), overrides
 
 
 def main(argv: list[str]) -> int:
     """Runs one command and returns the exit status."""
     try:
-        mode = parse(argv)
+        mode, overrides = parse(argv)
         logging.set_verbosity(logging.FATAL)  # orbax logs a traceback of every error that it raises as well
         config = _CONFIG.value
         if config is None and _MODE.value == "import":
             from experiments import food10
 
             config = food10.get_config()  # a reader's model is the tutorial's
-        return mode.run(*cli.load(_MODE.value, mode, config, _WORKDIR.value)) or 0
+        return mode.run(*cli.load(_MODE.value, mode, config, _WORKDIR.value, overrides)) or 0
     except UserError as error:
         logs.fail(str(error))
         return 2

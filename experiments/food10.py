@@ -105,6 +105,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.eval.size = 0  # pixels; 0: model.input_size
     config.eval.crop_area = 1.0  # share of the picture that is shown, in its middle
     config.eval.flip = False  # average the probabilities of the picture and its mirror image
+    config.eval.calibrate = False  # mend the probabilities with a temperature, fitted on the validation images
 
     config.checkpoint = ConfigDict()  # after every epoch, and within one
     config.checkpoint.every_steps = 0  # 0: only after epochs

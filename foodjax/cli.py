@@ -1,6 +1,7 @@
 """What the command line needs besides its flags: modes, which config a mode gets, and one line for a mistake."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from foodjax.workdir import read_description
 # What an evaluation may change of the config that the workdir holds.
 EVALUATION_KEYS = (
     "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
-    "data.on_error", "data.cache_dir", "data.eval_batch_size",
+    "data.on_error", "data.cache_dir", "data.eval_batch_size", "eval.calibrate",
 )  # fmt: skip
 
 
@@ -47,7 +48,19 @@ def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
     return modes[name]
 
 
-def load(name: str, mode: Mode, config: Any, workdir: str | None) -> tuple[Any, Any]:
+def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Takes --config.KEY=VALUE out of a command line without --config: they are overrides of the workdir's config.
+
+    Returns:
+        (the other arguments, what was taken out).
+    """
+    if any(re.match(r"--?config(=|$)", argument) for argument in argv):
+        return argv, []
+    taken = [argument for argument in argv[1:] if re.match(r"--?(no)?config\.", argument)]
+    return [argument for argument in argv if argument not in taken], taken
+
+
+def load(name: str, mode: Mode, config: Any, workdir: str | None, overrides: Sequence[str] = ()) -> tuple[Any, Any]:
     """Returns the (config, workdir) that a mode works with; the default workdir is runs/<experiment>.
 
     Args:
@@ -55,10 +68,13 @@ def load(name: str, mode: Mode, config: Any, workdir: str | None) -> tuple[Any, 
         mode: the mode.
         config: of --config, or None.
         workdir: of --workdir, or None.
+        overrides: of the workdir's config, where there is no --config.
 
     Raises:
         UserError: one of them is missing or cannot be used.
     """
+    if overrides and mode.config != "stored":
+        raise UserError(f"--config is missing: {overrides[0]} needs a file such as experiments/food10.py")
     if config is not None:
         config_lib.validate(config)
     if mode.config == "none":
@@ -71,7 +87,7 @@ def load(name: str, mode: Mode, config: Any, workdir: str | None) -> tuple[Any, 
         path = Path("runs") / config.name
     else:
         raise UserError(f"--mode {name} needs --workdir or --config")
-    return (config if mode.config == "file" else _stored(name, config, path)), path
+    return (config if mode.config == "file" else _stored(name, config, path, overrides)), path
 
 
 def origin() -> dict[str, Any]:
@@ -82,20 +98,40 @@ def origin() -> dict[str, Any]:
     return {"config": config_flags.get_config_filename(flag), "overrides": config_flags.get_override_values(flag)}
 
 
-def _stored(name: str, config: Any, workdir: Path) -> Any:
+def _stored(name: str, config: Any, workdir: Path, arguments: Sequence[str]) -> Any:
     stored, _ = read_description(workdir)
     if config is None:
-        return stored
+        return _override(name, stored, arguments)
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     for key in overrides:
-        if key not in EVALUATION_KEYS:
-            raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
+        _check_key(name, key)
     found = config_lib.difference({"model": stored.model}, {"model": config.model})
     if found:
         raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
     for key, value in overrides.items():
         stored.update_from_flattened_dict({key: value})
     return stored
+
+
+def _override(name: str, stored: Any, arguments: Sequence[str]) -> Any:
+    """Returns the stored config with --config.KEY=VALUE applied, read as ml_collections reads them."""
+    for argument in arguments:
+        key, _, value = re.sub(r"--?(no)?config\.", "", argument).partition("=")
+        _check_key(name, key)
+        values = flags.FlagValues()
+        command = ["main.py", argument]
+        try:
+            config_flags.DEFINE_config_dict("config", stored, flag_values=values, sys_argv=command)
+            values(command)
+        except (flags.Error, ValueError, TypeError):
+            raise UserError(f"{key} is {value!r}: needs {config_lib.SCHEMA[key].needs}") from None
+    config_lib.validate(stored)
+    return stored
+
+
+def _check_key(name: str, key: str) -> None:
+    if key not in EVALUATION_KEYS:
+        raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
 
 
 def explain(error: Exception, argv: list[str]) -> str:

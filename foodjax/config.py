@@ -137,6 +137,7 @@ SCHEMA: dict[str, Rule] = {
     "eval.size": _integer(0),
     "eval.crop_area": Rule(lambda v: _is_number(v) and 0 < v <= 1, "a number in (0, 1]"),
     "eval.flip": _BOOL,
+    "eval.calibrate": _BOOL,
     "checkpoint.every_steps": _integer(0),
     "checkpoint.every_minutes": _number(0, math.inf, ">= 0"),
 }

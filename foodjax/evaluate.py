@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from foodjax import files, logs
+from foodjax import temperature as temperature_lib
+from foodjax.calibration import reliability
 from foodjax.checkpoint import load_best
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.source import create_source
 from foodjax.data.split import split
 from foodjax.errors import UserError
 from foodjax.predictions import Predictions
-from foodjax.run import Run
+from foodjax.run import Data, Run
 from foodjax.train_state import TrainState
 from foodjax.train_step import enable_compilation_cache
 from foodjax.workdir import read_description
@@ -31,6 +33,7 @@ class Report(NamedTuple):
         accuracy: fraction of right predictions.
         interval: 95 % Wilson score interval of the accuracy.
         loss: mean cross-entropy, nats.
+        calibration_error: the expected one, of ten bins, in 0..1.
         num_examples: N.
         classes: (name, precision, recall, f_score, support) of each class, highest F-score first.
     """
@@ -38,6 +41,7 @@ class Report(NamedTuple):
     accuracy: float
     interval: tuple[float, float]
     loss: float
+    calibration_error: float
     num_examples: int
     classes: list[tuple[str, float, float, float, int]]
 
@@ -53,6 +57,7 @@ class Evaluated(NamedTuple):
         predictions: what the network says of it.
         report: the numbers.
         folder: where they were written.
+        temperature: that the predictions were made with; None without eval.calibrate.
     """
 
     run: Run
@@ -62,6 +67,7 @@ class Evaluated(NamedTuple):
     predictions: Predictions
     report: Report
     folder: Path
+    temperature: temperature_lib.Temperature | None
 
 
 def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -73,7 +79,7 @@ def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[floa
 
 
 def create_report(predictions: Predictions, class_names: tuple[str, ...]) -> Report:
-    """Returns precision, recall, F-score and support of each class, and the overall accuracy."""
+    """Returns precision, recall, F-score and support of each class, the overall accuracy and the calibration error."""
     from sklearn.metrics import precision_recall_fscore_support  # takes a second: after the training, not before
 
     predicted = predictions.probabilities.argmax(axis=1)
@@ -89,7 +95,8 @@ def create_report(predictions: Predictions, class_names: tuple[str, ...]) -> Rep
     ]
     num_correct, n = int((predicted == predictions.labels).sum()), len(predicted)
     rows.sort(key=lambda row: -row[3])
-    return Report(num_correct / n, wilson_interval(num_correct, n), predictions.metrics["loss"], n, rows)
+    error = reliability(predictions.probabilities, predictions.labels).error
+    return Report(num_correct / n, wilson_interval(num_correct, n), predictions.metrics["loss"], error, n, rows)
 
 
 def to_table(report: Report) -> Table:
@@ -107,14 +114,27 @@ def sentence(report: Report) -> str:
     low, high = report.interval
     return (
         f"test accuracy {report.accuracy:.4%} (95 % interval {low:.1%} to {high:.1%}), "
-        f"loss {report.loss:.4f}, {report.num_examples} images"
+        f"loss {report.loss:.4f}, calibration error {report.calibration_error:.3f}, {report.num_examples} images"
     )
 
 
 def write_files(
-    folder: Path, report: Report, predictions: Predictions, ids: list[str], class_names: tuple[str, ...], data: Any
+    folder: Path,
+    report: Report,
+    predictions: Predictions,
+    ids: list[str],
+    class_names: tuple[str, ...],
+    more: dict[str, Any],
 ) -> None:
     """Writes evaluation.json, classes.csv and predictions.csv (id, true, predicted, probability).
+
+    Args:
+        folder: where to.
+        report: the numbers.
+        predictions: they are of.
+        ids: of the prepared set.
+        class_names: in label order.
+        more: what evaluation.json tells besides the numbers.
 
     Raises:
         UserError: they cannot be written.
@@ -126,7 +146,7 @@ def write_files(
     texts = {
         "classes.csv": _csv(["class", "precision", "recall", "f_score", "support"], report.classes),
         "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
-        "evaluation.json": json.dumps(report._asdict() | {"data": data}, indent=2) + "\n",
+        "evaluation.json": json.dumps(report._asdict() | more, indent=2) + "\n",
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +167,11 @@ def _data_of(config: Any) -> dict[str, str]:
     return {key: config.data[key] for key in ("dir", "source", "tfds_name", "tfds_dir")}
 
 
+def _is_own(workdir: Path, config: Any) -> bool:
+    """Tells whether a config means the photographs that the run of the workdir had."""
+    return _data_of(config) == _data_of(read_description(workdir)[0])
+
+
 def choose_folder(workdir: Path, config: Any, name: str) -> Path:
     """Returns the folder for an evaluation: evaluation/ of the run's own data, evaluation-NAME/ of other photographs.
 
@@ -155,7 +180,7 @@ def choose_folder(workdir: Path, config: Any, name: str) -> Path:
         config: the evaluation's.
         name: of the source of the photographs; a number tells different ones of the same name apart.
     """
-    if _data_of(config) == _data_of(read_description(workdir)[0]):
+    if _is_own(workdir, config):
         return workdir / "evaluation"
     for number in itertools.count(1):
         folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
@@ -169,8 +194,12 @@ def choose_folder(workdir: Path, config: Any, name: str) -> Path:
     raise AssertionError
 
 
-def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any, name: str = "") -> Evaluated:
+def evaluate_best(
+    run: Run, workdir: Path, data: Prepared, rows: Any, name: str = "", validation: Data | None = None
+) -> Evaluated:
     """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
+
+    With eval.calibrate the probabilities are those at the checkpoint's temperature.
 
     Args:
         run: the network; its config says which photographs `data` is of.
@@ -178,24 +207,41 @@ def evaluate_best(run: Run, workdir: Path, data: Prepared, rows: Any, name: str 
         data: the prepared test set.
         rows: which of it.
         name: of the photographs, where they may not be the run's own.
+        validation: the run's own data, to fit the temperature on; None takes the one in the workdir.
+
+    Raises:
+        UserError: no checkpoint, no temperature where one is asked for, or files that cannot be written.
     """
     step, state = load_best(workdir, run.abstract_state(), run.mesh)
+    if run.config.eval.calibrate and validation is not None:
+        temperature_lib.write(workdir, temperature_lib.fit(run.validate(state, validation), step))
+    temperature = temperature_lib.of_checkpoint(run.config, workdir, step)
     predictions = run.predict(state, data, rows)
+    if temperature is not None:
+        predictions = temperature_lib.apply(predictions, temperature)
     report = create_report(predictions, run.class_names)
     folder = choose_folder(workdir, run.config, name)
-    write_files(folder, report, predictions, data.ids, run.class_names, _data_of(run.config))
+    more = {"temperature": temperature.temperature if temperature else None, "data": _data_of(run.config)}
+    write_files(folder, report, predictions, data.ids, run.class_names, more)
     logs.console.print(to_table(report))
+    if temperature is not None:
+        print(temperature)
     print(sentence(report))
     print(f"checkpoint of step {step}; tables in {folder}")
-    return Evaluated(run, step, state, data, predictions, report, folder)
+    return Evaluated(run, step, state, data, predictions, report, folder, temperature)
 
 
 def evaluate_workdir(config: Any, workdir: Path) -> Evaluated:
     """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
 
+    A temperature that eval.calibrate asks for and the workdir lacks is fitted, on the run's own data alone.
+
     Args:
         config: the workdir's own config, in which data.dir, data.source and the like may have been replaced.
         workdir: of a run; its class names are the labels.
+
+    Raises:
+        UserError: the data or the workdir cannot be used.
     """
     enable_compilation_cache()
     _, class_names = read_description(workdir)
@@ -205,4 +251,6 @@ def evaluate_workdir(config: Any, workdir: Path) -> Evaluated:
         raise UserError("the data has no test images: evaluation needs some")
     parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
     print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
-    return evaluate_best(Run(config, class_names), workdir, test_set, parts.test, source.name)
+    own = _is_own(workdir, config)
+    validation = temperature_lib.data_to_fit_on(config, workdir, class_names) if own else None
+    return evaluate_best(Run(config, class_names), workdir, test_set, parts.test, source.name, validation)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foodjax import keras_file, summary
+from foodjax import temperature as temperature_lib
 from foodjax.checkpoint import Checkpoints, Progress, load_best
 from foodjax.config import input_size
 from foodjax.data.source import create_source, select_names
@@ -132,14 +133,17 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
 def export_model(config: Any, workdir: Path, output: Path) -> None:
     """Writes the best checkpoint of a workdir as a .keras model that ends in the softmax; compiled after RMSprop alone.
 
+    The temperature of eval.calibrate divides the weights of the last layer, which is the same. It is left out when it
+    was fitted for the average of picture and mirror image, since that is not what the model computes.
+
     Args:
         config: the workdir's own.
         workdir: of a run.
         output: the file to write; never overwritten.
 
     Raises:
-        UserError: no checkpoint, an architecture that the exchange does not translate, or an output that exists or
-            cannot be written.
+        UserError: no checkpoint, no temperature where one is asked for, an architecture that the exchange does not
+            translate, or an output that exists or cannot be written.
     """
     if output.suffix != ".keras":
         raise UserError(f"--output is {output}: needs a file that ends with .keras")
@@ -151,6 +155,9 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
     like = abstract_train_state(config, model, tx)
     step, state = load_best(workdir, like, create_mesh(jax.device_count()))
     params = jax.device_get(state.variables["params"])
+    temperature = temperature_lib.of_checkpoint(config, workdir, step)
+    if temperature is not None and not config.eval.flip:
+        params = {**params, "logits": {k: v / temperature.temperature for k, v in params["logits"].items()}}
     exported = to_keras(config, model, params)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
@@ -159,6 +166,10 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
     except OSError as error:
         raise UserError(f"cannot write --output {output}: {error.strerror}") from None
     print(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(names)}")
+    if temperature is not None:
+        left_out = "left out, being of pictures averaged with their mirror images"
+        where = left_out if config.eval.flip else "in the last layer"
+        print(f"temperature {temperature.temperature:.3f}: {where}")
 
 
 def to_keras(config: Any, model: ConvNet, params: Any) -> Any:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from foodjax import temperature as temperature_lib
+from foodjax.calibration import scale
 from foodjax.checkpoint import load_best
 from foodjax.data.batches import pad_batch
 from foodjax.data.prepare import decode
@@ -49,26 +51,31 @@ class Predictor:
         model: the network.
         variables: what it runs on.
         step: of the checkpoint.
+        temperature: that its probabilities are made with; None without eval.calibrate.
     """
 
-    def __init__(self, workdir: Path, batch_size: int = BATCH_SIZE):
+    def __init__(self, workdir: Path, batch_size: int = BATCH_SIZE, config: Any = None):
         """Restores the checkpoint.
 
         Args:
             workdir: of a run.
             batch_size: photographs in a step; the last batch is padded.
+            config: the workdir's own, in which eval.calibrate may have been replaced; None reads it.
 
         Raises:
-            UserError: the workdir holds no run, no checkpoint or a damaged one.
+            UserError: the workdir holds no run, no checkpoint or a damaged one, or no temperature where one is asked
+                for.
         """
         enable_compilation_cache()
-        self.config, self.class_names = read_description(workdir)
+        stored, self.class_names = read_description(workdir)
+        self.config = stored if config is None else config
         self.model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)
         self._batch_size = -(-batch_size // jax.device_count()) * jax.device_count()
         mesh = create_mesh(self._batch_size)
         _, self._eval_step = make_steps(self.config, self.model, tx, mesh)
         like = abstract_train_state(self.config, self.model, tx)
         self.step, state = load_best(workdir, like, mesh)
+        self.temperature = temperature_lib.of_checkpoint(self.config, workdir, self.step)
         self.variables = state.variables
 
     def decode(self, path: Path) -> np.ndarray:
@@ -87,9 +94,10 @@ class Predictor:
         return decode(encoded, data.image_size, data.resize, as_seen=True)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns the class probabilities: uint8 (N, H, H, 3), N <= batch_size -> float32 (N, K)."""
+        """Returns the class probabilities: uint8 (N, H, H, 3), N <= batch_size -> float (N, K)."""
         batch = pad_batch(images, np.zeros(len(images), np.int32), self._batch_size)
-        return np.asarray(self._eval_step(self.variables, batch)[1])[: len(images)]
+        found = np.asarray(self._eval_step(self.variables, batch)[1])[: len(images)]
+        return found if self.temperature is None else scale(found, self.temperature.temperature)
 
     def predict(self, paths: Iterable[Path], bad: dict[Path, str], count: int = 5) -> Iterator[Prediction]:
         """Yields the `count` most probable classes of each photograph.
@@ -135,13 +143,14 @@ def find_photos(places: Iterable[str]) -> list[Path]:
     return list(found)
 
 
-def predict_workdir(workdir: Path, places: list[str], output: Path | None) -> None:
+def predict_workdir(workdir: Path, places: list[str], output: Path | None, config: Any = None) -> None:
     """Prints the top 5 of each photograph and, on request, writes them to a file.
 
     Args:
         workdir: of a run; nothing else is needed.
         places: photographs and folders.
         output: .csv or .json, never overwritten; None writes nothing.
+        config: as for `Predictor`.
 
     Raises:
         UserError: nothing to predict, or an output that exists or cannot be written.
@@ -151,7 +160,9 @@ def predict_workdir(workdir: Path, places: list[str], output: Path | None) -> No
     if output is not None and output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
     paths = find_photos(places)
-    predictor = Predictor(workdir)
+    predictor = Predictor(workdir, config=config)
+    if predictor.temperature is not None:
+        print(predictor.temperature)
     bad: dict[Path, str] = {}
     predictions = []
     for prediction in predictor.predict(paths, bad):

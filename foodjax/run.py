@@ -101,6 +101,11 @@ class Run:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
         return abstract_train_state(self.config, self.model, self.tx)
 
+    def validate(self, state: TrainState, data: Data) -> Predictions:
+        """Evaluates the validation images, augmented where the protocol takes them from the test set."""
+        augment = self.config.augment if data.parts.validation_is_from_test else None
+        return self.predict(state, data.validation, data.parts.validation, augment)
+
     def predict(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> Predictions:
         """Evaluates the examples `rows` of `data`."""
         devices = self.mesh.size

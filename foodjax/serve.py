@@ -39,13 +39,17 @@ _LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 class Guesser:
     """A workdir's best checkpoint, compiled and ready to answer; threads may share it."""
 
-    def __init__(self, workdir: Path):
+    def __init__(self, workdir: Path, config: Any = None):
         """Restores the checkpoint and compiles what an answer needs.
 
+        Args:
+            workdir: of a run.
+            config: as for `Predictor`.
+
         Raises:
-            UserError: the workdir holds no checkpoint.
+            UserError: the workdir holds no checkpoint, or no temperature where one is asked for.
         """
-        self.predictor = Predictor(workdir, batch_size=1)
+        self.predictor = Predictor(workdir, batch_size=1, config=config)
         self.config = self.predictor.config
         self._explain = Explainer(self.config, self.predictor.model, self.predictor.variables)
         self.answer(np.zeros((self.config.data.image_size,) * 2 + (3,), np.uint8))
@@ -152,13 +156,14 @@ def _error(message: str, status: int) -> Response:
     return JSONResponse({"error": message}, status, headers=_HEADERS)
 
 
-def serve_workdir(workdir: Path, host: str, port: int) -> None:
+def serve_workdir(workdir: Path, host: str, port: int, config: Any = None) -> None:
     """Answers photographs until Ctrl-C.
 
     Args:
         workdir: of a run; nothing else is needed.
         host: address to bind to.
         port: 0 takes a free one.
+        config: as for `Predictor`.
 
     Raises:
         UserError: no checkpoint, or an address that cannot be used.
@@ -168,8 +173,10 @@ def serve_workdir(workdir: Path, host: str, port: int) -> None:
     except (OSError, OverflowError) as error:
         raise UserError(f"cannot listen on --host {host} --port {port}: {error}") from None
     with listener:
-        guesser = Guesser(workdir)
+        guesser = Guesser(workdir, config)
         app = create_app(guesser, f"{guesser.config.name}: what is this?", _allowed(host))
+        if guesser.predictor.temperature is not None:
+            print(guesser.predictor.temperature)
         name = f"[{host}]" if ":" in host else host
         print(f"serving {workdir} at http://{name}:{listener.getsockname()[1]}/ until Ctrl-C", flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64)

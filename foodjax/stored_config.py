@@ -26,6 +26,7 @@ ADDED_LATER: tuple[dict[str, Any], ...] = (
     },
     {"data.train_per_class": 0, "model.init_from": "", "optimizer.lower_blocks": 0, "optimizer.lower_rate": 0.0},
     {"data.backend": "tf", "model.dtype": "float32", "train.steps_per_dispatch": 8},
+    {"eval.calibrate": False},
 )  # fmt: skip
 _BLOCK = {"kind": "conv"}  # of blocks before there were others
 

@@ -113,7 +113,7 @@ def _train(run: Run, workdir: Path, data: Data, observers: Sequence[Observer]) -
             reason = loop.fit(observers)
     finally:
         checkpoints.close()
-    return reason, loop.stopping.epoch, evaluate_best(run, workdir, data.test, parts.test)
+    return reason, loop.stopping.epoch, evaluate_best(run, workdir, data.test, parts.test, validation=data)
 
 
 class Loop:
@@ -168,8 +168,7 @@ class Loop:
         """Takes the steps of an epoch that are left, validates, and saves; returns an observer's reason to end."""
         timing = self._steps()
         numbers = self.total.compute()
-        parts, augment = self.data.parts, self.config.augment if self.data.parts.validation_is_from_test else None
-        validation = self.run.predict(self.state, self.data.validation, parts.validation, augment)
+        validation = self.run.validate(self.state, self.data)
         val = validation.metrics
         self.stopping, self.total = self.stopping.update(val["loss"]), Metrics.zeros()
         # The row comes before the checkpoint: a kill between the two makes the epoch, and the same row, once more.

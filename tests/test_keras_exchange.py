@@ -13,8 +13,9 @@ import pytest
 from conftest import ROOT, one_device_environment, one_device_mesh
 
 from experiments import food10
-from foodjax import keras_exchange, keras_file, train
+from foodjax import keras_exchange, keras_file, temperature, train
 from foodjax import workdir as workdir_lib
+from foodjax.calibration import scale
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.early_stopping import EarlyStopping
 from foodjax.errors import UserError
@@ -360,6 +361,29 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     state = restored.restore(0, jax.eval_shape(run.create_state), one_device_mesh())
     restored.close()
     jax.tree.map(np.testing.assert_array_equal, params, state.params)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tmp_path, tiny_images, flip, capsys):
+    tiny_config.eval.update(calibrate=True, flip=flip)
+    run = Run(tiny_config, tuple("abcdefghij"))
+    workdir_lib.write_description(tmp_path / "run", tiny_config, run.class_names)
+    checkpoints = Checkpoints(tmp_path / "run")
+    checkpoints.save(run.create_state(), Progress(EarlyStopping(3).update(1.0), Metrics.zeros()), 1.0)
+    checkpoints.close()
+    output = tmp_path / "out.keras"
+    with pytest.raises(UserError, match="has no calibration.json of its best checkpoint, step 0"):
+        keras_exchange.export_model(tiny_config, tmp_path / "run", output)
+    assert not output.exists()
+    temperature.write(tmp_path / "run", temperature.Temperature(0, 0.4, 9, 1.2, 1.1, 0.2, 0.1))
+    keras_exchange.export_model(tiny_config, tmp_path / "run", output)
+    told = "left out, being of pictures averaged with their mirror images" if flip else "in the last layer"
+    assert f"temperature 0.400: {told}" in capsys.readouterr().out
+    theirs = keras.saving.load_model(output).predict(tiny_images.astype(np.float32) / 255, verbose=0)
+    plain, _ = probabilities(tiny_config, tmp_path / "run", tiny_images)
+    mended = scale(plain, 0.4)
+    assert np.abs(mended - plain).max() > 0.01
+    np.testing.assert_allclose(theirs, plain if flip else mended, atol=1e-6)
 
 
 def test_the_needed_layers_are_the_tutorials():

@@ -31,6 +31,9 @@ MISTAKES = [
     (("--mode", "export", "--workdir", "/no/such/run"), "/no/such/run holds no run"),
     (("--mode", "export", "--format", "onnx", "--workdir", "x"), "--format is 'onnx': needs keras"),
     ((*FOOD10, "--workdr", "x"), "workdr"),
+    (("--config.seed=1",), "--config is missing: --config.seed=1 needs a file such as experiments/food10.py"),
+    (("--mode", "import", "--keras", "x.keras", "--config.seed=1"), "--config is missing: --config.seed=1 needs"),
+    (("--mode", "evaluate", "--workdir", "/no/such/run", "--config.eval.calibrate=True"), "/no/such/run holds no run"),
     ((*FOOD10, "epochs=3"), "unexpected argument 'epochs=3'"),
 ]  # fmt: skip
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from foodjax import evaluate, files
+from foodjax.calibration import reliability
 from foodjax.report import figures, live, pictures, run_report
 from foodjax.report import inspect as inspect_lib
-from foodjax.report.calibration import calibrate
 from foodjax.workdir import read_description
 
 
@@ -56,7 +56,7 @@ def test_calibration_of_known_probabilities():
     confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.65, 0.65, 0.6])
     probabilities = np.stack([confidence, 1 - confidence], axis=1)
     labels = np.array([0, 0, 0, 1, 0, 1, 1])
-    found = calibrate(probabilities, labels)
+    found = reliability(probabilities, labels)
     assert found.counts.tolist() == [0] * 5 + [1, 2, 0, 0, 4]  # 0.6 is the upper end of its bin
     assert found.accuracy[[5, 6, 9]].tolist() == [0, 0.5, 0.75]
     assert found.error == pytest.approx((4 * 0.2 + 2 * 0.15 + 0.6) / 7)

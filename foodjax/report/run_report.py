@@ -10,11 +10,11 @@ import numpy as np
 
 from foodjax import config as config_lib
 from foodjax import files, provenance, summary
+from foodjax.calibration import reliability
 from foodjax.errors import UserError
 from foodjax.evaluate import Evaluated
 from foodjax.logs import read_metrics
 from foodjax.report import figures, page, pictures
-from foodjax.report.calibration import calibrate
 from foodjax.report.explain import Explainer, Explanation
 
 _GRID = 20  # photographs, 4 rows of 5
@@ -54,7 +54,7 @@ def to_page(evaluated: Evaluated, workdir: Path) -> str:
     predicted = predictions.probabilities.argmax(axis=1)
     matrix = np.zeros((len(names), len(names)), int)
     np.add.at(matrix, (predictions.labels, predicted), 1)
-    calibration = calibrate(predictions.probabilities, predictions.labels)
+    calibration = reliability(predictions.probabilities, predictions.labels)
     rows = read_metrics(workdir / "metrics.jsonl")
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
     size = run.config.eval.size or config_lib.input_size(run.config)
@@ -79,6 +79,7 @@ def to_page(evaluated: Evaluated, workdir: Path) -> str:
         grid=[_photo(evaluated, i) for i in random_examples(len(predicted), run.config.seed)],
         mistakes=[_photo(evaluated, i) for i in confident_mistakes(predictions.probabilities, predictions.labels)],
         calibration=calibration,
+        temperature=evaluated.temperature,
         mean_confidence=float(predictions.probabilities.max(axis=1).mean()),
         accuracy=report.accuracy,
         reliability=figures.to_svg(figures.reliability(calibration), "reliability diagram"),

@@ -159,7 +159,8 @@ def differences(ours: Path, theirs: Path, pictures: bool = True) -> str:
     for step in steps(ours):
         if progress(ours, step) != progress(theirs, step):  # holds the checksum of weights and optimizer state
             return f"checkpoint {step} differs"
-    for name in ("metrics.jsonl", "finished.json", "evaluation/predictions.csv", "evaluation/evaluation.json"):
+    results = ("evaluation/predictions.csv", "evaluation/evaluation.json", "calibration.json")
+    for name in ("metrics.jsonl", "finished.json", *results):
         if (ours / name).read_bytes() != (theirs / name).read_bytes():
             return f"{name} differs"
     if [row["epoch"] for row in read_metrics(ours / "timing.jsonl")] != [

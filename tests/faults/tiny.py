@@ -19,5 +19,6 @@ def get_config() -> ConfigDict:
     config.model.head.hidden = (16,)
     config.optimizer.learning_rate = 5e-3
     config.train.epochs = 4
+    config.eval.calibrate = True
     config.checkpoint.update(every_steps=10, every_minutes=0.0)
     return config
