@@ -2,15 +2,16 @@
 
     python benchmarks/peers/keras_program.py FOLDER EPOCHS
 
-FOLDER holds train/<class>/ and test/<class>/.
+FOLDER holds train/<class>/ and test/<class>/. Prints the processor seconds so far after each epoch.
 """
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import peer_keras  # sets TensorFlow's log level
-from keras.callbacks import EarlyStopping, ModelCheckpoint
+from keras.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 
@@ -30,9 +31,11 @@ def main() -> None:
     model = peer_keras.create_model(train.num_classes)
     with tempfile.TemporaryDirectory() as runs:
         best = ModelCheckpoint(str(Path(runs) / "best.weights.h5"), save_best_only=True, save_weights_only=True)
-        model.fit(
-            train, epochs=epochs, validation_data=validation, callbacks=[best, EarlyStopping(patience=10)], verbose=2
+        clock = LambdaCallback(
+            on_epoch_end=lambda *_: print(f"{time.process_time():.0f} processor seconds", flush=True)
         )
+        callbacks = [best, EarlyStopping(patience=10), clock]
+        model.fit(train, epochs=epochs, validation_data=validation, callbacks=callbacks, verbose=2)
         model.load_weights(best.filepath)
     print(model.evaluate(test, verbose=0))
 
