@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, one_device_environment
 from scipy import stats
 
-from experiments import ablate_blocks
+from experiments import ablate_blocks, food10, food10_fast
 from foodjax import config as config_lib
 from foodjax import summary
 from foodjax.errors import UserError
@@ -70,7 +70,7 @@ def test_a_grid_has_every_combination_and_random_is_repeatable():
 
 def test_the_trials_of_a_sweep(tmp_path):
     path = write_experiment(tmp_path, ["", "lr=0.5,blocks=1"], seeds=2)
-    trials = space.create_trials(str(path), {"data.batch_size": 8}, tmp_path / "runs")
+    trials = space.space.create_trials(str(path), {"data.batch_size": 8}, tmp_path / "runs")
     assert [(t.label, t.seed, t.workdir.name) for t in trials] == [
         ("baseline", 0, "baseline-seed0"),
         ("lr=0.5-blocks=1", 0, "lr=0.5-blocks=1-seed0"),
@@ -93,7 +93,7 @@ def test_the_trials_of_a_sweep(tmp_path):
 def test_a_sweep_that_cannot_be_run_is_refused_before_it_starts(tmp_path, variants, message):
     path = write_experiment(tmp_path, repr(variants))
     with pytest.raises(UserError, match=message):
-        space.create_trials(str(path), {}, tmp_path / "runs")
+        space.space.create_trials(str(path), {}, tmp_path / "runs")
 
 
 def test_an_experiment_without_a_sweep_is_refused():
@@ -224,7 +224,7 @@ def test_another_run_starts_only_where_memory_allows(tmp_path, monkeypatch):
     import psutil
 
     path = write_experiment(tmp_path, ["", "blocks=1"])
-    trials = space.create_trials(str(path), {}, tmp_path)
+    trials = space.space.create_trials(str(path), {}, tmp_path)
     runner = sweep.Runner({}, 2, Display(trials))
     process = subprocess.Popen(
         [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
@@ -350,3 +350,18 @@ def test_a_run_is_reproduced_and_another_one_is_not(tmp_path):
 
 def _lines(path):
     return path.read_text().count("\n") if path.exists() else 0
+
+
+def test_the_recipe_changes_step_by_step_from_the_tutorial_to_food10_fast(tmp_path):
+    trials = space.create_trials(str(ROOT / "experiments" / "recipe_parts.py"), {}, tmp_path)  # each valid, and new
+    trials = [trial for trial in trials if trial.seed == 0]
+    first, last, tutorial, fast = (
+        dict(config_lib.flatten(config))
+        for config in (trials[1].config, trials[0].config, food10.get_config(), food10_fast.get_config())
+    )
+    assert {key for key in fast if fast[key] != last[key]} == {"name", "train.epochs", "train.patience", "train.sizes"}
+    scaled = {"data.image_size", "data.resize", "data.batch_size", "train.epochs", "train.patience"}
+    changed = {key for key in first if first[key] != tutorial.get(key)}
+    assert trials[1].label == "step=tutorial" and changed == scaled | {"name", "model.blocks[3].padding"}
+    for trial in trials:
+        create_model(trial.config, 10)
