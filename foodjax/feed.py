@@ -5,7 +5,11 @@ other, so that no bit of the sums depends on where a dispatch ends. Every feed s
 """
 
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
+
+import jax
 
 from foodjax.data.augment import output_size
 from foodjax.data.device import draw_recipe, put_images
@@ -47,6 +51,27 @@ class Feed(Protocol):
         ...
 
 
+class IdleWatch:
+    """Measures how long the device stands still while the host makes the next batch.
+
+    A thread notes when the last dispatch was done: a wait counts from then on, and not while the device computes.
+    """
+
+    def __init__(self):
+        self._thread = ThreadPoolExecutor(1, "idle-watch")
+
+    def start(self, last: jax.Array) -> Callable[[], float]:
+        """Begins a wait; `last` comes from the last dispatch. Returns a function that ends it and tells the seconds."""
+        begin = time.monotonic()
+        done = self._thread.submit(lambda: (jax.block_until_ready(last), time.monotonic())[1])
+
+        def stop() -> float:
+            end = time.monotonic()
+            return max(0.0, end - max(begin, done.result())) if last.is_ready() else 0.0  # pyright: ignore
+
+        return stop
+
+
 class HostFeed:
     """Batches that the host makes, a step in each dispatch."""
 
@@ -63,6 +88,7 @@ class HostFeed:
         except ModuleNotFoundError as error:
             raise UserError(f"data.backend is 'tf' and {error.name} is not installed: needs it, or 'device'") from None
         self._run, self._data, self._pipeline = run, data, pipeline
+        self._watch = IdleWatch()
         self._batches, self.wait_seconds = iter(()), 0.0
 
     def start(self, first: int, stop: int) -> None:  # noqa: D102
@@ -71,8 +97,9 @@ class HostFeed:
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
         for _ in range(count):
-            begin, batch = time.monotonic(), next(self._batches)
-            self.wait_seconds += _idle_seconds(total, begin)
+            stop = self._watch.start(total.loss_sum)
+            batch = next(self._batches)
+            self.wait_seconds += stop()
             state, metrics = self._run.train_step(state, batch)
             total = total.merge(metrics)
         return state, total
@@ -85,6 +112,7 @@ class DeviceFeed:
         """Puts the pictures into device memory."""
         config = run.config
         self._config, self._data, self.longest, self.wait_seconds = config, data, config.train.steps_per_dispatch, 0.0
+        self._watch = IdleWatch()
         self._images = put_images(data.train, run.mesh)
         self._train_steps: Any = make_train_steps(config, run.model, run.tx, run.mesh)
 
@@ -92,16 +120,11 @@ class DeviceFeed:
         self.wait_seconds = 0.0
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
-        begin, rows = time.monotonic(), self._data.parts.train
+        rows, stop = self._data.parts.train, self._watch.start(total.loss_sum)
         recipe = draw_recipe(self._data.train, rows, self._config, first, count)
-        self.wait_seconds += _idle_seconds(total, begin)
+        self.wait_seconds += stop()
         size = output_size(self._config, first, len(rows) // self._config.data.batch_size)
         return self._train_steps(state, total, self._images, recipe, size)
-
-
-def _idle_seconds(total: Metrics, begin: float) -> float:
-    """Returns how long the device stood still since `begin`, at most: not while at the last dispatch."""
-    return time.monotonic() - begin if total.loss_sum.is_ready() else 0.0  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def create_feed(run: Run, data: Data) -> Feed:
