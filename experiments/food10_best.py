@@ -3,9 +3,9 @@
     python main.py --config experiments/food10_best.py
     python main.py --config experiments/food10_best.py:budget=cpu
 
-Time and result of budget=cpu, on the half-size copy (3,190 photographs to train), over seeds 0 and 1: 73.5 ± 1.2 % of 750
-test images, 2,904 and 2,953 s from start to exit and 2,373 and 2,386 processor seconds, on one core. The other budget was
-not measured. docs/recipe.md has more.
+Time and result of budget=cpu, on the half-size copy (3,190 photographs to train), over seeds 0 and 1: 73.5 ± 1.2 % of
+750 test images, 2,904 and 2,953 s from start to exit and 2,373 and 2,386 processor seconds, on one core. The other
+budget was not measured. docs/recipe.md has more.
 """
 
 from ml_collections import ConfigDict
