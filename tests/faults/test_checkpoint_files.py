@@ -8,7 +8,7 @@ import pytest
 from conftest import one_device_environment
 
 
-@pytest.mark.parametrize("trials", [16, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [16, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_broken_file_of_a_checkpoint_costs_a_line_at_most(trials, tmp_path):
     script = Path(__file__).with_name("checkpoint_files.py")
     command = [sys.executable, str(script), "--folder", str(tmp_path), "--trials", str(trials)]
