@@ -70,7 +70,7 @@ def test_a_grid_has_every_combination_and_random_is_repeatable():
 
 def test_the_trials_of_a_sweep(tmp_path):
     path = write_experiment(tmp_path, ["", "lr=0.5,blocks=1"], seeds=2)
-    trials = space.space.create_trials(str(path), {"data.batch_size": 8}, tmp_path / "runs")
+    trials = space.create_trials(str(path), {"data.batch_size": 8}, tmp_path / "runs")
     assert [(t.label, t.seed, t.workdir.name) for t in trials] == [
         ("baseline", 0, "baseline-seed0"),
         ("lr=0.5-blocks=1", 0, "lr=0.5-blocks=1-seed0"),
@@ -93,7 +93,7 @@ def test_the_trials_of_a_sweep(tmp_path):
 def test_a_sweep_that_cannot_be_run_is_refused_before_it_starts(tmp_path, variants, message):
     path = write_experiment(tmp_path, repr(variants))
     with pytest.raises(UserError, match=message):
-        space.space.create_trials(str(path), {}, tmp_path / "runs")
+        space.create_trials(str(path), {}, tmp_path / "runs")
 
 
 def test_an_experiment_without_a_sweep_is_refused():
@@ -224,7 +224,7 @@ def test_another_run_starts_only_where_memory_allows(tmp_path, monkeypatch):
     import psutil
 
     path = write_experiment(tmp_path, ["", "blocks=1"])
-    trials = space.space.create_trials(str(path), {}, tmp_path)
+    trials = space.create_trials(str(path), {}, tmp_path)
     runner = sweep.Runner({}, 2, Display(trials))
     process = subprocess.Popen(
         [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
