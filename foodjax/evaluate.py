@@ -148,12 +148,7 @@ def write_files(
         "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
         "evaluation.json": json.dumps(report._asdict() | more, indent=2) + "\n",
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            files.write_text(folder / name, text)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    files.write_texts(folder, texts)
 
 
 def _csv(header: list[str], rows: Iterable[Any]) -> str:

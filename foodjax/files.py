@@ -3,10 +3,26 @@
 import os
 from pathlib import Path
 
+from foodjax.errors import UserError
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text as `write_bytes` does."""
     write_bytes(path, text.encode())
+
+
+def write_texts(folder: Path, texts: dict[str, str]) -> None:
+    """Writes texts by their names into a folder, which it makes.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            write_text(folder / name, text)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:

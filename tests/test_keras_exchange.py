@@ -324,6 +324,16 @@ def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
         train.train(tiny_config, workdir)
 
 
+def save_untrained(config, workdir):
+    """Makes a workdir with a checkpoint of initial weights; returns the run."""
+    run = Run(config, tuple("abcdefghij"))
+    workdir_lib.write_description(workdir, config, run.class_names)
+    checkpoints = Checkpoints(workdir)
+    checkpoints.save(run.create_state(), Progress(EarlyStopping(3).update(1.0), Metrics.zeros()), 1.0)
+    checkpoints.close()
+    return run
+
+
 HEADS = [("flatten", (16,), 0.2), ("average", (), 0.0), ("average", (12, 8), 0.3)]
 
 
@@ -332,11 +342,7 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     tiny_config.model.head.update(pooling=pooling, hidden=hidden, dropout=dropout)
     tiny_config.model.blocks[0].update(padding=("SAME", "VALID", "SAME"), kernel=2, pool=3)
     tiny_config.model.blocks[1].update(pool=1)
-    run = Run(tiny_config, tuple("abcdefghij"))
-    workdir_lib.write_description(tmp_path / "run", tiny_config, run.class_names)
-    checkpoints = Checkpoints(tmp_path / "run")
-    checkpoints.save(run.create_state(), Progress(EarlyStopping(3).update(1.0), Metrics.zeros()), 1.0)
-    checkpoints.close()
+    run = save_untrained(tiny_config, tmp_path / "run")
     output = tmp_path / "out.keras"
     keras_exchange.export_model(tiny_config, tmp_path / "run", output)
     loaded = keras.saving.load_model(output)
@@ -366,11 +372,7 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
 @pytest.mark.parametrize("flip", [False, True])
 def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tmp_path, tiny_images, flip, capsys):
     tiny_config.eval.update(calibrate=True, flip=flip)
-    run = Run(tiny_config, tuple("abcdefghij"))
-    workdir_lib.write_description(tmp_path / "run", tiny_config, run.class_names)
-    checkpoints = Checkpoints(tmp_path / "run")
-    checkpoints.save(run.create_state(), Progress(EarlyStopping(3).update(1.0), Metrics.zeros()), 1.0)
-    checkpoints.close()
+    save_untrained(tiny_config, tmp_path / "run")
     output = tmp_path / "out.keras"
     with pytest.raises(UserError, match="has no calibration.json of its best checkpoint, step 0"):
         keras_exchange.export_model(tiny_config, tmp_path / "run", output)

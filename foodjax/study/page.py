@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foodjax import files
-from foodjax.errors import UserError
 from foodjax.report import figures, page
 from foodjax.study import tables
 from foodjax.study.compare import Row, compare
@@ -44,12 +43,7 @@ def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
         "table.tex": tables.to_latex(rows),
         "comparison.html": to_page(groups, rows, left_out),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            files.write_text(folder / name, text)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    files.write_texts(folder, texts)
     print(f"{NOTE}\ntable.csv, table.md, table.tex and comparison.html are in {folder}")
     return rows
 
