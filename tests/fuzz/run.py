@@ -78,7 +78,7 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
     with atheris.instrument_imports(include=["foodjax", "PIL", "tarfile", "ml_collections.config_flags"]):
         from targets import TARGETS
 
-    target = TARGETS[name]
+    target = choose(TARGETS, name)
     for seed_content in target.seeds():
         (folder / "corpus" / hashlib.sha256(seed_content).hexdigest()[:16]).write_bytes(seed_content)
     arguments = [
@@ -89,6 +89,12 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
         [sys.argv[0], *arguments, str(folder / "corpus")], lambda content: target.feed(folder / "scratch", content)
     )
     atheris.Fuzz()
+
+
+def choose(targets, name: str):
+    if name not in targets:
+        sys.exit(f"target is {name!r}: needs all, or one of {', '.join(targets)}")
+    return targets[name]
 
 
 def main() -> int:
@@ -115,7 +121,7 @@ def main() -> int:
         return 1  # not reached: libFuzzer ends the process
     from targets import TARGETS
 
-    found = blind(TARGETS[args.target], folder, args.seconds, args.seed)
+    found = blind(choose(TARGETS, args.target), folder, args.seconds, args.seed)
     print(found, end="", file=sys.stderr)
     return 1 if found else 0
 
