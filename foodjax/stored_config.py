@@ -90,7 +90,8 @@ def _set(config: Any, key: str, value: Any) -> None:
     if not isinstance(config, ConfigDict):
         return  # of no config that was ever valid; what lacks the key is told
     if not rest:
-        config[first] = value
+        if first not in config:  # an empty group in its place is no value, and told as a key that lacks
+            config[first] = value
         return
     if first not in config:
         config[first] = ConfigDict()

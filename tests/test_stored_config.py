@@ -86,6 +86,7 @@ def test_an_older_workdir_is_the_experiment_that_it_was(tmp_path):
         (stored(later=3), "config has no key 'later'"),
         (stored(seed=-1), "seed is -1: needs an integer"),
         (stored(eval=3), "it lacks eval.size"),
+        (stored(eval={"size": {}}), "it lacks eval.size"),
     ],
 )
 def test_what_another_foodjax_stored_is_told_from_damage(tmp_path, text, words):
