@@ -18,11 +18,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from foodjax.allocator import use_huge_pages
+from foodjax.allocator import tune_malloc
 from foodjax.interrupt import Interrupted, end_at_once
 
 if __name__ == "__main__":
-    use_huge_pages()  # before anything large is loaded: it starts the program again
+    tune_malloc()  # before anything large is loaded: it starts the program again
     trains = not any("mode" in argument and "train" not in argument for argument in sys.argv)
     end_at_once(sigterm_status=0 if trains else 128 + signal.SIGTERM)
 

@@ -4,8 +4,8 @@
     python benchmarks/step.py
 
 Each peer is a process of its own; all are warm before the clock starts, and every round times one step of each in
-turn, so that a busy moment of the machine hits all alike. foodjax runs as main.py does, with malloc on huge pages, the
-others as they come; --huge_pages gives all of them huge pages. Printed are medians, images/s, and the median of the
+turn, so that a busy moment of the machine hits all alike. foodjax runs as main.py does, with its malloc tuned, the
+others as they come; --tuned_malloc tunes that of all. Printed are medians, images/s, and the median of the
 per-round ratios to Keras. Writes benchmarks/results/step.json.
 """
 
@@ -23,9 +23,9 @@ HERE = Path(__file__).parent
 class Peer:
     """A worker process that times steps on demand."""
 
-    def __init__(self, name: str, batch_size: int, huge_pages: bool):
+    def __init__(self, name: str, batch_size: int, tuned_malloc: bool):
         command = [sys.executable, str(HERE / "peers" / "worker.py"), name, str(batch_size)]
-        command += ["--huge_pages"] * huge_pages
+        command += ["--tuned_malloc"] * tuned_malloc
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         while (line := self._read()) != "ready":
             print(f"{name}: {line}")
@@ -65,12 +65,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--huge_pages", action="store_true")
+    parser.add_argument("--tuned_malloc", action="store_true")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "step.json")
     args = parser.parse_args()
-    peers = {name: Peer(name, args.batch_size, args.huge_pages) for name in args.peers.split(",")}
+    peers = {name: Peer(name, args.batch_size, args.tuned_malloc) for name in args.peers.split(",")}
     table = {"machine": machine(), "batch_size": args.batch_size, "rounds": args.rounds}
-    table["huge_pages_for_all"] = args.huge_pages
+    table["tuned_malloc_for_all"] = args.tuned_malloc
     for command in ("train", "predict"):
         seconds = {name: [] for name in peers}
         for i in range(args.warmup + args.rounds):

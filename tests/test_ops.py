@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 from jax import lax
 
-from foodjax.ops import add_bias, conv, direct_conv, dropout, max_pool, threefry
+from foodjax.ops import add_bias, conv, direct_conv, dropout, max_pool, product_conv, threefry
 from foodjax.winograd import cook_toom, winograd_conv
+
+MAPS = [(kernel, height, width) for kernel in (1, 2, 3, 4, 5) for height, width in ((7, 9), (8, 6))]
+TINY = [(3, 2, 2), (3, 1, 3), (3, 1, 1), (5, 3, 4), (5, 2, 1)]
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("height,width", [(7, 9), (8, 6)])
+@pytest.mark.parametrize("kernel,height,width", MAPS + TINY)
 def test_conv_equals_laxs_in_values_and_gradients(padding, kernel, height, width):
+    if padding == "VALID" and kernel > min(height, width):
+        height, width = height + kernel - 1, width + kernel - 1  # so much is left
     keys = jax.random.split(jax.random.PRNGKey(kernel), 3)
     x = jax.random.normal(keys[0], (2, height, width, 3))
     w = jax.random.normal(keys[1], (kernel, kernel, 3, 4))
@@ -48,16 +52,27 @@ def test_a_part_of_a_convolution_is_the_first_rows_and_columns_of_the_whole(padd
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_convolutions_hold_in_float64():
+@pytest.mark.parametrize("form", [winograd_conv, product_conv])
+def test_convolutions_hold_in_float64(form):
     with jax.enable_x64(True):
         x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 14, 13, 64)))
         w = jnp.asarray(np.random.default_rng(1).normal(size=(5, 5, 64, 8)))
         pads = ((2, 0), (0, 2))
-        y, vjp = jax.vjp(lambda x, w: winograd_conv(x, w, pads), x, w)
+        y, vjp = jax.vjp(lambda x, w: form(x, w, pads), x, w)
         expected, expected_vjp = jax.vjp(lambda x, w: direct_conv(x, w, pads), x, w)
         for ours, theirs in zip((y, *vjp(y)), (expected, *expected_vjp(y)), strict=True):
             assert ours.dtype == jnp.float64
             assert jnp.linalg.norm(ours - theirs) < 1e-12 * jnp.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize(
+    "kernel,height,width,expected",
+    [(3, 3, 3, False), (3, 2, 4, True), (3, 2, 2, True), (5, 4, 6, True), (1, 1, 1, False)],
+)
+def test_tiny_maps_are_products_on_cpu(kernel, height, width, expected):
+    x, w = jnp.zeros((2, height, width, 3)), jnp.zeros((kernel, kernel, 3, 4))
+    text = jax.jit(lambda x, w: conv(x, w, "SAME")).lower(x, w).as_text()
+    assert ("dot_general" in text, "stablehlo.convolution" in text) == (expected, not expected)
 
 
 def test_the_gradient_of_a_bias_is_the_sum_over_pixels():

@@ -16,14 +16,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from foodjax.allocator import use_huge_pages  # noqa: E402
+from foodjax.allocator import tune_malloc  # noqa: E402
 
 
 def main() -> None:
     """Serves until stdin closes."""
     name, batch_size = sys.argv[1], int(sys.argv[2])
-    if name == "foodjax" or "--huge_pages" in sys.argv:
-        use_huge_pages()  # as main.py does
+    if name == "foodjax" or "--tuned_malloc" in sys.argv:
+        tune_malloc()  # as main.py does
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (batch_size, 128, 128, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, batch_size, dtype=np.int32)
