@@ -101,6 +101,7 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
     """
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise UserError(f"workdir {workdir} exists already: --mode import needs a new --workdir")
+    keras_file.check(path)  # before what takes seconds: the class names may ask TFDS
     _check_view(config)
     names = _class_names(config)
     model = create_model(config, len(names))

@@ -52,6 +52,14 @@ class Layer(NamedTuple):
     dropout: float = 0.0
 
 
+def check(path: Path) -> None:
+    """Raises UserError when there is no file at `path` or its name is not one that Keras gives to models."""
+    if not path.exists():
+        raise UserError(f"--keras {path} does not exist: needs a .keras or .weights.h5 file")
+    if not path.name.endswith((".keras", ".weights.h5")):
+        raise UserError(f"--keras is {path}: needs a file that ends with .keras or .weights.h5")
+
+
 def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[str]]:
     """Reads the weights of a file whose layers are the needed ones.
 
@@ -67,6 +75,7 @@ def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.nda
     Raises:
         UserError: another architecture (names the first layer that differs), or not a file that Keras wrote.
     """
+    check(path)
     weighted = [layer for layer in needed if "kernel" in layer.facts]
     try:
         if path.name.endswith(".weights.h5"):
@@ -74,15 +83,11 @@ def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.nda
                 layers = _layers_of_groups(path, file)
                 _compare(path, layers, weighted)
                 return _arrays(path, file, layers), []
-        if path.suffix != ".keras":
-            raise UserError(f"--keras is {path}: needs a file that ends with .keras or .weights.h5")
         size = sum(4 * int(np.prod(layer.facts["kernel"])) for layer in weighted)
         with zipfile.ZipFile(path) as archive, _weights(path, archive, 16 * size + 2**24) as file:
             layers = _layers_of_config(path, json.loads(_text(path, archive, "config.json")), file)
             _compare(path, layers, needed)
             return _arrays(path, file, layers), _remarks(layers, needed)
-    except FileNotFoundError:
-        raise UserError(f"--keras {path} does not exist: needs a .keras or .weights.h5 file") from None
     except UserError:
         raise
     # A damaged or forged file can make zipfile, json and h5py raise nearly anything.

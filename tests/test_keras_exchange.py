@@ -334,7 +334,11 @@ def save_untrained(config, workdir):
     return run
 
 
-HEADS = [("flatten", (16,), 0.2), ("average", (), 0.0), ("average", (12, 8), 0.3)]
+HEADS = [
+    ("flatten", (16,), 0.2),
+    pytest.param("average", (), 0.0, marks=pytest.mark.slow),
+    pytest.param("average", (12, 8), 0.3, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("pooling,hidden,dropout", HEADS)

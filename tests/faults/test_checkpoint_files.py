@@ -8,11 +8,11 @@ import pytest
 from conftest import one_device_environment
 
 
-@pytest.mark.parametrize("trials", [16, pytest.param(100, marks=pytest.mark.slow)])
-def test_a_broken_file_of_a_checkpoint_costs_a_line_at_most(trials, tmp_path):
+@pytest.mark.slow
+def test_a_broken_file_of_a_checkpoint_costs_a_line_at_most(tmp_path):
     script = Path(__file__).with_name("checkpoint_files.py")
-    command = [sys.executable, str(script), "--folder", str(tmp_path), "--trials", str(trials)]
+    command = [sys.executable, str(script), "--folder", str(tmp_path), "--trials", "100"]
     environment = one_device_environment()
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120 + 5 * trials)
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert result.returncode == 0 and not result.stderr, result.stderr[-5000:]
     assert "continued" in result.stdout and "went back" in result.stdout
