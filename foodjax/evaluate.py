@@ -148,7 +148,7 @@ def write_files(
         "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
         "evaluation.json": json.dumps(report._asdict() | more, indent=2) + "\n",
     }
-    files.write_texts(folder, texts)
+    files.write_all(folder, texts)
 
 
 def _csv(header: list[str], rows: Iterable[Any]) -> str:

@@ -1,6 +1,7 @@
 """Small files that are either whole or as they were, whenever the process dies."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from foodjax.errors import UserError
@@ -11,16 +12,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_texts(folder: Path, texts: dict[str, str]) -> None:
-    """Writes texts by their names into a folder, which it makes.
+def write_all(folder: Path, contents: Mapping[str, str | bytes]) -> None:
+    """Writes texts and bytes by their names into a folder, which it makes.
 
     Raises:
         UserError: they cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            write_text(folder / name, text)
+        for name, content in contents.items():
+            write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
 

@@ -63,8 +63,9 @@ def _plain(ax: Axes) -> None:
     ax.patch.set_alpha(0)
 
 
-def _plain_text(names: Sequence[str]) -> list[str]:
-    return [name.replace("$", r"\$") for name in names]  # matplotlib would read mathematics
+def plain_text(names: Sequence[str]) -> list[str]:
+    """Returns names as matplotlib draws them letter by letter; it would read mathematics between dollars."""
+    return [name.replace("$", r"\$") for name in names]
 
 
 def label_axes(ax: Axes, x: str, y: str) -> None:
@@ -114,7 +115,7 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
         matrix: counts (K, K), true class by predicted class.
         class_names: K names.
     """
-    k, names = len(class_names), _plain_text(class_names)
+    k, names = len(class_names), plain_text(class_names)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 1.9 + max(3.4, min(0.43 * k, 9.0))
     figure, (ax,) = plain_axes(side, side)
@@ -171,7 +172,7 @@ def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) ->
     for (part, numbers), colour in zip(counts.items(), ("first", "second", "muted"), strict=False):
         ax.barh(range(len(class_names)), numbers, left=left, height=0.7, color=COLOURS[colour], label=part)
         left += numbers
-    ax.set_yticks(range(len(class_names)), _plain_text(class_names))
+    ax.set_yticks(range(len(class_names)), plain_text(class_names))
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
@@ -183,7 +184,7 @@ def photo_grid(images: Sequence[np.ndarray], titles: Sequence[str], columns: int
     """Draws photographs, uint8 (H, W, 3) each, in rows of `columns`, each under its title."""
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.7 * columns, 1.9 * rows), layout="constrained")
-    for k, (image, title) in enumerate(zip(images, _plain_text(titles), strict=True)):
+    for k, (image, title) in enumerate(zip(images, plain_text(titles), strict=True)):
         ax = figure.add_subplot(rows, columns, k + 1)
         ax.imshow(image)
         ax.set_axis_off()

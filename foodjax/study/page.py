@@ -1,7 +1,8 @@
-"""A comparison on the terminal, in table files, and as a self-contained page."""
+"""A comparison on the terminal, in table files, as a picture, and as a self-contained page."""
 
 import html
 import math
+import statistics
 from pathlib import Path
 
 from matplotlib import colormaps
@@ -22,12 +23,12 @@ NOTE = (
 
 
 def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
-    """Compares the runs that `pattern` matches, prints the table and writes it to `folder` in four forms.
+    """Compares the runs that `pattern` matches, prints the table and writes it to `folder` in five forms.
 
     Args:
         pattern: of workdirs.
         baseline: label to compare with, or empty.
-        folder: gets table.csv, table.md, table.tex and comparison.html.
+        folder: gets table.csv, table.md, table.tex, accuracy.png and comparison.html.
 
     Raises:
         UserError: no finished run matches, or the folder cannot be written.
@@ -37,14 +38,15 @@ def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
     print(tables.to_text(rows), end="")
     for line in left_out:
         print(f"left out: {line}")
-    texts = {
+    contents = {
+        "accuracy.png": figures.to_png(_accuracy(groups)),
         "table.csv": tables.to_csv(rows),
         "table.md": tables.to_markdown(rows),
         "table.tex": tables.to_latex(rows),
         "comparison.html": to_page(groups, rows, left_out),
     }
-    files.write_texts(folder, texts)
-    print(f"{NOTE}\ntable.csv, table.md, table.tex and comparison.html are in {folder}")
+    files.write_all(folder, contents)
+    print(f"{NOTE}\ntable.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
     return rows
 
 
@@ -57,9 +59,26 @@ def to_page(groups: list[list[FinishedRun]], rows: list[Row], left_out: list[str
         columns=[(name, "text" if name in ("variant", "remarks") else "", "") for name in tables.HEADER],
         rows=[tables.cells(row) for row in rows],
         left_out=left_out,
+        accuracy=figures.to_svg(_accuracy(groups), "test accuracy of every run by variant"),
         curves=_curves(groups),
         cost=_cost(rows),
     )
+
+
+def _accuracy(groups: list[list[FinishedRun]]) -> Figure:
+    figure, (axes,) = figures.plain_axes(8, 1 + 0.35 * len(groups))
+    for k, group in enumerate(groups):
+        accuracies = [100 * run.result["test_accuracy"] for run in group]
+        mean = statistics.mean(accuracies)
+        axes.plot(accuracies, [k] * len(group), "o", color=figures.COLOURS["first"], alpha=0.5, markersize=5)
+        axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=figures.COLOURS["ink"], linewidth=2)
+        axes.annotate(
+            f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize="x-small", color=figures.COLOURS["ink"]
+        )
+    axes.set_yticks(range(len(groups)), figures.plain_text([group[0].label for group in groups]))
+    axes.invert_yaxis()
+    figures.label_axes(axes, "test accuracy (%): a dot for each seed, a line at the mean", "")
+    return figure
 
 
 def _curves(groups: list[list[FinishedRun]]) -> str:
