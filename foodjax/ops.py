@@ -34,7 +34,7 @@ def conv(
     Returns:
         (B, H, W, F) for SAME, (B, H - h + 1, W - w + 1, F) for VALID; or (B, *size, F).
     """
-    pads = []
+    pads, pixels = [], 1
     for axis, taps in enumerate(kernel.shape[:2]):
         before = (taps - 1) // 2 if padding == "SAME" else 0
         inputs = x.shape[axis + 1]
@@ -42,18 +42,20 @@ def conv(
         needed = outputs + taps - 1 - before
         x = lax.slice_in_dim(x, 0, min(needed, inputs), axis=axis + 1)
         pads.append((before, max(needed - inputs, 0)))
+        pixels *= outputs
     h, w, channels, _ = kernel.shape
-    rows, columns = (size + sum(pad) - taps + 1 for size, pad, taps in zip(x.shape[1:3], pads, (h, w), strict=True))
     # Winograd's sums cancel: bfloat16 has too few digits for them.
     if h == w == _WINOGRAD_KERNEL and channels >= _WINOGRAD_CHANNELS and x.dtype != jnp.bfloat16:
         on_cpu = winograd_conv
-    elif rows * columns < h * w:  # XLA falls back to plain loops: 3 x 3 kernels on 2 x 2 maps 36 times as slow as this
+    elif pixels < h * w:  # XLA falls back to plain loops: 3 x 3 kernels on 2 x 2 maps 36 times as slow as this
         on_cpu = product_conv
     else:
         return direct_conv(x, kernel, tuple(pads))
-    forms = {"cpu": on_cpu, "default": direct_conv}
     return lax.platform_dependent(
-        x, kernel, **{name: functools.partial(form, padding=tuple(pads)) for name, form in forms.items()}
+        x,
+        kernel,
+        cpu=functools.partial(on_cpu, padding=tuple(pads)),
+        default=functools.partial(direct_conv, padding=tuple(pads)),
     )
 
 
