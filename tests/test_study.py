@@ -18,7 +18,7 @@ from foodjax import config as config_lib
 from foodjax import summary
 from foodjax.errors import UserError
 from foodjax.model import create_model
-from foodjax.study import page, space, sweep, tables
+from foodjax.study import page, runs, space, sweep, tables
 from foodjax.study.compare import Row, Spread, compare, paired_test
 from foodjax.study.progress import Display
 from foodjax.study.runs import FinishedRun
@@ -163,7 +163,7 @@ def test_images_that_hang_together_are_not_counted_twice():
     assert once == twice
 
 
-def fake_run(label, seed, right, ids=None, pixels="p", device="cpu", tmp_path=ROOT, **changes):
+def fake_run(label, seed, right, ids=None, pixels="p", device="cpu", tmp_path=ROOT, started="2026", **changes):
     config = ablate_blocks.get_config("scale=small")
     config.seed = seed
     for key, value in changes.items():
@@ -171,12 +171,30 @@ def fake_run(label, seed, right, ids=None, pixels="p", device="cpu", tmp_path=RO
     ids = ids or [f"a/{k}" for k in range(len(right))]
     part = {"images": 3, "ids": str(hash(tuple(ids))), "pixels": pixels}
     return FinishedRun(
-        label, tmp_path / f"{label}-seed{seed}", config, [{"epoch": 1, "val_loss": 1.5}], [100.0, 120.0],
+        label, tmp_path / f"{label}-seed{seed}", started, config, [{"epoch": 1, "val_loss": 1.5}], [100.0, 120.0],
         {"epochs": 8, "best_val_loss": 1.5 - 0.1 * seed, "test_accuracy": float(np.mean(right)), "test_loss": 1.0},
         {"train": part, "validation": part, "test": part},
         {"code": {"a"}, "versions": {"1"}, "device": {device}},
         {i: ("a", "a" if ok else "b") for i, ok in zip(ids, right, strict=True)}, 1000, 2_000_000,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("baseline,order", [("", "baeinr"), ("a", "abeinr"), ("r", "rbaein")])
+def test_variants_stand_in_the_order_of_their_start(tmp_path, monkeypatch, baseline, order):
+    started = {label: f"2026-11-2{k}T00:00:00+00:00" for k, label in enumerate("baeinr")}
+    for label in started:
+        for seed in (0, 1):
+            (tmp_path / f"{label}-seed{seed}").mkdir()
+            (tmp_path / f"{label}-seed{seed}" / "config.json").touch()
+
+    def read_run(folder):
+        label, seed = folder.name.split("-seed")
+        # A seed that was made once more, later than everything else, does not move its variant.
+        return fake_run(label, int(seed), [1], started=started[label] if seed == "0" else "2027")
+
+    monkeypatch.setattr(runs, "read_run", read_run)
+    groups, _ = runs.read_groups(f"{tmp_path}/*", baseline)
+    assert "".join(group[0].label for group in groups) == order and all(len(group) == 2 for group in groups)
 
 
 def test_a_comparison_has_mean_deviation_and_paired_difference():
@@ -358,11 +376,11 @@ def test_the_recipe_changes_step_by_step_from_the_tutorial_to_food10_fast(tmp_pa
     trials = [trial for trial in trials if trial.seed == 0]
     first, last, tutorial, fast = (
         dict(config_lib.flatten(config))
-        for config in (trials[1].config, trials[0].config, food10.get_config(), food10_fast.get_config())
+        for config in (trials[0].config, trials[-1].config, food10.get_config(), food10_fast.get_config())
     )
     assert {key for key in fast if fast[key] != last[key]} == {"name", "train.epochs", "train.patience"}
     scaled = {"data.image_size", "data.resize", "data.batch_size", "train.epochs", "train.patience"}
     changed = {key for key in first if first[key] != tutorial.get(key)}
-    assert trials[1].label == "step=tutorial" and changed == scaled | {"name", "model.blocks[3].padding"}
+    assert trials[0].label == "step=tutorial" and changed == scaled | {"name", "model.blocks[3].padding"}
     for trial in trials:
         create_model(trial.config, 10)

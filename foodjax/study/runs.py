@@ -23,6 +23,7 @@ class FinishedRun(NamedTuple):
     Attributes:
         label: the workdir's name without "-seed<k>".
         workdir: where it lies.
+        started: when, in ISO 8601, UTC.
         config: the experiment.
         metrics: the numbers of each epoch.
         images_per_second: in training, of each epoch.
@@ -36,6 +37,7 @@ class FinishedRun(NamedTuple):
 
     label: str
     workdir: Path
+    started: str
     config: Any
     metrics: list[dict[str, Any]]
     images_per_second: list[float]
@@ -67,6 +69,7 @@ def read_run(workdir: Path) -> FinishedRun:
     return FinishedRun(
         re.sub(r"-seed\d+$", "", workdir.name),
         workdir,
+        record["sessions"][0]["started"],
         config,
         read_metrics(workdir / "metrics.jsonl"),
         [row["images_per_second"] for row in timing if row.get("images_per_second")],
@@ -80,11 +83,11 @@ def read_run(workdir: Path) -> FinishedRun:
 
 
 def read_groups(pattern: str, baseline: str) -> tuple[list[list[FinishedRun]], list[str]]:
-    """Reads all finished runs that `pattern` matches, in groups of one label, the baseline's first.
+    """Reads all finished runs that `pattern` matches, in groups of one label: the baseline, then as they were started.
 
     Args:
         pattern: of workdirs, such as runs/ablate_blocks/*; several between commas.
-        baseline: label of the baseline; empty: "baseline" where there is one, else the first.
+        baseline: label of the baseline; empty: "baseline" where there is one, else the first that was started.
 
     Returns:
         (groups, what was left out and why).
@@ -106,6 +109,7 @@ def read_groups(pattern: str, baseline: str) -> tuple[list[list[FinishedRun]], l
             left_out.append(str(error))
     if not groups:
         raise UserError(f"--runs {pattern} matches no finished run: needs workdirs of training" + _and(left_out))
+    groups = dict(sorted(groups.items(), key=lambda group: min(run.started for run in group[1])))
     name = baseline or ("baseline" if "baseline" in groups else next(iter(groups)))
     if name not in groups:
         raise UserError(f"--baseline {name} is none of the runs{config_lib.nearest(name, groups)}: {', '.join(groups)}")
