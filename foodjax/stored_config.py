@@ -90,7 +90,7 @@ def _set(config: Any, key: str, value: Any) -> None:
     if not isinstance(config, ConfigDict):
         return  # of no config that was ever valid; what lacks the key is told
     if not rest:
-        if first not in config:  # an empty group in its place is no value, and told as a key that lacks
+        if first not in config:  # an empty group in its place stays, and is told as a missing key
             config[first] = value
         return
     if first not in config:

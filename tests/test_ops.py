@@ -8,6 +8,7 @@ from foodjax.ops import add_bias, conv, direct_conv, dropout, max_pool, product_
 from foodjax.winograd import cook_toom, winograd_conv
 
 MAPS = [(1, 8, 6), (2, 7, 9), (3, 8, 6), (4, 7, 9), (5, 7, 9), (5, 8, 6)]
+MORE_MAPS = [pytest.param(*shape, marks=pytest.mark.slow) for shape in ((1, 7, 9), (2, 8, 6), (3, 7, 9), (4, 8, 6))]
 TINY = [(3, 2, 2), (3, 1, 3), (3, 1, 1), (5, 3, 4), (5, 2, 1)]
 
 
@@ -23,7 +24,7 @@ def values_and_gradients(function, *arguments, along=None):
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize("kernel,height,width", MAPS + TINY)
+@pytest.mark.parametrize("kernel,height,width", MAPS + MORE_MAPS + TINY)
 def test_conv_equals_laxs_in_values_and_gradients(padding, kernel, height, width):
     if padding == "VALID" and kernel > min(height, width):
         height, width = height + kernel - 1, width + kernel - 1  # so much is left
@@ -42,7 +43,7 @@ def test_conv_equals_laxs_in_values_and_gradients(padding, kernel, height, width
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("kernel,channels", [(3, 3), (4, 3), (5, 64)])
-@pytest.mark.parametrize("size", [(2, 3), (6, 4)])
+@pytest.mark.parametrize("size", [(2, 3), pytest.param((4, 5), marks=pytest.mark.slow), (6, 4)])
 def test_a_part_of_a_convolution_is_the_first_rows_and_columns_of_the_whole(padding, kernel, channels, size):
     keys = jax.random.split(jax.random.PRNGKey(kernel), 3)
     x = jax.random.normal(keys[0], (2, 10, 9, channels), float)

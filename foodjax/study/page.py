@@ -2,7 +2,6 @@
 
 import html
 import math
-import statistics
 from pathlib import Path
 
 from matplotlib import colormaps
@@ -39,7 +38,7 @@ def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
     for line in left_out:
         print(f"left out: {line}")
     contents = {
-        "accuracy.png": figures.to_png(_accuracy(groups)),
+        "accuracy.png": figures.to_png(_accuracy(groups, rows)),
         "table.csv": tables.to_csv(rows),
         "table.md": tables.to_markdown(rows),
         "table.tex": tables.to_latex(rows),
@@ -59,23 +58,22 @@ def to_page(groups: list[list[FinishedRun]], rows: list[Row], left_out: list[str
         columns=[(name, "text" if name in ("variant", "remarks") else "", "") for name in tables.HEADER],
         rows=[tables.cells(row) for row in rows],
         left_out=left_out,
-        accuracy=figures.to_svg(_accuracy(groups), "test accuracy of every run by variant"),
+        accuracy=figures.to_svg(_accuracy(groups, rows), "test accuracy of every run by variant"),
         curves=_curves(groups),
         cost=_cost(rows),
     )
 
 
-def _accuracy(groups: list[list[FinishedRun]]) -> Figure:
+def _accuracy(groups: list[list[FinishedRun]], rows: list[Row]) -> Figure:
     figure, (axes,) = figures.plain_axes(8, 1 + 0.35 * len(groups))
-    for k, group in enumerate(groups):
-        accuracies = [100 * run.result["test_accuracy"] for run in group]
-        mean = statistics.mean(accuracies)
+    for k, (group, row) in enumerate(zip(groups, rows, strict=True)):
+        accuracies, mean = [100 * run.result["test_accuracy"] for run in group], 100 * row.accuracy.mean
         axes.plot(accuracies, [k] * len(group), "o", color=figures.COLOURS["first"], alpha=0.5, markersize=5)
         axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=figures.COLOURS["ink"], linewidth=2)
         axes.annotate(
             f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize="x-small", color=figures.COLOURS["ink"]
         )
-    axes.set_yticks(range(len(groups)), figures.plain_text([group[0].label for group in groups]))
+    axes.set_yticks(range(len(groups)), figures.plain_text([row.label for row in rows]))
     axes.invert_yaxis()
     figures.label_axes(axes, "test accuracy (%): a dot for each seed, a line at the mean", "")
     return figure
