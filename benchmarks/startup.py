@@ -32,7 +32,7 @@ def start(config: str, more: list[str], workdir: Path, cache: Path) -> float:
     )  # fmt: skip
     while not any((workdir / "checkpoints").glob("1*")):
         if process.poll() is not None:
-            sys.exit(f"{' '.join(command)} failed:\n{process.stderr.read()[-2000:]}")
+            sys.exit(f"{' '.join(command)} failed:\n{process.stderr.read()[-2000:].strip()}")
         time.sleep(0.02)
     seconds = time.perf_counter() - begin
     process.kill()
