@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,20 @@ from foodjax import files
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
+# Of a read that has failed, the first error is raised. What the others come to is told when the collector happens upon
+# them, at any time later: by tensorstore's threads, by asyncio, and as a warning of the reads that were not begun.
+def _is_told(error: object) -> bool:
+    return any(words in str(error) for words in ("Event loop is closed", "TensorStore", "tensorstore_spec"))
+
+
 def _quiet(unraisable: Any, others: Callable[[Any], Any] = sys.unraisablehook) -> None:
-    # Of a read that has failed, tensorstore's threads go on to tell after the error was raised.
-    if not any(words in str(unraisable.exc_value) for words in ("Event loop is closed", "TensorStore")):
+    if not _is_told(unraisable.exc_value):
         others(unraisable)
 
 
 sys.unraisablehook = _quiet
+logging.getLogger("asyncio").addFilter(lambda record: not (record.exc_info and _is_told(record.exc_info[1])))
+warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
 
 
 def _rank(metrics: Any) -> float:

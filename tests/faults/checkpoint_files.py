@@ -11,6 +11,7 @@ a table; the status is 1 when anything failed.
 import argparse
 import collections
 import faulthandler
+import gc
 import os
 import random
 import shutil
@@ -226,6 +227,7 @@ def main() -> int:
             print(f"{name}\n{traceback.format_exc()}", file=sys.stderr, flush=True)
         finally:
             faulthandler.cancel_dump_traceback_later()
+            gc.collect()  # what a failed read still has to say comes now: there must be nothing on stderr
         table[kind][outcome] += 1
     for kind, counts in sorted(table.items()):
         print(f"{kind:32} " + ", ".join(f"{outcome} {count}" for outcome, count in sorted(counts.items())))
