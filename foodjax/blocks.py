@@ -1,7 +1,7 @@
 """The kinds of block that `model.blocks` may list. Pure Linen.
 
 A block in a config has `kind`, a key of `BLOCKS`, and the fields of that class. A new kind is a class with `size_after`
-and `__call__`, an entry of `BLOCKS`, and its rules in `foodjax.config.BLOCK_SCHEMAS`.
+and `__call__`, an entry of `BLOCKS`, and its rules in `foodjax.schema.BLOCK_SCHEMAS`.
 """
 
 from typing import Any

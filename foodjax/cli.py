@@ -9,6 +9,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from foodjax import config as config_lib
+from foodjax import schema
 from foodjax.errors import UserError, first_line
 from foodjax.workdir import read_description
 
@@ -124,7 +125,7 @@ def _override(name: str, stored: Any, arguments: Sequence[str]) -> Any:
             config_flags.DEFINE_config_dict("config", stored, flag_values=values, sys_argv=command)
             values(command)
         except (flags.Error, ValueError, TypeError):
-            raise UserError(f"{key} is {value!r}: needs {config_lib.SCHEMA[key].needs}") from None
+            raise UserError(f"{key} is {value!r}: needs {schema.SCHEMA[key].needs}") from None
     config_lib.validate(stored)
     return stored
 

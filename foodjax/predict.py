@@ -17,7 +17,7 @@ from foodjax import temperature as temperature_lib
 from foodjax.calibration import scale
 from foodjax.checkpoint import load_best
 from foodjax.data.batches import pad_batch
-from foodjax.data.prepare import decode
+from foodjax.data.decode import decode
 from foodjax.data.source import IMAGE_SUFFIXES
 from foodjax.errors import UserError
 from foodjax.model import create_model

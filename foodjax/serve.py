@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from foodjax.data.prepare import decode
+from foodjax.data.decode import decode
 from foodjax.errors import UserError
 from foodjax.predict import Predictor
 from foodjax.report import page, pictures

@@ -5,8 +5,9 @@ import tarfile
 import pytest
 from PIL import Image
 
-from foodjax.data import archive, prepare
+from foodjax.data import archive
 from foodjax.data.archive import Archive
+from foodjax.data.decode import decode
 from foodjax.errors import UserError
 
 META = {"meta/train.json": b'{"a": ["a/0"], "b": ["b/0"]}', "meta/test.json": b'{"a": ["a/1"], "b": ["b/1"]}'}
@@ -113,7 +114,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatc
     Image.new("1", (20_000, 6_000)).save(buffer, "PNG")
     monkeypatch.setattr(Image.Image, "load", None)
     with pytest.raises(ValueError, match="20000 x 6000 pixels, more than 100000000"):
-        prepare.decode(buffer.getvalue(), 8, "nearest")
+        decode(buffer.getvalue(), 8, "nearest")
 
 
 def test_a_picture_that_would_start_a_program_is_refused(monkeypatch):
@@ -123,7 +124,7 @@ def test_a_picture_that_would_start_a_program_is_refused(monkeypatch):
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "EPS")
     with pytest.raises(ValueError, match="not a picture of a known kind"):
-        prepare.decode(buffer.getvalue(), 8, "nearest")
+        decode(buffer.getvalue(), 8, "nearest")
 
 
 def test_meta_files_are_bounded_text(tmp_path):

@@ -3,7 +3,8 @@ import pytest
 
 from experiments import food10
 from foodjax.data import colour, mix
-from foodjax.data.augment import apply_draws, draw, mixed_labels, output_size, view
+from foodjax.data.augment import apply_draws, mixed_labels, output_size, view
+from foodjax.data.draws import draw
 
 OFF = dict(
     rotation=0.0, shift_rows=0.0, brightness=(1.0, 1.0), flip_horizontal=False, flip_vertical=False,

@@ -8,10 +8,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from foodjax.blocks import BLOCKS, ConvBlock, ResidualBlock, StemBlock, Style
-from foodjax.config import BLOCK_SCHEMAS, validate
+from foodjax.config import validate
 from foodjax.errors import UserError
 from foodjax.model import create_model, init_variables
 from foodjax.ops import space_to_depth
+from foodjax.schema import BLOCK_SCHEMAS
 from foodjax.summary import layers
 
 PLAIN = Style(activation="relu", norm="none", norm_momentum=0.9, norm_groups=2)

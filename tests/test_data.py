@@ -9,7 +9,9 @@ from PIL import Image
 
 from foodjax.config import validate
 from foodjax.data import batches, pipeline, prepare, source
-from foodjax.data.augment import apply_draws, draw, projective_rows
+from foodjax.data.augment import apply_draws, projective_rows
+from foodjax.data.decode import decode
+from foodjax.data.draws import draw
 from foodjax.errors import UserError
 
 
@@ -135,14 +137,14 @@ def test_every_mode_becomes_rgb(mode):
     buffer = io.BytesIO()
     image = Image.new("I;16", (20, 10)) if mode == "I;16" else Image.new("RGB", (20, 10), "white").convert(mode)
     image.save(buffer, "TIFF" if mode == "CMYK" else "PNG")
-    assert prepare.decode(buffer.getvalue(), 8, "nearest").shape == (8, 8, 3)
+    assert decode(buffer.getvalue(), 8, "nearest").shape == (8, 8, 3)
 
 
 def test_nearest_takes_the_pixel_under_the_centre():
     ramp = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     buffer = io.BytesIO()
     Image.fromarray(ramp).save(buffer, "PNG")
-    np.testing.assert_array_equal(prepare.decode(buffer.getvalue(), 2, "nearest"), ramp[1::2, 1::2])
+    np.testing.assert_array_equal(decode(buffer.getvalue(), 2, "nearest"), ramp[1::2, 1::2])
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tiny_config):
@@ -216,7 +218,7 @@ def test_draws_stay_in_range_and_fill_it():
     ],
 )
 def test_each_augmentation_alone(change, expected):
-    from foodjax.data.augment import Draws
+    from foodjax.data.draws import Draws
 
     image = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     neutral = dict.fromkeys(Draws._fields[:6], 0.0) | {"brightness": 1.0} | change

@@ -16,7 +16,7 @@ from fuzz.targets import CONFIG, TARGETS, Target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foodjax import config as config_lib
+from foodjax import schema
 
 FEW = settings(
     max_examples=60, deadline=5000, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -28,7 +28,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 ).map(json.dumps)
-KEYS = st.sampled_from(sorted(config_lib.SCHEMA))
+KEYS = st.sampled_from(sorted(schema.SCHEMA))
 
 
 @st.composite

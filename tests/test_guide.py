@@ -5,7 +5,7 @@ import re
 import jax
 from conftest import ROOT
 
-from foodjax import blocks, summary
+from foodjax import blocks, schema, summary
 from foodjax import config as config_lib
 from foodjax.model import create_model
 
@@ -15,11 +15,11 @@ def test_the_new_kind_of_block_works_as_written_in_under_20_lines(monkeypatch):
     block, name, rules, experiment = code[1:5]
     new_lines = [line for line in (block + name + rules).splitlines() if line.strip()]
     assert len(new_lines) < 20
-    for table in (blocks.BLOCKS, config_lib.BLOCK_SCHEMAS):
+    for table in (blocks.BLOCKS, schema.BLOCK_SCHEMAS):
         monkeypatch.setitem(table, "separable", None)  # takes the entry out again at the end
     inside = dict(vars(blocks))  # as if written into the file
     exec(block + name, inside)
-    exec(rules, vars(config_lib))
+    exec(rules, vars(schema))
     written: dict = {}
     exec(experiment, written)
     config = written["get_config"]("block4=separable,seed=3")

@@ -414,7 +414,7 @@ def run_main(*arguments):
 
 @pytest.mark.slow
 def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
-    from foodjax.data.prepare import decode
+    from foodjax.data.decode import decode
 
     meta = {part: json.loads((food_photos / "meta" / f"{part}.json").read_text()) for part in ("train", "test")}
     names = sorted(meta["test"])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from foodjax import predict
-from foodjax.data.prepare import decode
+from foodjax.data.decode import decode
 from foodjax.errors import UserError
 
 

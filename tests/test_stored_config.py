@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 from experiments import food10
 from foodjax import config as config_lib
-from foodjax import stored_config
+from foodjax import schema, stored_config
 from foodjax import workdir as workdir_lib
 from foodjax.errors import UserError
 
@@ -51,8 +51,8 @@ def test_every_key_is_an_old_one_or_has_what_it_meant_before_it_was_there():
     assert {key: value for group in stored_config.ADDED_LATER for key, value in group.items()} == {
         key: default[key] for key in ADDED
     }
-    assert len(ADDED) == len(set(ADDED)) and set(ADDED) <= config_lib.SCHEMA.keys()
-    old = config_lib.SCHEMA.keys() - set(ADDED)
+    assert len(ADDED) == len(set(ADDED)) and set(ADDED) <= schema.SCHEMA.keys()
+    old = schema.SCHEMA.keys() - set(ADDED)
     assert len(old) == 32, "a new key of the config needs a line in stored_config.ADDED_LATER"
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from foodjax.data.augment import apply_draws, draw
+from foodjax.data.augment import apply_draws
+from foodjax.data.draws import draw
 from foodjax.data.prepare import Prepared
 
 _STREAM = 0

@@ -10,8 +10,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from foodjax.data.augment import draw, mixed_labels, output_size, transform, transform_inputs
+from foodjax.data.augment import mixed_labels, output_size, transform, transform_inputs
 from foodjax.data.batches import batch_rows
+from foodjax.data.draws import draw
 from foodjax.data.prepare import Prepared
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from foodjax.data.augment import apply_draws, draw, mixed_labels, output_size
+from foodjax.data.augment import apply_draws, mixed_labels, output_size
 from foodjax.data.batches import Batch, batch_rows
+from foodjax.data.draws import draw
 from foodjax.data.prepare import Prepared
 
 tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from foodjax import files
 from foodjax.config import input_size
-from foodjax.data.augment import apply_draws, draw
+from foodjax.data.augment import apply_draws
+from foodjax.data.draws import draw
 from foodjax.errors import UserError
 from foodjax.report import figures, page, pictures
 from foodjax.run import Data, load_data

@@ -27,7 +27,7 @@ from foodjax import config as config_lib
 from foodjax import stored_config as stored_config_lib
 from foodjax import workdir as workdir_lib
 from foodjax.data.archive import Archive
-from foodjax.data.prepare import decode
+from foodjax.data.decode import decode
 from foodjax.data.source import Food101Folder, select_classes
 from foodjax.errors import UserError
 from foodjax.logs import read_metrics

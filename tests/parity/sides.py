@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import SHARED, one_device_mesh
 
-from foodjax.data.prepare import decode
+from foodjax.data.decode import decode
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import create_train_state

@@ -10,8 +10,9 @@ from PIL import Image, ImageOps
 from scipy.stats import ks_2samp
 
 from experiments import food10
-from foodjax.data.augment import Draws, apply_draws, draw
-from foodjax.data.prepare import decode
+from foodjax.data.augment import apply_draws
+from foodjax.data.decode import decode
+from foodjax.data.draws import Draws, draw
 from foodjax.data.source import Food101Folder, select_classes
 from foodjax.data.split import split
 from parity import program
