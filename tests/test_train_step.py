@@ -1,10 +1,14 @@
+import functools
+
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import one_device_mesh
 from ml_collections import ConfigDict
 
+from experiments import food10
 from foodjax.checkpoint import Checkpoints, Progress
 from foodjax.data.augment import view
 from foodjax.early_stopping import EarlyStopping
@@ -13,7 +17,7 @@ from foodjax.metrics import Metrics, training_losses
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import abstract_train_state, create_train_state
-from foodjax.train_step import make_steps
+from foodjax.train_step import make_steps, train_step
 
 
 def small_config(tiny_config, **train):
@@ -124,3 +128,23 @@ def test_evaluation_sees_the_size_it_asks_for(tiny_config):
     small = view(jnp.asarray(batch_of()["image"]), 8, 1.0) / 255
     logits = create_model(config, 10).apply(states[-1].variables, small, train=False)
     np.testing.assert_allclose(probs, jax.nn.softmax(logits), rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_accelerators_keep_their_own_convolutions(dtype):
+    """The tutorial's step as it is handed to each compiler; none of them need be here."""
+    config = food10.get_config()
+    config.model.dtype = dtype
+    model, tx = create_model(config, 10), create_optimizer(config)
+    step = jax.jit(functools.partial(train_step, config=config, model=model, tx=tx))
+    images = jax.ShapeDtypeStruct((4, 128, 128, 3), jnp.uint8)
+    arguments = abstract_train_state(config, model, tx), {"image": images, "label": jnp.zeros(4, jnp.int32)}
+
+    def count(platform):
+        text = jax.export.export(step, platforms=[platform])(*arguments).mlir_module()
+        return text.count("stablehlo.convolution"), text.count("stablehlo.dot_general")
+
+    # Eight convolutions and two products, their gradients, and none for the pictures.
+    assert count("cuda") == count("tpu") == (8 + 8 + 7, 3 * 2)
+    if dtype == "float32":
+        assert count("cpu")[0] == (8 - 2) + (8 - 2) + (7 - 2)  # the two of 5 x 5 are Winograd's
