@@ -94,7 +94,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.train = ConfigDict()
     config.train.epochs = 100
-    config.train.steps_per_dispatch = 8  # backend=device: steps taken in one call of the accelerator
+    config.train.steps_per_dispatch = 8  # backend=device: steps in one call of the accelerator; 1 on CPU
     config.train.patience = 10  # epochs without a lower validation loss before training stops
     config.train.label_smoothing = 0.0
     config.train.class_weights = ()  # one for each class, in alphabetical order; () weighs all the same

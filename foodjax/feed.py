@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from foodjax.data.augment import output_size
 from foodjax.data.device import draw_recipe, put_images
@@ -111,8 +112,11 @@ class DeviceFeed:
     def __init__(self, run: Run, data: Data):
         """Puts the pictures into device memory."""
         config = run.config
-        self._config, self._data, self.longest, self.wait_seconds = config, data, config.train.steps_per_dispatch, 0.0
-        self._watch = IdleWatch()
+        self._config, self._data, self.wait_seconds = config, data, 0.0
+        # On a CPU XLA makes plain loops of the convolutions in a loop: a step of the tutorial took 45 s, not 0.7.
+        on_cpu = run.mesh.devices.flat[0].platform == "cpu"
+        self.longest = 1 if on_cpu else config.train.steps_per_dispatch
+        self._watch, self._replicated = IdleWatch(), NamedSharding(run.mesh, PartitionSpec())
         self._images = put_images(data.train, run.mesh)
         self._train_steps: Any = make_train_steps(config, run.model, run.tx, run.mesh)
 
@@ -124,6 +128,7 @@ class DeviceFeed:
         recipe = draw_recipe(self._data.train, rows, self._config, first, count)
         self.wait_seconds += stop()
         size = output_size(self._config, first, len(rows) // self._config.data.batch_size)
+        total = jax.device_put(total, self._replicated)  # sums that came from the host would compile it once more
         return self._train_steps(state, total, self._images, recipe, size)
 
 

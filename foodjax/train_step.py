@@ -111,6 +111,8 @@ def train_steps(
         state, metrics = train_step(state, make_batch(images, recipe, size), config=config, model=model, tx=tx)
         return (state, total.merge(metrics)), None
 
+    if len(recipe.row) == 1:  # XLA would make a loop of it all the same
+        return one((state, total), jax.tree.map(lambda x: x[0], recipe))[0]
     return jax.lax.scan(one, (state, total), recipe)[0]
 
 
