@@ -33,7 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.validation_fraction = 0.15  # of each class
     config.data.train_per_class = 0  # photographs to train on, of each class at most; 0 takes all
     config.data.batch_size = 32
-    config.data.eval_batch_size = 100
+    config.data.eval_batch_size = 50
     config.data.on_error = "stop"  # stop | skip pictures that do not decode
     config.data.cache_dir = ""  # prepared pictures; empty: $XDG_CACHE_HOME/foodjax or ~/.cache/foodjax
     config.data.drawn_train = 150  # pictures per class that source=drawn draws

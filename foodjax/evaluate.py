@@ -22,7 +22,7 @@ from foodjax.errors import UserError
 from foodjax.predictions import Predictions
 from foodjax.run import Data, Run
 from foodjax.train_state import TrainState
-from foodjax.train_step import enable_compilation_cache
+from foodjax.train_step import configure_jax
 from foodjax.workdir import read_description
 
 
@@ -238,7 +238,7 @@ def evaluate_workdir(config: Any, workdir: Path) -> Evaluated:
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    enable_compilation_cache()
+    configure_jax()
     _, class_names = read_description(workdir)
     source = create_source(config)
     test_set = prepare(source, "test", config, logs.progress, class_names)

@@ -18,7 +18,7 @@ from foodjax.model import create_model
 from foodjax.optimizer import create_chain
 from foodjax.run import load_data
 from foodjax.train_state import create_train_state
-from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
+from foodjax.train_step import configure_jax, create_mesh, make_steps
 
 LOWEST, HIGHEST, NUM_STEPS = 1e-6, 1.0, 150
 _SMOOTHING = 0.9  # share of the running mean that a step keeps
@@ -85,7 +85,7 @@ def range_test(config: Any) -> RangeTest:
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
-    enable_compilation_cache()
+    configure_jax()
     data = load_data(config)
     model, tx = create_model(config, len(data.train.class_names)), create_chain(config, rate_at)
     train_step, _ = make_steps(config, model, tx, create_mesh(config.data.batch_size))

@@ -23,7 +23,7 @@ from foodjax.errors import UserError
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import abstract_train_state
-from foodjax.train_step import create_mesh, enable_compilation_cache, make_steps
+from foodjax.train_step import configure_jax, create_mesh, make_steps
 from foodjax.workdir import read_description
 
 BATCH_SIZE = 32
@@ -66,7 +66,7 @@ class Predictor:
             UserError: the workdir holds no run, no checkpoint or a damaged one, or no temperature where one is asked
                 for.
         """
-        enable_compilation_cache()
+        configure_jax()
         stored, self.class_names = read_description(workdir)
         self.config = stored if config is None else config
         self.model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)

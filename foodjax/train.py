@@ -22,7 +22,7 @@ from foodjax.metrics import Metrics
 from foodjax.predictions import Predictions
 from foodjax.run import Data, Run, load_data
 from foodjax.train_state import TrainState
-from foodjax.train_step import enable_compilation_cache
+from foodjax.train_step import configure_jax
 
 
 class Epoch(NamedTuple):
@@ -81,7 +81,7 @@ def train(
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         print(f"{workdir} is finished ({end}): nothing to do; --mode evaluate evaluates it again")
         return
-    enable_compilation_cache()
+    configure_jax()
     data = data or load_data(config)
     run = Run(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     try:

@@ -10,9 +10,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 import jax
 import pytest
 
-from foodjax.train_step import enable_compilation_cache
+from foodjax.train_step import configure_jax
 
-enable_compilation_cache()  # many tests compile the same programs
+configure_jax()  # many tests compile the same programs
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
