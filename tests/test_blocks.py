@@ -76,7 +76,11 @@ def test_a_stem_is_a_convolution_with_the_stride_of_its_patch():
 
 @pytest.mark.parametrize(
     "size, padding",
-    [((14, 15), ("SAME", "VALID")), ((15, 17), ("SAME", "SAME", "SAME")), ((17, 18), ("VALID", "SAME"))],
+    [
+        ((14, 15), ("SAME", "VALID")),
+        pytest.param((15, 17), ("SAME", "SAME", "SAME"), marks=pytest.mark.slow),
+        pytest.param((17, 18), ("VALID", "SAME"), marks=pytest.mark.slow),
+    ],
 )
 def test_what_pooling_drops_is_computed_only_for_those_who_look(size, padding):
     block = ConvBlock(PLAIN, features=4, kernel=5, padding=padding, pool=3, dropout=0.0)
@@ -142,6 +146,7 @@ def test_batch_normalisation_uses_the_batch_in_training_and_running_means_after(
     )
 
 
+@pytest.mark.slow
 def test_group_normalisation_does_not_see_the_other_pictures(modern_config):
     modern_config.model.update(norm="group", norm_groups=4)
     model = create_model(modern_config, 10)

@@ -173,6 +173,7 @@ def test_the_temperature_is_that_of_the_best_checkpoint_and_changes_probabilitie
     assert f"calibration error {mended['calibration_error']:.3f}, 45 images" in out
 
 
+@pytest.mark.slow
 def test_a_kill_before_it_was_written_ends_in_the_same_files(trained, root, tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt

@@ -29,6 +29,7 @@ def test_the_suggestion_is_the_steepest_fall():
             find_lr.suggest(rates, list(flat))
 
 
+@pytest.mark.slow
 def test_it_finds_a_rate_that_trains_and_leaves_plot_and_numbers(tiny_config, tmp_path, capsys):
     tiny_config.data.drawn_train = 30
     tiny_config.model.blocks = (ConfigDict(dict(kind="stem", features=16, patch=2, kernel=3)),)

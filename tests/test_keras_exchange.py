@@ -303,6 +303,7 @@ def test_only_export_imports_keras():
 # The way on and back
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
     model, path = saved
     workdir = tmp_path / "run"

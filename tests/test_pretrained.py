@@ -79,6 +79,7 @@ def config_and_arrays(tmp_path):
     return config, arrays
 
 
+@pytest.mark.slow
 def test_a_file_of_the_right_layout_gives_the_features_that_torch_computes(config_and_arrays):
     config, arrays = config_and_arrays
     assert len(arrays) == 122  # as many as torchvision's ResNet-18 has

@@ -166,6 +166,7 @@ def test_a_wrong_loss_beside_the_best_does_not_cost_the_next_best(setup, tmp_pat
     assert Checkpoints(tmp_path).steps() == [4, 5, 6] and Checkpoints(tmp_path).best_step() == 4
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
     config, _, tx, state, _ = setup
     checkpoints = Checkpoints(tmp_path)

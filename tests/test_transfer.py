@@ -28,6 +28,7 @@ def source(tiny_config, tmp_path):
     return tiny_config, tmp_path / "seven"
 
 
+@pytest.mark.slow
 def test_other_classes_take_all_but_the_head_and_frozen_blocks_stay(source, tmp_path):
     config, workdir = source
     variables, names = load_variables(workdir)
