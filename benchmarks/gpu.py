@@ -3,8 +3,7 @@
     python benchmarks/gpu.py --train FOLDER --test FOLDER
     python benchmarks/gpu.py --smoke
 
-NOT YET RUN ON A GPU. Of `--smoke`, a tiny network for a machine without one, the parts check, matmul and step have run
-on a CPU; feed, run and bits have not.
+NOT YET RUN ON A GPU: `--smoke`, a tiny network for a machine without one, has run to its end on a CPU.
 
 Needs JAX, flax, optax, orbax, PyTorch and what foodjax imports without TensorFlow (ml_collections, rich, filelock,
 jaxtyping, scikit-learn). FOLDERs are prepared sets (images.npy and info.json in the user's cache); without them the
@@ -223,7 +222,7 @@ def measure(args, name: str, flags: str = "", **changes):
 def show(label: str, result) -> None:
     """Prints one line of the table at once: a call may be cut off."""
     shown = {k: f"{v:,.4g}" if isinstance(v, float) else v for k, v in result.items() if not isinstance(v, dict)}
-    print(f"{label:34}" + "  ".join(f"{k} {v}" for k, v in shown.items()), flush=True)
+    print(f"{label:46}" + "  ".join(f"{k} {v}" for k, v in shown.items()), flush=True)
 
 
 def main() -> None:
@@ -267,10 +266,13 @@ def main() -> None:
                 count = max(1, args.count * 32 // batch_size)
                 add(f"{name} {dtype} batch {batch_size}", name, dtype=dtype, batch_size=batch_size, count=count)
     for dtype in ("bfloat16", "float32"):
-        for steps in (1, 8, 32) if "feed" in sections and not args.smoke else (2,) * ("feed" in sections):
-            add(f"feed {dtype} {steps} steps a dispatch", "feed", dtype=dtype, steps=steps)
-        if "run" in sections:
-            add(f"run {dtype}", "run", dtype=dtype)
+        for batch_size, steps in ((32, 1), (32, 8), (32, 32), (256, 8)) if not args.smoke else ((4, 2),):
+            if "feed" in sections:
+                label = f"feed {dtype} batch {batch_size}, {steps} steps a dispatch"
+                add(label, "feed", dtype=dtype, batch_size=batch_size, steps=steps)
+        for batch_size in (32, 256) if not args.smoke else (4,):
+            if "run" in sections:
+                add(f"run {dtype} batch {batch_size}", "run", dtype=dtype, batch_size=batch_size)
     for name, flags in (("as it is", ""), ("deterministic", DETERMINISTIC)):
         if "bits" in sections:
             for i in (1, 2):
