@@ -6,11 +6,12 @@ from experiments import food10
 from foodjax.model import create_model
 from foodjax.optimizer import create_optimizer
 from foodjax.train_state import create_train_state
-from foodjax.train_step import create_mesh, make_steps
+from foodjax.train_step import configure_jax, create_mesh, make_steps
 
 
 def create_steps(images, labels):
     """Returns the callables "train" and "predict"; each ends when its result is there."""
+    configure_jax()
     config = food10.get_config()
     model, tx = create_model(config, 10), create_optimizer(config)
     train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))
