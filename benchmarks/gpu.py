@@ -240,6 +240,8 @@ def main() -> None:
         parser.add_argument(f"--{key}", type=int, default=default, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if unknown := set(args.sections.split(",")) - {*MEASUREMENTS, "bits"}:
+        parser.error(f"--sections has {', '.join(sorted(unknown))}: needs some of {', '.join([*MEASUREMENTS, 'bits'])}")
     if args.worker:
         print("\n" + json.dumps(MEASUREMENTS[args.worker](args)))
         return
@@ -257,6 +259,7 @@ def main() -> None:
         show(label, table[label])
 
     sections = args.sections.split(",")
+    feeds = ((4, 2),) if args.smoke else ((32, 1), (32, 8), (32, 32), (256, 8))  # batch size, steps a dispatch
     for name in ("check", "matmul"):
         if name in sections:
             add(name, name)
@@ -266,13 +269,11 @@ def main() -> None:
                 count = max(1, args.count * 32 // batch_size)
                 add(f"{name} {dtype} batch {batch_size}", name, dtype=dtype, batch_size=batch_size, count=count)
     for dtype in ("bfloat16", "float32"):
-        for batch_size, steps in ((32, 1), (32, 8), (32, 32), (256, 8)) if not args.smoke else ((4, 2),):
-            if "feed" in sections:
-                label = f"feed {dtype} batch {batch_size}, {steps} steps a dispatch"
-                add(label, "feed", dtype=dtype, batch_size=batch_size, steps=steps)
-        for batch_size in (32, 256) if not args.smoke else (4,):
-            if "run" in sections:
-                add(f"run {dtype} batch {batch_size}", "run", dtype=dtype, batch_size=batch_size)
+        for batch_size, steps in feeds if "feed" in sections else ():
+            label = f"feed {dtype} batch {batch_size}, {steps} steps a dispatch"
+            add(label, "feed", dtype=dtype, batch_size=batch_size, steps=steps)
+        for batch_size in sorted({batch_size for batch_size, _ in feeds}) if "run" in sections else ():
+            add(f"run {dtype} batch {batch_size}", "run", dtype=dtype, batch_size=batch_size)
     for name, flags in (("as it is", ""), ("deterministic", DETERMINISTIC)):
         if "bits" in sections:
             for i in (1, 2):

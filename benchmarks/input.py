@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # noqa: E402
-from step import machine  # noqa: E402
+from step import food101, machine  # noqa: E402
 
 from experiments import food10  # noqa: E402
 from foodjax.data.pipeline import train_batches  # noqa: E402
@@ -49,7 +49,7 @@ def keras_flow(root: Path, folder: Path):
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="an extracted food-101/")
+    parser.add_argument("--data", type=food101, required=True, help="an extracted food-101/")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, default=30)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "input.json")

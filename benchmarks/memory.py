@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from step import machine
+from step import food101, machine
 
 HERE = Path(__file__).parent
 PREPARE = (
@@ -50,7 +50,7 @@ def peak(command: list[str]) -> dict[str, float]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="an extracted food-101/")
+    parser.add_argument("--data", type=food101, required=True, help="an extracted food-101/")
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "memory.json")

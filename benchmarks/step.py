@@ -47,6 +47,13 @@ class Peer:
         return line.strip()
 
 
+def food101(text: str) -> Path:
+    """Returns the extracted food-101/ that an argument names; an argparse type."""
+    if not (Path(text) / "meta" / "train.json").is_file():
+        raise argparse.ArgumentTypeError(f"{text} has no meta/train.json: needs an extracted food-101/")
+    return Path(text)
+
+
 def machine() -> str:
     """Returns the processor's name and the number of cores."""
     try:

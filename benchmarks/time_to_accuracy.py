@@ -68,6 +68,8 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "time_to_accuracy.json")
     args, more = parser.parse_known_args()
+    if not all(seed.isdecimal() for seed in args.seeds.split(",")):
+        parser.error(f"--seeds {args.seeds}: needs integers with commas between, such as 0,1,2")
     runs = []
     print(f"{machine()}; {args.config} to a validation accuracy of {args.target:.1%}")
     for seed in map(int, args.seeds.split(",")):

@@ -114,8 +114,7 @@ class DeviceFeed:
         config = run.config
         self._config, self._data, self.wait_seconds = config, data, 0.0
         # On a CPU XLA makes plain loops of the convolutions in a loop: a step of the tutorial took 45 s, not 0.7.
-        on_cpu = run.mesh.devices.flat[0].platform == "cpu"
-        self.longest = 1 if on_cpu else config.train.steps_per_dispatch
+        self.longest = 1 if jax.default_backend() == "cpu" else config.train.steps_per_dispatch
         self._watch, self._replicated = IdleWatch(), NamedSharding(run.mesh, PartitionSpec())
         self._images = put_images(data.train, run.mesh)
         self._train_steps: Any = make_train_steps(config, run.model, run.tx, run.mesh)

@@ -183,9 +183,9 @@ def test_bfloat16_learns_eight_images_by_heart(tiny_config):
     batch = {"image": rng.integers(0, 256, (8, 16, 16, 3), np.uint8), "label": np.arange(8, dtype=np.int32)}
     step, _ = make_steps(tiny_config, model, tx, one_device_mesh())
     state, losses = create_train_state(tiny_config, model, tx), []
-    for _ in range(300):
+    for _ in range(600):
         state, metrics = step(state, batch)
         losses.append(metrics.compute()["loss"])
-    assert losses[0] == pytest.approx(np.log(10), rel=0.2) and np.mean(losses[-20:]) < 0.5
+    assert losses[0] == pytest.approx(np.log(10), rel=0.2) and losses[-1] < 0.2 and np.mean(losses[-20:]) < 0.2
     floats = [x for x in jax.tree.leaves((state, metrics)) if jnp.issubdtype(x.dtype, jnp.floating)]
     assert floats and all(x.dtype == jnp.float32 for x in floats)
