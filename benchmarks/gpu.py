@@ -66,7 +66,7 @@ def load(args, config):
     import numpy as np
 
     from foodjax.data.prepare import Prepared, open_prepared
-    from foodjax.run import split_data
+    from foodjax.data.sets import split_data
 
     if args.train:
         sets = [open_prepared(Path(folder)) for folder in (args.train, args.test)]
@@ -115,11 +115,11 @@ def step(args):
     import jax
     import numpy as np
 
-    from foodjax.run import Run
-    from foodjax.summary import layers
+    from foodjax.models.summary import layers
+    from foodjax.run.wiring import Engine
 
     config = create_config(args)
-    run = Run(config, tuple(map(str, range(10))))
+    run = Engine(config, tuple(map(str, range(10))))
     size, rng = config.data.image_size, np.random.default_rng(0)
     batch = jax.device_put({
         "image": rng.integers(0, 256, (args.batch_size, size, size, 3), np.uint8),
@@ -158,13 +158,13 @@ def feed(args):
     import jax
     import numpy as np
 
-    from foodjax.feed import create_feed
-    from foodjax.metrics import Metrics
-    from foodjax.run import Run
+    from foodjax.run.feed import create_feed
+    from foodjax.run.wiring import Engine
+    from foodjax.steps.metrics import Metrics
 
     config = create_config(args)
     data = load(args, config)
-    run = Run(config, data.train.class_names)
+    run = Engine(config, data.train.class_names)
     source, at = create_feed(run, data), [run.create_state(), Metrics.zeros(), 0]
 
     def work():
@@ -179,15 +179,15 @@ def feed(args):
 
 def run(args):
     """A real training with validation, checkpoints and test, and 100 epochs of it extrapolated."""
-    from foodjax import train
-    from foodjax.logs import read_metrics
+    from foodjax.run import loop
+    from foodjax.workdir.logs import read_metrics
 
     begin, ends = time.perf_counter(), []
     config = create_config(args)
     data = load(args, config)
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder) / "run"
-        train.train(config, workdir, [lambda epoch: ends.append(time.perf_counter())], data=data)
+        loop.train(config, workdir, [lambda epoch: ends.append(time.perf_counter())], data=data)
         total, rows = time.perf_counter() - begin, read_metrics(workdir / "timing.jsonl")
     epochs = [b - a for a, b in zip(ends, ends[1:], strict=False)]
     images = len(data.parts.train) // args.batch_size * args.batch_size

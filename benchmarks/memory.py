@@ -20,7 +20,7 @@ from step import food101, machine
 
 HERE = Path(__file__).parent
 PREPARE = (
-    "import sys; from experiments import food10; from foodjax.run import load_data; c = food10.get_config();"
+    "import sys; from experiments import food10; from foodjax.data.sets import load_data; c = food10.get_config();"
     "c.data.update(dir=sys.argv[1], cache_dir=sys.argv[2], num_classes=0); load_data(c)"
 )
 

@@ -11,8 +11,7 @@ the variants those of the network alone. The result is in docs/ablations.md.
 from ml_collections import ConfigDict
 
 from experiments import food10
-from foodjax import variants
-from foodjax.study.space import Sweep, grid
+from foodjax import Sweep, grid, variants
 
 SCALES = ("full", "small")
 

@@ -9,8 +9,7 @@ left otherwise. docs/recipe.md tells what came out.
 from ml_collections import ConfigDict
 
 from experiments import food10, food10_fast
-from foodjax import variants
-from foodjax.study.space import Sweep
+from foodjax import Sweep, variants
 
 STEPS = ("tutorial", "network", "norm", "augment", "adamw", "muon", "mix", "flip")  # each on top of those before
 

@@ -1,164 +1,123 @@
-"""What the command line needs besides its flags: modes, which config a mode gets, and one line for a mistake."""
+"""The command line: flags, dispatch, and one line for a user's mistake.
 
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+python main.py --config experiments/food10.py[:VARIANT] [--mode MODE] [--workdir DIR] [--config.KEY=VALUE ...]
+python main.py --mode import --keras FILE [--config FILE] [--workdir DIR]
+python main.py --mode export [--format keras] [--output FILE] --workdir DIR
+python main.py --mode sweep --config FILE [--jobs N] [--prune ETA] [--workdir DIR]
+python main.py --mode compare --runs 'DIR/*' [--baseline LABEL] [--output DIR]
+python main.py --mode reproduce --workdir DIR [--output DIR]
+python main.py --mode predict --images FILE,FOLDER,... [--output FILE] --workdir DIR
+python main.py --mode serve [--host ADDRESS] [--port PORT] --workdir DIR
+python main.py --mode inspect --config experiments/food10.py [--workdir DIR]
+"""
 
-from absl import flags
+import os
+import signal
+
+# TensorFlow reads both when it is imported; it does no mathematics here, and announces oneDNN on every start.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+from absl import flags, logging
 from ml_collections import config_flags
 
-from foodjax import config as config_lib
-from foodjax import schema
-from foodjax.errors import UserError, first_line
-from foodjax.workdir import read_description
+from foodjax.commands import (
+    arguments,
+    compare,
+    evaluate,
+    export,
+    find_lr,
+    import_model,
+    inspect,
+    predict,
+    reproduce,
+    serve,
+    summary,
+    sweep,
+    train,
+)
+from foodjax.commands.arguments import Asked, Mode
+from foodjax.system.console import fail
+from foodjax.system.errors import UserError
+from foodjax.system.signals import Interrupted
 
-# What an evaluation may change of the config that the workdir holds.
-EVALUATION_KEYS = (
-    "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
-    "data.on_error", "data.cache_dir", "data.eval_batch_size", "eval.calibrate",
-)  # fmt: skip
+# A new mode is a file in commands/ and a line here.
+MODES = {
+    "train": train.MODE,
+    "evaluate": evaluate.MODE,
+    "predict": predict.MODE,
+    "summary": summary.MODE,
+    "find_lr": find_lr.MODE,
+    "import": import_model.MODE,
+    "export": export.MODE,
+    "inspect": inspect.MODE,
+    "serve": serve.MODE,
+    "sweep": sweep.MODE,
+    "compare": compare.MODE,
+    "reproduce": reproduce.MODE,
+}
 
-
-class Mode(NamedTuple):
-    """What `--mode NAME` does.
-
-    Attributes:
-        run: run(config, workdir) does it; both are None when `config` is "none". It may return an exit status.
-        config: "file": the experiment of --config; "stored": the workdir's own, its data replaced by --config where
-            given; "none": the mode needs neither.
-        needs: flags that must be given, each with what it should hold.
-    """
-
-    run: Callable[[Any, Any], Any]
-    config: str
-    needs: dict[str, str] = {}
-
-
-def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
-    """Returns the mode of that name.
-
-    Raises:
-        UserError: there is none, or a flag that it needs is missing.
-    """
-    if name not in modes:
-        raise UserError(f"--mode is {name!r}: needs one of {', '.join(modes)}")
-    for flag, what in modes[name].needs.items():
-        if not flags.FLAGS[flag].value:
-            raise UserError(f"--mode {name} needs --{flag}, {what}")
-    return modes[name]
-
-
-def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Takes --config.KEY=VALUE out of a command line without --config: they are overrides of the workdir's config.
-
-    Returns:
-        (the other arguments, what was taken out).
-    """
-    if any(re.match(r"--?config(=|$)", argument) for argument in argv):
-        return argv, []
-    taken = [argument for argument in argv[1:] if re.match(r"--?(no)?config\.", argument)]
-    return [argument for argument in argv if argument not in taken], taken
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, a file in experiments/.")
+_MODE = flags.DEFINE_string("mode", "train", "One of " + ", ".join(MODES) + ".")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where the run lives; default runs/<experiment>.")
+_KERAS = flags.DEFINE_string("keras", None, "--mode import: the model, a .keras or .weights.h5 file.")
+_FORMAT = flags.DEFINE_string("format", "keras", "--mode export: keras.")
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "--mode export: the file; default model.keras in the workdir. --mode predict: a .csv or .json. "
+    "--mode compare: the folder; default comparison beside the runs. --mode reproduce: the new workdir.",
+)
+_IMAGES = flags.DEFINE_list("images", [], "--mode predict: photographs and folders, separated by commas.")
 
 
-def load(name: str, mode: Mode, config: Any, workdir: str | None, overrides: Sequence[str] = ()) -> tuple[Any, Any]:
-    """Returns the (config, workdir) that a mode works with; the default workdir is runs/<experiment>.
+_HOST = flags.DEFINE_string("host", "127.0.0.1", "--mode serve: address to listen on; 0.0.0.0 is all of them.")
+_PORT = flags.DEFINE_integer("port", 8000, "--mode serve: port to listen on; 0 takes a free one.", 0, 65535)
+_RUNS = flags.DEFINE_string("runs", "", "--mode compare: workdirs, * and ? allowed, several between commas.")
+_BASELINE = flags.DEFINE_string("baseline", "", "--mode compare, sweep: label of the runs to compare the others with.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "--mode sweep: runs at once.", lower_bound=1)
+_PRUNE = flags.DEFINE_integer("prune", 0, "--mode sweep: ETA of successive halving, at least 2; 0 prunes nothing.")
 
-    Args:
-        name: of the mode.
-        mode: the mode.
-        config: of --config, or None.
-        workdir: of --workdir, or None.
-        overrides: of the workdir's config, where there is no --config.
+
+def parse(argv: list[str]) -> tuple[Mode, list[str]]:
+    """Parses flags and overrides and returns the mode, and the overrides of a command without --config.
 
     Raises:
-        UserError: one of them is missing or cannot be used.
+        UserError: a flag, a key or a value that cannot be used.
     """
-    if overrides and mode.config != "stored":
-        raise UserError(f"--config is missing: {overrides[0]} needs a file such as experiments/food10.py")
-    if config is not None:
-        config_lib.validate(config)
-    if mode.config == "none":
-        return None, None
-    if mode.config == "file" and config is None:
-        raise UserError("--config is missing: needs a file such as experiments/food10.py")
-    if workdir:
-        path = Path(workdir)
-    elif config is not None:
-        path = Path("runs") / config.name
-    else:
-        raise UserError(f"--mode {name} needs --workdir or --config")
-    return (config if mode.config == "file" else _stored(name, config, path, overrides)), path
-
-
-def origin() -> dict[str, Any]:
-    """Returns how the run was asked for: the config's FILE:VARIANT, or None, and what --config.KEY overrides."""
-    flag = flags.FLAGS["config"]
-    if flag.value is None:
-        return {"config": None, "overrides": {}}
-    return {"config": config_flags.get_config_filename(flag), "overrides": config_flags.get_override_values(flag)}
-
-
-def _stored(name: str, config: Any, workdir: Path, arguments: Sequence[str]) -> Any:
-    stored, _ = read_description(workdir)
-    if config is None:
-        return _override(name, stored, arguments)
-    overrides = config_flags.get_override_values(flags.FLAGS["config"])
-    for key in overrides:
-        _check_key(name, key)
-    found = config_lib.difference({"model": stored.model}, {"model": config.model})
-    if found:
-        raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
-    for key, value in overrides.items():
-        stored.update_from_flattened_dict({key: value})
-    return stored
-
-
-def _override(name: str, stored: Any, arguments: Sequence[str]) -> Any:
-    """Returns the stored config with --config.KEY=VALUE applied, read as ml_collections reads them."""
-    for argument in arguments:
-        key, _, value = re.sub(r"--?(no)?config\.", "", argument).partition("=")
-        _check_key(name, key)
-        values = flags.FlagValues()
-        command = ["main.py", argument]
-        try:
-            config_flags.DEFINE_config_dict("config", stored, flag_values=values, sys_argv=command)
-            values(command)
-        except (flags.Error, ValueError, TypeError):
-            raise UserError(f"{key} is {value!r}: needs {schema.SCHEMA[key].needs}") from None
-    config_lib.validate(stored)
-    return stored
-
-
-def _check_key(name: str, key: str) -> None:
-    if key not in EVALUATION_KEYS:
-        raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
-
-
-def explain(error: Exception, argv: list[str]) -> str:
-    """Turns what absl and ml_collections raise into a line that names the override and the nearest key."""
-    if isinstance(error, UserError):
-        return str(error)
-    path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), None)
-    if path is None and "--config" in argv[:-1]:
-        path = argv[argv.index("--config") + 1]
-    if path is None:
-        return first_line(error)
-    if not Path(path.split(":")[0]).is_file():
-        return f"--config {path} does not exist: needs a file such as experiments/food10.py"
+    argv, overrides = arguments.split_overrides(argv)
     try:
-        spec = config_flags.DEFINE_config_file("probe", path, flag_values=(probe := flags.FlagValues()))
-        probe(["probe"])
-        keys = dict(config_lib.flatten(spec.value))
-    except Exception as broken:
-        return f"--config {path} cannot be read: {type(broken).__name__}: {broken}".splitlines()[0]
-    for argument in argv[1:]:
-        name, _, value = argument.removeprefix("--").partition("=")
-        if name.startswith("config.") and argument.startswith("--"):
-            key = name.removeprefix("config.")
-            if key not in keys:
-                return f"config has no key {key!r}{config_lib.nearest(key, keys)}"
-            if f"{name}" in str(error) or repr(value) in str(error):
-                kind = type(keys[key]).__name__
-                return f"{key} is {value!r}: needs a value of type {kind}, such as {keys[key]!r}"
-    return first_line(error)
+        rest = flags.FLAGS(argv)
+        if _CONFIG.present:
+            len(_CONFIG.value)  # a file that cannot be loaded fails at first use
+    except Exception as error:  # config files and overrides raise many types
+        raise UserError(arguments.explain(error, argv)) from None
+    if len(rest) > 1:
+        raise UserError(f"unexpected argument {rest[1]!r}: overrides look like --config.train.epochs=2")
+    if _FORMAT.value != "keras":
+        raise UserError(f"--format is {_FORMAT.value!r}: needs keras")
+    if _PRUNE.value and _PRUNE.value < 2:
+        raise UserError(f"--prune is {_PRUNE.value}: needs 0, or at least 2: one variant of so many is kept")
+    return arguments.check_mode(_MODE.value, MODES), overrides
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command and returns the exit status."""
+    try:
+        mode, overrides = parse(argv)
+        logging.set_verbosity(logging.FATAL)  # orbax logs a traceback of every error that it raises as well
+        config = _CONFIG.value
+        if config is None and _MODE.value == "import":
+            from experiments import food10
+
+            config = food10.get_config()  # a reader's model is the tutorial's
+        asked = Asked(flags.FLAGS, arguments.origin())
+        return mode.run(*arguments.load(_MODE.value, mode, config, _WORKDIR.value, overrides), asked) or 0
+    except UserError as error:
+        fail(str(error))
+        return 2
+    except Interrupted as interrupted:
+        # Being asked to end is no failure; shells expect 130 after Ctrl-C all the same.
+        return 0 if interrupted.signum == signal.SIGTERM else 128 + signal.SIGINT
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT

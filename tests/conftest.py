@@ -10,7 +10,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 import jax
 import pytest
 
-from foodjax.train_step import configure_jax
+from foodjax.steps.devices import configure_jax
 
 configure_jax()  # many tests compile the same programs
 
@@ -47,7 +47,7 @@ def tiny_config(tmp_path):
 def workdir(tmp_path_factory):
     """A run of one epoch on three drawn classes that lie in a folder as photographs would."""
     from experiments import demo
-    from foodjax import train
+    from foodjax.run import loop
 
     root = tmp_path_factory.mktemp("workdir")
     make_food_root(root / "food-101", num_train=20, num_test=15)
@@ -56,7 +56,7 @@ def workdir(tmp_path_factory):
     config.data.update(batch_size=16, resize="bilinear")
     config.model.blocks = config.model.blocks[:1]
     config.train.epochs = 1
-    train.train(config, root / "run")
+    loop.train(config, root / "run")
     return root / "run"
 
 
@@ -72,7 +72,7 @@ def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, n
 
     from PIL import Image
 
-    from foodjax.data.drawn import CLASS_NAMES, draw_png
+    from foodjax.data.sources.shapes import CLASS_NAMES, draw_png
 
     (root / "meta").mkdir(parents=True)
     (root / "meta" / "classes.txt").write_text("\n".join(classes) + "\n")

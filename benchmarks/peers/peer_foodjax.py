@@ -3,10 +3,11 @@
 import jax
 
 from experiments import food10
-from foodjax.model import create_model
-from foodjax.optimizer import create_optimizer
-from foodjax.train_state import create_train_state
-from foodjax.train_step import configure_jax, create_mesh, make_steps
+from foodjax.models.convnet import create_model
+from foodjax.steps.devices import configure_jax, create_mesh
+from foodjax.steps.optimizer import create_optimizer
+from foodjax.steps.state import create_train_state
+from foodjax.steps.step import make_steps
 
 
 def create_steps(images, labels):

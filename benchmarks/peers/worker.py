@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from foodjax.allocator import tune_malloc  # noqa: E402
+from foodjax.system.malloc import tune_malloc  # noqa: E402
 
 
 def main() -> None:

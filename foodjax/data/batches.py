@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from foodjax.data.augment import apply_draws
-from foodjax.data.draws import draw
+from foodjax.data.augment.apply import apply_params
+from foodjax.data.augment.sample import sample_params
 from foodjax.data.prepare import Prepared
 
 _STREAM = 0
@@ -75,7 +75,7 @@ def eval_batches(
         images = data.images[picked]
         if augment is not None:
             # Steps of training count from 0; negative seeds do not exist, so offset the step instead.
-            draws = draw(augment, seed, 2**40 + i, len(picked), images.shape[1])
-            images = apply_draws(images, draws._replace(mix=None))
+            sampled = sample_params(augment, seed, 2**40 + i, len(picked), images.shape[1])
+            images = apply_params(images, sampled._replace(mix=None))
         row = np.pad(picked, (0, batch_size - len(picked)), constant_values=-1)
         yield pad_batch(images, data.labels[picked], batch_size) | {"row": row}

@@ -20,11 +20,12 @@ import numpy as np
 from filelock import FileLock
 
 from foodjax.data.decode import decode
-from foodjax.data.source import Listing, Source, select_classes
-from foodjax.errors import UserError, first_line
+from foodjax.data.sources.base import Listing, Source
+from foodjax.data.sources.find import select_classes
+from foodjax.system.errors import UserError, first_line
 
 VERSION = 2  # of the cache's format and of the decoding
-Progress = Callable[[str, int, Iterator], Iterator]
+Track = Callable[[str, int, Iterator], Iterator]
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,14 @@ def cache_root(config: Any) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foodjax"
 
 
-def prepare(source: Source, part: str, config: Any, progress: Progress, class_names: tuple[str, ...] = ()) -> Prepared:
+def prepare(source: Source, part: str, config: Any, track: Track, class_names: tuple[str, ...] = ()) -> Prepared:
     """Returns the prepared train or test set of `source`, from the cache when it is there.
 
     Args:
         source: where the photographs come from.
         part: "train" or "test".
         config: the experiment; reads `data`.
-        progress: progress(title, total, iterator) passes the iterator on and shows how far it is.
+        track: track(title, total, iterator) passes the iterator on and shows how far it is.
         class_names: exactly these classes in this label order (a checkpoint's); empty: what config selects.
 
     Returns:
@@ -82,14 +83,14 @@ def prepare(source: Source, part: str, config: Any, progress: Progress, class_na
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if found := _open_whole(folder):
                 return found
-            _write(folder, source, part, listing, data, progress)
+            _write(folder, source, part, listing, data, track)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir") from None
     return open_prepared(folder)
 
 
-def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any, progress: Progress) -> None:
+def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any, track: Track) -> None:
     ids = sorted(getattr(listing, part))
     row_of = {example_id: row for row, example_id in enumerate(ids)}
     if len(row_of) != len(ids):
@@ -117,9 +118,7 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
                 return example_id, None, str(error)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for example_id, image, problem in progress(
-                f"preparing {part}", len(ids), _map(pool, one, source.read(ids))
-            ):
+            for example_id, image, problem in track(f"preparing {part}", len(ids), _map(pool, one, source.read(ids))):
                 if image is None:
                     bad[example_id] = problem
                 else:

@@ -1,4 +1,4 @@
-"""What a network looks at: feature maps and Grad-CAM of any network whose activations pass `foodjax.blocks.tap`."""
+"""What a network looks at: feature maps and Grad-CAM of any network whose activations pass `layers.tap`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from foodjax.config import input_size
-from foodjax.data.augment import view
-from foodjax.summary import walk
-from foodjax.train_step import compiler_options, rescale
+from foodjax.config.check import input_size
+from foodjax.data.augment.apply import view
+from foodjax.models.summary import walk
+from foodjax.steps.devices import compiler_options
+from foodjax.steps.step import rescale
 
 
 class Explanation(NamedTuple):

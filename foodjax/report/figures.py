@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from foodjax.calibration import Calibration
+from foodjax.evaluation.calibration import Calibration
 
 # Name -> colour of the light page; templates/style.css has the dark ones too. Blue and orange keep apart for
 # colour-blind readers.

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from foodjax import files
-from foodjax.config import input_size
-from foodjax.data.augment import apply_draws
-from foodjax.data.draws import draw
-from foodjax.errors import UserError
-from foodjax.report import figures, page, pictures
-from foodjax.run import Data, load_data
+from foodjax.config.check import input_size
+from foodjax.data.augment.apply import apply_params
+from foodjax.data.augment.sample import sample_params
+from foodjax.data.sets import Data, load_data
+from foodjax.report import figures, pictures, templating
+from foodjax.system import files
+from foodjax.system.errors import UserError
 
 _PER_CLASS = 5
 _AUGMENTED = 12
@@ -59,9 +59,9 @@ def samples(data: Data, seed: int) -> dict[str, list[np.ndarray]]:
 
 def augmented(config: Any, photo: np.ndarray) -> np.ndarray:
     """Returns augmented versions of uint8 (H, H, 3) as training draws them, uint8 (12, h, h, 3)."""
-    draws = draw(config.augment, config.seed, 0, _AUGMENTED, photo.shape[0])
+    sampled = sample_params(config.augment, config.seed, 0, _AUGMENTED, photo.shape[0])
     # Mixing needs a second photograph; this is about one.
-    return apply_draws(np.stack([photo] * _AUGMENTED), draws._replace(mix=None), input_size(config))
+    return apply_params(np.stack([photo] * _AUGMENTED), sampled._replace(mix=None), input_size(config))
 
 
 def _figures(config: Any, data: Data) -> dict[str, Figure]:
@@ -86,7 +86,7 @@ def to_page(config: Any, data: Data) -> str:
     def uri(image):
         return pictures.data_uri(pictures.enlarge(image, 192))
 
-    return page.render(
+    return templating.render(
         "inspect.html.j2",
         name=config.name,
         total={part: int(numbers.sum()) for part, numbers in counts.items()},

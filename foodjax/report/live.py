@@ -3,11 +3,12 @@
 import numpy as np
 from clu import parameter_overview
 
-from foodjax import files, summary
-from foodjax.config import input_size
-from foodjax.errors import first_line
+from foodjax.config.check import input_size
+from foodjax.models import summary
 from foodjax.report import figures, pictures
-from foodjax.train import Epoch
+from foodjax.run.loop import Epoch
+from foodjax.system import files
+from foodjax.system.errors import first_line
 
 _SAMPLES = 8  # validation photographs whose predictions TensorBoard shows
 _told: set[str] = set()
@@ -31,9 +32,9 @@ def _curves(epoch: Epoch) -> None:
 
 
 def _tensorboard(epoch: Epoch) -> None:
-    step, run = epoch.rows[-1]["step"], epoch.run
+    step, engine = epoch.rows[-1]["step"], epoch.engine
     if epoch.stopping.epoch == 1:
-        rows = summary.layers(run.model, input_size(run.config))
+        rows = summary.layers(engine.model, input_size(engine.config))
         epoch.log.write_text(step, "layers", summary.to_markdown(rows))
     weights = parameter_overview.get_parameter_overview(epoch.state.params)  # with the mean and deviation of each
     epoch.log.write_text(step, "weights", f"```\n{weights}\n```")
@@ -42,7 +43,7 @@ def _tensorboard(epoch: Epoch) -> None:
     captions = []
     for i in picked:
         best = int(probabilities[i].argmax())
-        title = f"{run.class_names[best]} ({run.class_names[labels[i]]}) {probabilities[i, best]:.0%}"
+        title = f"{engine.class_names[best]} ({engine.class_names[labels[i]]}) {probabilities[i, best]:.0%}"
         captions.append((title, best == labels[i]))
     images = [np.asarray(epoch.data.validation.images[rows[i]]) for i in picked]
     epoch.log.write_image(step, "validation photographs: predicted (true)", pictures.strip(images, captions))

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from foodjax import config as config_lib
-from foodjax import files, provenance, summary
-from foodjax.calibration import reliability
-from foodjax.errors import UserError
-from foodjax.evaluate import Evaluated
-from foodjax.logs import read_metrics
-from foodjax.report import figures, page, pictures
+from foodjax.config import check as config_lib
+from foodjax.evaluation.calibration import reliability
+from foodjax.models import summary
+from foodjax.report import figures, pictures, templating
 from foodjax.report.explain import Explainer, Explanation
+from foodjax.run.evaluate import Evaluation
+from foodjax.system import files
+from foodjax.system.errors import UserError
+from foodjax.workdir import run_record
+from foodjax.workdir.logs import read_metrics
 
 _GRID = 20  # photographs, 4 rows of 5
 _MAPS = 32  # channels shown of a layer
@@ -31,7 +33,7 @@ class Photo(NamedTuple):
     right: bool
 
 
-def write_report(evaluated: Evaluated, workdir: Path) -> Path:
+def write_report(evaluated: Evaluation, workdir: Path) -> Path:
     """Writes report.html to the workdir, or beside the evaluation of other photographs; returns its path.
 
     Raises:
@@ -47,23 +49,23 @@ def write_report(evaluated: Evaluated, workdir: Path) -> Path:
     return path
 
 
-def to_page(evaluated: Evaluated, workdir: Path) -> str:
+def to_page(evaluated: Evaluation, workdir: Path) -> str:
     """Returns the report as HTML."""
-    run, predictions, report = evaluated.run, evaluated.predictions, evaluated.report
-    names = run.class_names
+    engine, predictions, scores = evaluated.engine, evaluated.predictions, evaluated.scores
+    names = engine.class_names
     predicted = predictions.probabilities.argmax(axis=1)
     matrix = np.zeros((len(names), len(names)), int)
     np.add.at(matrix, (predictions.labels, predicted), 1)
     calibration = reliability(predictions.probabilities, predictions.labels)
     rows = read_metrics(workdir / "metrics.jsonl")
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
-    size = run.config.eval.size or config_lib.input_size(run.config)
-    layers = summary.layers(run.model, size)
+    size = engine.config.eval.size or config_lib.input_size(engine.config)
+    layers = summary.layers(engine.model, size)
     facts = _facts(evaluated, workdir, rows, best)
-    return page.render(
+    return templating.render(
         "report.html.j2",
-        name=run.config.name,
-        sentence=_sentence(facts, report),
+        name=engine.config.name,
+        sentence=_sentence(facts, scores),
         facts=facts,
         curves=[
             figures.to_svg(
@@ -72,22 +74,22 @@ def to_page(evaluated: Evaluated, workdir: Path) -> str:
             for name in ("loss", "accuracy")
             if rows
         ],
-        classes=[(name, f"{p:.3f}", f"{r:.3f}", f"{f:.3f}", n) for name, p, r, f, n in report.classes],
+        classes=[(name, f"{p:.3f}", f"{r:.3f}", f"{f:.3f}", n) for name, p, r, f, n in scores.classes],
         confusion=figures.to_svg(figures.confusion(matrix, names), "confusion matrix, true class by predicted class"),
         many_classes=len(names) > 20,
         confused=confused_pairs(matrix, names),
-        grid=[_photo(evaluated, i) for i in random_examples(len(predicted), run.config.seed)],
+        grid=[_photo(evaluated, i) for i in random_examples(len(predicted), engine.config.seed)],
         mistakes=[_photo(evaluated, i) for i in confident_mistakes(predictions.probabilities, predictions.labels)],
         calibration=calibration,
         temperature=evaluated.temperature,
         mean_confidence=float(predictions.probabilities.max(axis=1).mean()),
-        accuracy=report.accuracy,
+        accuracy=scores.accuracy,
         reliability=figures.to_svg(figures.reliability(calibration), "reliability diagram"),
         **_explanations(evaluated),
         layers=[summary.cells(layer) for layer in layers],
         total=summary.totals(layers),
         side=size,
-        config=[(key, json.dumps(value)) for key, value in config_lib.flatten(run.config)],
+        config=[(key, json.dumps(value)) for key, value in config_lib.flatten(engine.config)],
     )
 
 
@@ -110,14 +112,14 @@ def confused_pairs(matrix: np.ndarray, names: tuple[str, ...], count: int = 5) -
     return [(names[i], names[j], int(matrix[i, j]), int(matrix[i].sum())) for i, j in pairs if wrong[i, j]]
 
 
-def _facts(evaluated: Evaluated, workdir: Path, rows: list[dict[str, Any]], best: int) -> dict[str, str]:
-    report, sessions = evaluated.report, provenance.read(workdir)["sessions"]
-    low, high = report.interval
+def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], best: int) -> dict[str, str]:
+    scores, sessions = evaluated.scores, run_record.read(workdir)["sessions"]
+    low, high = scores.interval
     facts = {
-        "test accuracy": f"{report.accuracy:.1%}",
+        "test accuracy": f"{scores.accuracy:.1%}",
         "95 % interval": f"{low:.1%} to {high:.1%}",
-        "test images": f"{report.num_examples:,}",
-        "test loss": f"{report.loss:.3f} nats",
+        "test images": f"{scores.num_examples:,}",
+        "test loss": f"{scores.loss:.3f} nats",
     }
     if rows:
         facts["epochs"] = f"{rows[-1]['epoch']}, best {best}"
@@ -137,26 +139,26 @@ def _seconds(sessions: list[dict[str, Any]]) -> float:
     return sum((end - start).total_seconds() for start, end in spans)
 
 
-def _sentence(facts: dict[str, str], report: Any) -> str:
+def _sentence(facts: dict[str, str], scores: Any) -> str:
     text = f"{facts['test accuracy']} of {facts['test images']} test photographs are recognised "
     text += f"(95 % interval {facts['95 % interval']}), by {facts['parameters']} parameters"
     if "epochs" in facts:
         text += f" after {facts['epochs'].split(',')[0]} epochs" + (f" in {facts['time']}" if "time" in facts else "")
-    best, worst = report.classes[0], report.classes[-1]
+    best, worst = scores.classes[0], scores.classes[-1]
     return f"{text}. It knows {best[0]} best (F-score {best[3]:.2f}) and {worst[0]} least ({worst[3]:.2f})."
 
 
-def _photo(evaluated: Evaluated, i: int) -> Photo:
-    predictions, names = evaluated.predictions, evaluated.run.class_names
+def _photo(evaluated: Evaluation, i: int) -> Photo:
+    predictions, names = evaluated.predictions, evaluated.engine.class_names
     probabilities, label = predictions.probabilities[i], int(predictions.labels[i])
     best = int(probabilities.argmax())
     uri = pictures.data_uri(np.asarray(evaluated.data.images[predictions.rows[i]]))
     return Photo(uri, f"{names[best]} ({names[label]})", f"{probabilities[best]:.0%}", best == label)
 
 
-def _explanations(evaluated: Evaluated) -> dict[str, Any]:
+def _explanations(evaluated: Evaluation) -> dict[str, Any]:
     """Returns the feature maps of one photograph, and Grad-CAM of the surest right and wrong prediction."""
-    run, predictions, names = evaluated.run, evaluated.predictions, evaluated.run.class_names
+    engine, predictions, names = evaluated.engine, evaluated.predictions, evaluated.engine.class_names
     predicted = predictions.probabilities.argmax(axis=1)
     right = np.flatnonzero(predicted == predictions.labels)
     wrong = confident_mistakes(predictions.probabilities, predictions.labels, 1)
@@ -166,7 +168,7 @@ def _explanations(evaluated: Evaluated) -> dict[str, Any]:
         (int(i), int(predictions.labels[i])) for i in wrong
     ]
     images = np.stack([evaluated.data.images[predictions.rows[i]] for i, _ in asked])
-    explainer = Explainer(run.config, run.model, evaluated.state.variables)
+    explainer = Explainer(engine.config, engine.model, evaluated.state.variables)
     if not explainer.names:
         return {"maps": [], "cams": []}
     found = explainer(images, np.array([k for _, k in asked]))

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from foodjax import config as config_lib
-from foodjax.errors import UserError
-from foodjax.study.runs import MADE_WITH, FinishedRun
+from foodjax.config import check as config_lib
+from foodjax.study.results import MADE_WITH, RunResult
+from foodjax.system.errors import UserError
 
 RESAMPLES = 9999
 
@@ -58,7 +58,7 @@ class Row(NamedTuple):
     flags: tuple[str, ...]
 
 
-def compare(groups: list[list[FinishedRun]]) -> list[Row]:
+def compare(groups: list[list[RunResult]]) -> list[Row]:
     """Returns a row for each group of runs that differ in the seed alone, the first being the baseline."""
     rows, base = [], groups[0]
     for group in groups:
@@ -117,12 +117,12 @@ def paired_test(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, tuple[floa
     return float(d.mean()), (float(low), float(high)), float(p)
 
 
-def _correct(group: list[FinishedRun], base: list[FinishedRun]) -> np.ndarray:
+def _correct(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
     ids = list(base[0].predictions)
     return np.mean([[run.predictions[i][0] == run.predictions[i][1] for i in ids] for run in group], axis=0)
 
 
-def _flags(group: list[FinishedRun], base: list[FinishedRun]) -> list[str]:
+def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
     """Returns what makes a group no fair comparison; "not compared" where the test would have no meaning."""
     flags = []
     for run in group[1:]:
@@ -153,11 +153,11 @@ def _flags(group: list[FinishedRun], base: list[FinishedRun]) -> list[str]:
     return flags
 
 
-def _ids(run: FinishedRun, part: str) -> tuple[Any, Any]:
+def _ids(run: RunResult, part: str) -> tuple[Any, Any]:
     return run.data[part]["images"], run.data[part]["ids"]
 
 
-def _input(run: FinishedRun) -> tuple[Any, Any]:
+def _input(run: RunResult) -> tuple[Any, Any]:
     return run.config.data.image_size, run.config.data.resize
 
 

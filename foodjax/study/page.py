@@ -8,11 +8,11 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from foodjax import files
-from foodjax.report import figures, page
+from foodjax.report import figures, templating
 from foodjax.study import tables
 from foodjax.study.compare import Row, compare
-from foodjax.study.runs import FinishedRun, read_groups
+from foodjax.study.results import RunResult, read_groups
+from foodjax.system import files
 
 NOTE = (
     "± is the standard deviation over seeds. The difference to the first row is paired by test image: 95 % bootstrap "
@@ -49,9 +49,9 @@ def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
     return rows
 
 
-def to_page(groups: list[list[FinishedRun]], rows: list[Row], left_out: list[str]) -> str:
+def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:
     """Returns the comparison as one HTML file with its figures inside."""
-    return page.render(
+    return templating.render(
         "comparison.html.j2",
         title=f"{groups[0][0].workdir.parent.name}: {sum(map(len, groups))} runs of {len(groups)} variants",
         note=NOTE,
@@ -64,7 +64,7 @@ def to_page(groups: list[list[FinishedRun]], rows: list[Row], left_out: list[str
     )
 
 
-def _accuracy(groups: list[list[FinishedRun]], rows: list[Row]) -> Figure:
+def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
     figure, (axes,) = figures.plain_axes(8, 1 + 0.35 * len(groups))
     for k, (group, row) in enumerate(zip(groups, rows, strict=True)):
         accuracies, mean = [100 * run.result["test_accuracy"] for run in group], 100 * row.accuracy.mean
@@ -79,7 +79,7 @@ def _accuracy(groups: list[list[FinishedRun]], rows: list[Row]) -> Figure:
     return figure
 
 
-def _curves(groups: list[list[FinishedRun]]) -> str:
+def _curves(groups: list[list[RunResult]]) -> str:
     figure, (axes,) = figures.plain_axes(10, 5)
     for k, (group, colour) in enumerate(zip(groups, _colours(len(groups)), strict=True)):
         for run in group:

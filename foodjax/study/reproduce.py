@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from foodjax import provenance, train
-from foodjax.errors import UserError
-from foodjax.logs import read_metrics
+from foodjax.run import loop
+from foodjax.system.errors import UserError
+from foodjax.workdir import run_record
+from foodjax.workdir.logs import read_metrics
 
 FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
 
@@ -26,12 +27,12 @@ def reproduce(config: Any, workdir: Path, again: Path, origin: dict[str, Any]) -
     Raises:
         UserError: the run is not finished.
     """
-    record = provenance.read(workdir)
+    record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: needs one, to be compared with")
     print(f"running {workdir} again in {again}", flush=True)
-    train.train(config, again, origin=origin)
-    ours, theirs = provenance.read(again)["sessions"][-1], record["sessions"][-1]
+    loop.train(config, again, origin=origin)
+    ours, theirs = run_record.read(again)["sessions"][-1], record["sessions"][-1]
     for line in environment_changes(ours, theirs):
         print(line)
     found = differences(again, workdir)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from foodjax import config as config_lib
-from foodjax import variants as variants_lib
-from foodjax.errors import UserError, first_line
+from foodjax.config import check as config_lib
+from foodjax.config import variants as variants_lib
+from foodjax.system.errors import UserError, first_line
 
 
 class Sweep(NamedTuple):

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import filelock
 import psutil
 
-from foodjax import provenance
-from foodjax.interrupt import Interrupt, Interrupted
-from foodjax.logs import read_metrics
-from foodjax.study.progress import Display
+from foodjax.study.display import SweepDisplay
 from foodjax.study.space import Trial, rungs
-from foodjax.workdir import read_description
+from foodjax.system.signals import Interrupt, Interrupted
+from foodjax.workdir import run_record
+from foodjax.workdir.description import read_description
+from foodjax.workdir.logs import read_metrics
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 POLL_SECONDS = 0.5
@@ -31,7 +31,7 @@ MEMORY_SHARE = 0.9  # of what is available may be taken by one more run
 GROWN_SECONDS = 60  # or an epoch, after which a run has taken its memory
 
 
-class Running(NamedTuple):
+class TrialProcess(NamedTuple):
     """A run in progress.
 
     Attributes:
@@ -63,7 +63,7 @@ def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int)
     Raises:
         Interrupted: a signal asked for the end; the runs have saved where they were.
     """
-    runner = Runner(overrides, jobs, Display(trials))
+    runner = Scheduler(overrides, jobs, SweepDisplay(trials))
     try:
         with Interrupt() as interrupt:
             for epoch, count in rungs(len({t.label for t in trials}), trials[0].config.train.epochs, prune):
@@ -83,7 +83,7 @@ def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int)
 
 def is_finished(trial: Trial) -> bool:
     """Says whether the train command has trained and evaluated this run to the end."""
-    record = provenance.read(trial.workdir)
+    record = run_record.read(trial.workdir)
     if record["result"] is None or record["sessions"][-1]["outcome"] != "finished":
         return False
     stored, _ = read_description(trial.workdir)
@@ -96,14 +96,14 @@ def epochs_done(trial: Trial) -> int:
     return rows[-1]["epoch"] if rows else 0
 
 
-class Runner:
+class Scheduler:
     """Starts processes, watches them, and tells what becomes of them.
 
     Attributes:
         failed: for each failed run of this command its folder's name and why.
     """
 
-    def __init__(self, overrides: dict[str, Any], jobs: int, display: Display):
+    def __init__(self, overrides: dict[str, Any], jobs: int, display: SweepDisplay):
         self.overrides, self.jobs, self.display = overrides, jobs, display
         self.failed: dict[str, str] = {}
         self._largest = 0  # bytes, of the runs so far
@@ -111,7 +111,7 @@ class Runner:
     def run(self, trials: list[Trial], until: int | None, interrupt: Interrupt) -> None:
         """Runs what is not finished to the end, or until the epoch `until`, `jobs` at a time."""
         waiting = [trial for trial in trials if not self._done(trial, until) and trial.workdir.name not in self.failed]
-        running: list[Running] = []
+        running: list[TrialProcess] = []
         try:
             while waiting or running:
                 interrupt.check()
@@ -140,7 +140,7 @@ class Runner:
     def _done(self, trial: Trial, until: int | None) -> bool:
         return is_finished(trial) or (until is not None and epochs_done(trial) >= until)
 
-    def _fits(self, running: list[Running]) -> bool:
+    def _fits(self, running: list[TrialProcess]) -> bool:
         """Says whether memory allows one more run of the size of the largest so far."""
         for one in running:
             if time.monotonic() - one.since > GROWN_SECONDS or epochs_done(one.trial):
@@ -148,7 +148,7 @@ class Runner:
                     self._largest = max(self._largest, psutil.Process(one.process.pid).memory_info().rss)
         return 0 < self._largest < MEMORY_SHARE * psutil.virtual_memory().available
 
-    def _start(self, trial: Trial, slot: int) -> Running:
+    def _start(self, trial: Trial, slot: int) -> TrialProcess:
         log = trial.workdir.with_name(trial.workdir.name + ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(MAIN), "--config", trial.argument, "--workdir", str(trial.workdir)]
@@ -163,12 +163,12 @@ class Runner:
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which passes it on once
                 preexec_fn=_in_child(slot, self.jobs),
             )  # fmt: skip
-        return Running(trial, process, slot, log, start, time.monotonic())
+        return TrialProcess(trial, process, slot, log, start, time.monotonic())
 
-    def _ended(self, one: Running, until: int | None) -> None:
+    def _ended(self, one: TrialProcess, until: int | None) -> None:
         code, name = one.process.returncode, one.trial.workdir.name
         if self._done(one.trial, until):
-            self.display.ended(one.trial, provenance.read(one.trial.workdir)["result"])
+            self.display.ended(one.trial, run_record.read(one.trial.workdir)["result"])
             return
         lines = one.log.read_bytes()[one.log_start :].decode(errors="replace").splitlines()
         why = next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), "")

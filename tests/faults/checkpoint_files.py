@@ -27,13 +27,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments import demo
-from foodjax.checkpoint import Checkpoints, Progress, load_best
-from foodjax.early_stopping import EarlyStopping
-from foodjax.errors import UserError
-from foodjax.metrics import Metrics
-from foodjax.model import create_model
-from foodjax.optimizer import create_optimizer
-from foodjax.train_state import create_train_state
+from foodjax.models.convnet import create_model
+from foodjax.steps.early_stopping import EarlyStopping
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.optimizer import create_optimizer
+from foodjax.steps.state import create_train_state
+from foodjax.system.errors import UserError
+from foodjax.workdir.checkpoint_content import LoopState
+from foodjax.workdir.checkpoints import Checkpoints, load_best
 
 # Validation losses of the saved steps: the best is older than the two latest, or the latest after another best one.
 RUNS = ({10: 0.5, 20: 0.9, 30: 0.8}, {20: 0.8, 30: 0.5})
@@ -94,7 +95,7 @@ class Trials:
         self.losses = losses
         self.reference, self.workdir = folder / f"reference-{len(losses)}", folder / "run"
         shutil.rmtree(self.reference, ignore_errors=True)
-        checkpoints, progress = Checkpoints(self.reference), Progress(EarlyStopping(9), Metrics.zeros())
+        checkpoints, progress = Checkpoints(self.reference), LoopState(EarlyStopping(9), Metrics.zeros())
         self.states, self.progress = {}, {}
         for step, loss in losses.items():
             progress = self.save(checkpoints, progress, step, loss)
@@ -114,7 +115,7 @@ class Trials:
     def bits(self, state) -> list[bytes]:
         return [np.asarray(x).tobytes() for x in jax.tree.leaves(state)]
 
-    def save(self, checkpoints: Checkpoints, progress: Progress, step: int, loss: float) -> Progress:
+    def save(self, checkpoints: Checkpoints, progress: LoopState, step: int, loss: float) -> LoopState:
         stopping = progress.stopping.update(loss)
         rows = [*progress.rows, {"epoch": stopping.epoch, "step": step, "val_loss": loss}]
         progress = progress._replace(stopping=stopping, rows=rows)
@@ -165,7 +166,7 @@ class Trials:
             found = checkpoints.restore_latest(self.like, self.mesh)
             assert found is not None
             step, state = found
-            progress = checkpoints.restore_progress(step, patience=9)
+            progress = checkpoints.restore_loop_state(step, patience=9)
         except UserError as error:
             assert len(str(error).splitlines()) == 1, f"more than a line: {error}"
             assert before == self.contents(), "refused, and yet the checkpoints were changed"

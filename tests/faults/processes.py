@@ -19,11 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-import main  # noqa: E402
-from foodjax import train  # noqa: E402, F401
-from foodjax.early_stopping import EarlyStopping  # noqa: E402
-from foodjax.interrupt import end_at_once  # noqa: E402
-from foodjax.logs import read_metrics  # noqa: E402
+from foodjax import cli  # noqa: E402
+from foodjax.run import loop  # noqa: E402, F401
+from foodjax.steps.early_stopping import EarlyStopping  # noqa: E402
+from foodjax.system.signals import end_at_once  # noqa: E402
+from foodjax.workdir.logs import read_metrics  # noqa: E402
 
 warnings.filterwarnings("ignore", message=r".*fork.*")
 
@@ -44,7 +44,7 @@ class Process:
             self.pid = os.fork()
             if self.pid == 0:
                 sys.argv = ["main.py", *argv]  # ml_collections reads the overrides there
-                _child(lambda: main.main(sys.argv), file.fileno())
+                _child(lambda: cli.main(sys.argv), file.fileno())
 
     def poll(self) -> int | None:
         """Returns the exit status, negative for a signal, or None while it runs."""

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import drill as drill_lib
 import processes
 
-from foodjax.logs import read_metrics
+from foodjax.workdir.logs import read_metrics
 
 pytestmark = pytest.mark.slow
 SHARED = Path(__file__).parents[3] / "shared" / "food-101"

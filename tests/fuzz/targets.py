@@ -22,16 +22,17 @@ from ml_collections import config_flags
 from PIL import Image
 
 from experiments import food10
-from foodjax import cli
-from foodjax import config as config_lib
-from foodjax import stored_config as stored_config_lib
-from foodjax import workdir as workdir_lib
-from foodjax.data.archive import Archive
+from foodjax.commands import arguments
+from foodjax.config import check as config_lib
+from foodjax.config import stored as stored_config_lib
+from foodjax.config.variants import apply
 from foodjax.data.decode import decode
-from foodjax.data.source import Food101Folder, select_classes
-from foodjax.errors import UserError
-from foodjax.logs import read_metrics
-from foodjax.variants import apply
+from foodjax.data.sources.archive import Archive
+from foodjax.data.sources.find import select_classes
+from foodjax.data.sources.food101 import Food101Folder
+from foodjax.system.errors import UserError
+from foodjax.workdir import description as workdir_lib
+from foodjax.workdir.logs import read_metrics
 
 META = {"bars": ["bars/1", "bars/2"], "ring": ["ring/1"]}
 PROGRESS = {"best_loss": 1.5, "best_epoch": 1, "num_bad": 0, "epoch": 1, "rows": [{"epoch": 1, "val_loss": 1.5}]}
@@ -97,7 +98,7 @@ def override(_: Path, content: bytes) -> bool:
         values(argv)
         config_lib.validate(spec.value)
     except Exception as error:  # config overrides raise many types; explain makes a line of any
-        assert cli.explain(error, argv)
+        assert arguments.explain(error, argv)
         return False
     finally:
         sys.argv = before
@@ -141,7 +142,7 @@ def metrics(folder: Path, content: bytes) -> bool:
 
 @functools.cache
 def _checkpoints(folder: Path):
-    from foodjax.checkpoint import Checkpoints  # only this target waits for jax and orbax
+    from foodjax.workdir.checkpoints import Checkpoints  # only this target waits for jax and orbax
 
     return Checkpoints(folder)
 
@@ -154,7 +155,7 @@ def progress(folder: Path, content: bytes) -> bool:
     checkpoints = _checkpoints(folder)
     assert checkpoints.steps() == [1] and checkpoints.best_step() is None
     try:
-        found = checkpoints.restore_progress(1, patience=3)
+        found = checkpoints.restore_loop_state(1, patience=3)
     except UserError as error:
         assert "cannot read checkpoint" in str(error)
         return False
@@ -164,7 +165,7 @@ def progress(folder: Path, content: bytes) -> bool:
 
 def events(folder: Path, content: bytes) -> bool:
     """A TensorBoard event file: what is kept of it is whole, and is kept again."""
-    from foodjax.event_file import EventFile
+    from foodjax.workdir.tensorboard import EventFile
 
     (folder / "events.out.tfevents.1").write_bytes(content)
     steps = []

@@ -6,10 +6,10 @@ import pytest
 from conftest import SHARED, one_device_mesh
 
 from foodjax.data.decode import decode
-from foodjax.model import create_model
-from foodjax.optimizer import create_optimizer
-from foodjax.train_state import create_train_state
-from foodjax.train_step import make_steps
+from foodjax.models.convnet import create_model
+from foodjax.steps.optimizer import create_optimizer
+from foodjax.steps.state import create_train_state
+from foodjax.steps.step import make_steps
 
 
 def photographs(number, size):

@@ -10,10 +10,11 @@ from PIL import Image, ImageOps
 from scipy.stats import ks_2samp
 
 from experiments import food10
-from foodjax.data.augment import apply_draws
+from foodjax.data.augment.apply import apply_params
+from foodjax.data.augment.sample import AugmentParams, sample_params
 from foodjax.data.decode import decode
-from foodjax.data.draws import Draws, draw
-from foodjax.data.source import Food101Folder, select_classes
+from foodjax.data.sources.find import select_classes
+from foodjax.data.sources.food101 import Food101Folder
 from foodjax.data.split import split
 from parity import program
 
@@ -108,9 +109,9 @@ def test_resized_images(parity, originals_and_a_turned_one, method, wrong):
 # Augmentation
 
 
-def fraction_off(images, draws, generator, wrong=None):
+def fraction_off(images, sampled, generator, wrong=None):
     """Returns the fraction of values that are more than one level away from apply_transform's."""
-    ours = apply_draws(images, draws._replace(**(wrong or {}))).astype(np.int16)
+    ours = apply_params(images, sampled._replace(**(wrong or {}))).astype(np.int16)
     theirs = [
         generator.apply_transform(
             image.astype(np.float32),
@@ -123,7 +124,7 @@ def fraction_off(images, draws, generator, wrong=None):
                 "brightness": brightness,
             },
         )
-        for image, angle, rows, columns, horizontal, vertical, brightness in zip(images, *draws[:6], strict=True)
+        for image, angle, rows, columns, horizontal, vertical, brightness in zip(images, *sampled[:6], strict=True)
     ]
     return float((np.abs(ours - np.stack(theirs)) > 1).mean())
 
@@ -133,17 +134,17 @@ def test_augmented_images(parity, originals, changes):
     augment = food10.get_config().augment
     augment.update(changes)
     images = np.stack([decode(path.read_bytes(), 128, "nearest") for path in originals])
-    draws, generator = draw(augment, 0, 7, len(images), 128), program.create_generator()
-    parity.holds("augmentation", fraction_off(images, draws, generator))
+    sampled, generator = sample_params(augment, 0, 7, len(images), 128), program.create_generator()
+    parity.holds("augmentation", fraction_off(images, sampled, generator))
     if not changes:
         for name, wrong in [
-            ("other shift sign", {"shift_rows": -draws.shift_rows}),
-            ("other turn", {"angle": -draws.angle}),
-            ("columns moved", {"shift_columns": draws.shift_rows, "shift_rows": draws.shift_columns}),
-            ("flips swapped", {"flip_horizontal": draws.flip_vertical, "flip_vertical": draws.flip_horizontal}),
-            ("brightness + 0.02", {"brightness": draws.brightness + np.float32(0.02)}),
+            ("other shift sign", {"shift_rows": -sampled.shift_rows}),
+            ("other turn", {"angle": -sampled.angle}),
+            ("columns moved", {"shift_columns": sampled.shift_rows, "shift_rows": sampled.shift_columns}),
+            ("flips swapped", {"flip_horizontal": sampled.flip_vertical, "flip_vertical": sampled.flip_horizontal}),
+            ("brightness + 0.02", {"brightness": sampled.brightness + np.float32(0.02)}),
         ]:
-            parity.misses("augmentation", fraction_off(images, draws, generator, wrong), name)
+            parity.misses("augmentation", fraction_off(images, sampled, generator, wrong), name)
 
 
 # Draws
@@ -158,7 +159,7 @@ def keras_draws():
     generator = program.create_generator()
     drawn = [generator.get_random_transform((128, 128, 3)) for _ in range(NUM_DRAWS)]
     column = {key: np.array([row[key] for row in drawn], float) for key in drawn[0] if drawn[0][key] is not None}
-    return Draws(
+    return AugmentParams(
         np.deg2rad(column["theta"]), column["ty"], column["tx"],
         column["flip_horizontal"], column["flip_vertical"], column["brightness"],
     )  # fmt: skip
@@ -166,8 +167,8 @@ def keras_draws():
 
 def smallest_p(theirs, augment):
     """Returns the smallest p of six Kolmogorov-Smirnov tests, one for each parameter."""
-    steps = [draw(augment, 0, step, 32, 128) for step in range(-(-NUM_DRAWS // 32))]  # as training draws
-    ours = [np.concatenate(column)[:NUM_DRAWS] for column in zip(*(draws[:6] for draws in steps), strict=True)]
+    steps = [sample_params(augment, 0, step, 32, 128) for step in range(-(-NUM_DRAWS // 32))]  # as training draws
+    ours = [np.concatenate(column)[:NUM_DRAWS] for column in zip(*(sampled[:6] for sampled in steps), strict=True)]
     return min(ks_2samp(a, b).pvalue for a, b in zip(ours, theirs[:6], strict=True))
 
 

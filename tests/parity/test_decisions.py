@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from foodjax.checkpoint import Checkpoints, Progress
-from foodjax.early_stopping import EarlyStopping
-from foodjax.metrics import Metrics
-from foodjax.train_state import TrainState
+from foodjax.steps.early_stopping import EarlyStopping
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.state import TrainState
+from foodjax.workdir.checkpoint_content import LoopState
+from foodjax.workdir.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.parity
 NUM_SEQUENCES = 1000
@@ -97,7 +98,7 @@ def test_the_checkpoint_that_is_kept_is_keras_best(parity, tmp_path, losses):
     for epoch, loss in enumerate(losses, start=1):
         stopping = stopping.update(loss)
         state = TrainState(jnp.int32(epoch), params, {"nu": params}, jnp.zeros(2, jnp.uint32))
-        checkpoints.save(state, Progress(stopping, Metrics.zeros()), loss)
+        checkpoints.save(state, LoopState(stopping, Metrics.zeros()), loss)
     checkpoints.close()
     again = Checkpoints(tmp_path)
     best = again.best_step()

@@ -17,8 +17,8 @@ import pytest
 import tensorflow as tf
 
 from experiments import food10
-from foodjax import train_step
-from foodjax.optimizer import create_optimizer
+from foodjax.steps import step
+from foodjax.steps.optimizer import create_optimizer
 from parity import program
 from parity.sides import Foodjax, keras_weights, photographs, to_params
 
@@ -42,7 +42,7 @@ def keras_in_float64():
 @pytest.fixture
 def float64(monkeypatch):
     """Both sides in double precision."""
-    monkeypatch.setattr(train_step, "rescale", lambda images: images.astype(jnp.float64) * program.RESCALE)
+    monkeypatch.setattr(step, "rescale", lambda images: images.astype(jnp.float64) * program.RESCALE)
     with jax.enable_x64(True), keras_in_float64():
         yield
 

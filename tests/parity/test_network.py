@@ -8,11 +8,13 @@ from flax import linen as nn
 from sklearn.metrics import accuracy_score, classification_report
 
 from experiments import food10
-from foodjax import evaluate, keras_exchange, summary
 from foodjax.data.batches import eval_batches
 from foodjax.data.prepare import Prepared
-from foodjax.model import create_model, init_params
-from foodjax.predictions import predict
+from foodjax.evaluation import scores
+from foodjax.evaluation.predictions import collect_predictions
+from foodjax.exchange import keras_model
+from foodjax.models import summary
+from foodjax.models.convnet import create_model, init_params
 from parity import program
 from parity.sides import Foodjax, keras_weights, photographs, to_params
 
@@ -61,7 +63,7 @@ def test_layers(parity):
     config = food10.get_config()
     assert theirs["parameters"] == 10_588_458 and len(theirs) == 16
     parity.holds("layers", count_different_rows(our_table(config), theirs))
-    exported = keras_exchange.to_keras(config, create_model(config, 10), Foodjax(config).params)
+    exported = keras_model.to_keras(config, create_model(config, 10), Foodjax(config).params)
     names = [layer.name for layer in exported.layers if layer.weights]
     assert names == [name.replace("/", "_") for name, row in theirs.items() if name != "parameters" and row[1]]
     parity.holds("layers", count_different_rows(keras_table(exported), theirs))
@@ -80,11 +82,11 @@ NUM_SEEDS = 12  # pooled, since the first kernel has no more than 864 values
 @pytest.fixture(scope="module")
 def keras_inits():
     """The initial weights of `NUM_SEEDS` Keras models, one array for each layer and kind."""
-    draws = []
+    sampled = []
     for seed in range(NUM_SEEDS):
         keras.utils.set_random_seed(seed)
-        draws.append([w.ravel()[:20_000] for w in program.create_model().get_weights()])
-    return [np.concatenate(pieces) for pieces in zip(*draws, strict=True)]
+        sampled.append([w.ravel()[:20_000] for w in program.create_model().get_weights()])
+    return [np.concatenate(pieces) for pieces in zip(*sampled, strict=True)]
 
 
 def our_inits(initializer=None):
@@ -99,8 +101,8 @@ def our_inits(initializer=None):
             weights = [initializer(k, w.shape) if w.ndim > 1 else w for k, w in zip(keys, weights, strict=True)]
         return [w.ravel()[:20_000] for w in weights]
 
-    draws = [init(jax.random.PRNGKey(seed)) for seed in range(NUM_SEEDS)]
-    return [np.concatenate(pieces) for pieces in zip(*draws, strict=True)]
+    sampled = [init(jax.random.PRNGKey(seed)) for seed in range(NUM_SEEDS)]
+    return [np.concatenate(pieces) for pieces in zip(*sampled, strict=True)]
 
 
 def worst_ratio(ours, theirs):
@@ -144,7 +146,7 @@ def probabilities(params, images, labels):
     """foodjax' predictions through the pipeline that evaluation takes: padded batches, the jitted step."""
     side = Foodjax(food10.get_config())
     data = Prepared(tuple("abcdefghij"), images, labels.astype(np.int64), [f"x/{i}" for i in range(len(images))])
-    return predict(side.eval_step, {"params": params}, eval_batches(data, np.arange(len(images)), 40))
+    return collect_predictions(side.eval_step, {"params": params}, eval_batches(data, np.arange(len(images)), 40))
 
 
 def worst_difference(ours, theirs):
@@ -187,8 +189,8 @@ def test_report(parity, trained):
     )
     theirs = accuracy_score(labels, predicted), table
     ours = probabilities(to_params(model.get_weights()), images, labels)
-    report = evaluate.create_report(ours, names)
+    report = scores.compute_scores(ours, names)
     assert sum(row[1] > 0 for row in report.classes) > 3
     parity.holds("report", worst_cell(report, theirs, names))
-    wrong = evaluate.create_report(ours._replace(probabilities=np.roll(ours.probabilities, 1, axis=0)), names)
+    wrong = scores.compute_scores(ours._replace(probabilities=np.roll(ours.probabilities, 1, axis=0)), names)
     parity.misses("report", worst_cell(wrong, theirs, names), "rows off by one")

@@ -1,0 +1,177 @@
+"""What the command line needs besides its flags: modes, which config a mode gets, and one line for a mistake."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+from ml_collections import config_flags
+
+from foodjax.config import check as config_lib
+from foodjax.config import keys
+from foodjax.system.errors import UserError, first_line
+from foodjax.workdir.description import read_description
+
+# What an evaluation may change of the config that the workdir holds.
+EVALUATION_KEYS = (
+    "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
+    "data.on_error", "data.cache_dir", "data.eval_batch_size", "eval.calibrate",
+)  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """What the user asked for besides config and workdir.
+
+    Attributes:
+        flags: the flags by their names.
+        origin: `origin()`, the config's file and overrides.
+    """
+
+    flags: Any
+    origin: dict[str, Any]
+
+
+class Mode(NamedTuple):
+    """What `--mode NAME` does.
+
+    Attributes:
+        run: run(config, workdir, asked) does it; the first two are None when `config` is "none". It may return an exit
+            status.
+        config: "file": the experiment of --config; "stored": the workdir's own, its data replaced by --config where
+            given; "none": the mode needs neither.
+        needs: flags that must be given, each with what it should hold.
+    """
+
+    run: Callable[[Any, Any, Asked], Any]
+    config: str
+    needs: dict[str, str] = {}
+
+
+def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
+    """Returns the mode of that name.
+
+    Raises:
+        UserError: there is none, or a flag that it needs is missing.
+    """
+    if name not in modes:
+        raise UserError(f"--mode is {name!r}: needs one of {', '.join(modes)}")
+    for flag, what in modes[name].needs.items():
+        if not flags.FLAGS[flag].value:
+            raise UserError(f"--mode {name} needs --{flag}, {what}")
+    return modes[name]
+
+
+def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Takes --config.KEY=VALUE out of a command line without --config: they are overrides of the workdir's config.
+
+    Returns:
+        (the other arguments, what was taken out).
+    """
+    if any(re.match(r"--?config(=|$)", argument) for argument in argv):
+        return argv, []
+    taken = [argument for argument in argv[1:] if re.match(r"--?(no)?config\.", argument)]
+    return [argument for argument in argv if argument not in taken], taken
+
+
+def load(name: str, mode: Mode, config: Any, workdir: str | None, overrides: Sequence[str] = ()) -> tuple[Any, Any]:
+    """Returns the (config, workdir) that a mode works with; the default workdir is runs/<experiment>.
+
+    Args:
+        name: of the mode.
+        mode: the mode.
+        config: of --config, or None.
+        workdir: of --workdir, or None.
+        overrides: of the workdir's config, where there is no --config.
+
+    Raises:
+        UserError: one of them is missing or cannot be used.
+    """
+    if overrides and mode.config != "stored":
+        raise UserError(f"--config is missing: {overrides[0]} needs a file such as experiments/food10.py")
+    if config is not None:
+        config_lib.validate(config)
+    if mode.config == "none":
+        return None, None
+    if mode.config == "file" and config is None:
+        raise UserError("--config is missing: needs a file such as experiments/food10.py")
+    if workdir:
+        path = Path(workdir)
+    elif config is not None:
+        path = Path("runs") / config.name
+    else:
+        raise UserError(f"--mode {name} needs --workdir or --config")
+    return (config if mode.config == "file" else _stored(name, config, path, overrides)), path
+
+
+def origin() -> dict[str, Any]:
+    """Returns how the run was asked for: the config's FILE:VARIANT, or None, and what --config.KEY overrides."""
+    flag = flags.FLAGS["config"]
+    if flag.value is None:
+        return {"config": None, "overrides": {}}
+    return {"config": config_flags.get_config_filename(flag), "overrides": config_flags.get_override_values(flag)}
+
+
+def _stored(name: str, config: Any, workdir: Path, arguments: Sequence[str]) -> Any:
+    stored, _ = read_description(workdir)
+    if config is None:
+        return _override(name, stored, arguments)
+    overrides = config_flags.get_override_values(flags.FLAGS["config"])
+    for key in overrides:
+        _check_key(name, key)
+    found = config_lib.difference({"model": stored.model}, {"model": config.model})
+    if found:
+        raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
+    for key, value in overrides.items():
+        stored.update_from_flattened_dict({key: value})
+    return stored
+
+
+def _override(name: str, stored: Any, arguments: Sequence[str]) -> Any:
+    """Returns the stored config with --config.KEY=VALUE applied, read as ml_collections reads them."""
+    for argument in arguments:
+        key, _, value = re.sub(r"--?(no)?config\.", "", argument).partition("=")
+        _check_key(name, key)
+        values = flags.FlagValues()
+        command = ["main.py", argument]
+        try:
+            config_flags.DEFINE_config_dict("config", stored, flag_values=values, sys_argv=command)
+            values(command)
+        except (flags.Error, ValueError, TypeError):
+            raise UserError(f"{key} is {value!r}: needs {keys.SCHEMA[key].needs}") from None
+    config_lib.validate(stored)
+    return stored
+
+
+def _check_key(name: str, key: str) -> None:
+    if key not in EVALUATION_KEYS:
+        raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
+
+
+def explain(error: Exception, argv: list[str]) -> str:
+    """Turns what absl and ml_collections raise into a line that names the override and the nearest key."""
+    if isinstance(error, UserError):
+        return str(error)
+    path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), None)
+    if path is None and "--config" in argv[:-1]:
+        path = argv[argv.index("--config") + 1]
+    if path is None:
+        return first_line(error)
+    if not Path(path.split(":")[0]).is_file():
+        return f"--config {path} does not exist: needs a file such as experiments/food10.py"
+    try:
+        spec = config_flags.DEFINE_config_file("probe", path, flag_values=(probe := flags.FlagValues()))
+        probe(["probe"])
+        known = dict(config_lib.flatten(spec.value))
+    except Exception as broken:
+        return f"--config {path} cannot be read: {type(broken).__name__}: {broken}".splitlines()[0]
+    for argument in argv[1:]:
+        name, _, value = argument.removeprefix("--").partition("=")
+        if name.startswith("config.") and argument.startswith("--"):
+            key = name.removeprefix("config.")
+            if key not in known:
+                return f"config has no key {key!r}{config_lib.nearest(key, known)}"
+            if f"{name}" in str(error) or repr(value) in str(error):
+                kind = type(known[key]).__name__
+                return f"{key} is {value!r}: needs a value of type {kind}, such as {known[key]!r}"
+    return first_line(error)

@@ -1,0 +1,18 @@
+"""The verb compare: tables, a picture and a page of finished runs."""
+
+from pathlib import Path
+from typing import Any
+
+from foodjax.commands.arguments import Asked, Mode
+
+
+def compare(config: Any, workdir: Path, asked: Asked) -> None:
+    """Compares the runs of --runs."""
+    from foodjax.study import page
+
+    given = asked.flags
+    folder = Path(given.runs.split(",")[0]).parent / "comparison"
+    page.write_comparison(given.runs, given.baseline, Path(given.output) if given.output else folder)
+
+
+MODE = Mode(compare, "none", {"runs": "workdirs such as 'runs/ablate_blocks/*'"})

@@ -1,0 +1,16 @@
+"""The verb find_lr: the learning-rate range test of an experiment."""
+
+from pathlib import Path
+from typing import Any
+
+from foodjax.commands.arguments import Asked, Mode
+
+
+def find_lr(config: Any, workdir: Path, asked: Asked) -> None:
+    """Runs the test in a folder beside the workdir."""
+    from foodjax.run import find_lr as run_find_lr
+
+    run_find_lr.find_lr(config, workdir.with_name(f"{workdir.name}-find_lr"))
+
+
+MODE = Mode(find_lr, "file")

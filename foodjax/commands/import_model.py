@@ -1,0 +1,16 @@
+"""The verb import: makes a checkpoint of a Keras file."""
+
+from pathlib import Path
+from typing import Any
+
+from foodjax.commands.arguments import Asked, Mode
+
+
+def import_model(config: Any, workdir: Path, asked: Asked) -> None:
+    """Imports the model of --keras."""
+    from foodjax.exchange import keras_model
+
+    keras_model.import_model(config, Path(asked.flags.keras or ""), workdir)
+
+
+MODE = Mode(import_model, "file", {"keras": "a .keras or .weights.h5 file"})

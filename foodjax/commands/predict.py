@@ -1,0 +1,17 @@
+"""The verb predict: the most probable classes of any photographs."""
+
+from pathlib import Path
+from typing import Any
+
+from foodjax.commands.arguments import Asked, Mode
+
+
+def predict(config: Any, workdir: Path, asked: Asked) -> None:
+    """Predicts the photographs of --images."""
+    from foodjax.run import predict as run_predict
+
+    output = asked.flags.output
+    run_predict.predict_workdir(workdir, asked.flags.images, Path(output) if output else None, config)
+
+
+MODE = Mode(predict, "stored", {"images": "photographs or folders of them"})

@@ -1,0 +1,211 @@
+"""Variants of an experiment, written behind its file: `experiments/food10.py:drop_block=4,lr=3e-4`.
+
+A variant is a list of NAME=VALUE between commas, applied from left to right. NAME is one of OPTIONS, an option of the
+experiment's own, or a key of the config (`model.blocks[3].kernel`). Blocks are counted from 1, as in the layer table.
+"""
+
+import ast
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+from ml_collections.config_flags import config_path
+
+from foodjax.config.check import flatten, nearest
+from foodjax.system.errors import UserError
+
+
+class Option(NamedTuple):
+    """A short name for a change of the config.
+
+    Attributes:
+        example: a value, for the list of valid options.
+        change: change(config, value) applies it; raises ValueError with what is needed.
+    """
+
+    example: str
+    change: Callable[[ConfigDict, Any], None]
+
+
+def _block_number(config: ConfigDict, number: Any) -> int:
+    count = len(config.model.blocks)
+    if type(number) is not int or not 1 <= number <= count:
+        raise ValueError(f"a block from 1 to {count}")
+    return number
+
+
+def _drop_block(config: ConfigDict, number: Any) -> None:
+    number = _block_number(config, number)
+    config.model.blocks = config.model.blocks[: number - 1] + config.model.blocks[number:]
+
+
+def _add_block(config: ConfigDict, number: Any) -> None:
+    # A copy that keeps the picture's size, so that nothing but the added layers differs.
+    number = _block_number(config, number)
+    block = config.model.blocks[number - 1].copy_and_resolve_references()
+    keeping = {"pool": 1, "patch": 1, "padding": ("SAME",) * len(block.get("padding", ()))}
+    block.update({key: value for key, value in keeping.items() if key in block})
+    config.model.blocks = (*config.model.blocks[:number], block, *config.model.blocks[number:])
+
+
+def _blocks(config: ConfigDict, count: Any) -> None:
+    config.model.blocks = config.model.blocks[: _block_number(config, count)]
+
+
+def _pool(config: ConfigDict, kind: Any) -> None:
+    if kind not in ("avg", "max", "flatten"):
+        raise ValueError("avg, max or flatten, between the blocks and the head")
+    config.model.head.pooling = "average" if kind == "avg" else kind
+
+
+def _of_blocks(config: ConfigDict, name: str, value: Any) -> None:
+    having = [block for block in config.model.blocks if name in block]
+    if not having:
+        raise ValueError(f"a network with a block that has a {name}")
+    for block in having:
+        _assign(block, name, value, f"model.blocks[].{name}")
+
+
+def _kernel(config: ConfigDict, side: Any) -> None:
+    _of_blocks(config, "kernel", side)
+
+
+def _dropout(config: ConfigDict, rate: Any) -> None:
+    _of_blocks(config, "dropout", rate)
+    _assign(config, "model.head.dropout", rate)
+
+
+def _lr(config: ConfigDict, rate: Any) -> None:
+    _assign(config, "optimizer.learning_rate", rate)
+
+
+# What each augmentation is when it changes nothing.
+_WITHOUT = {
+    "rotation": {"rotation": 0.0},
+    "shift": {"shift_rows": 0.0, "shift_columns": 0.0},
+    "brightness": {"brightness": (1.0, 1.0)},
+    "flip_horizontal": {"flip_horizontal": False},
+    "flip_vertical": {"flip_vertical": False},
+    "crop": {"crop_area": (1.0, 1.0), "crop_aspect": 1.0},
+    "colour": {"contrast": 0.0, "saturation": 0.0, "hue": 0.0},
+    "random_ops": {"random_ops": 0},
+    "cutout": {"cutout": 0.0},
+    "mix": {"mixup": 0.0, "cutmix": 0.0},
+}
+
+
+def _drop_augment(config: ConfigDict, name: Any) -> None:
+    if name != "all" and name not in _WITHOUT:
+        raise ValueError("one of " + ", ".join([*_WITHOUT, "all"]))
+    for part in _WITHOUT if name == "all" else [name]:
+        config.augment.update(_WITHOUT[part])
+
+
+OPTIONS = {
+    "drop_block": Option("4", _drop_block),
+    "add_block": Option("3", _add_block),
+    "blocks": Option("3", _blocks),
+    "pool": Option("avg", _pool),
+    "kernel": Option("3", _kernel),
+    "dropout": Option("0.5", _dropout),
+    "lr": Option("3e-4", _lr),
+    "drop_augment": Option("rotation", _drop_augment),
+}
+
+
+class Variant(NamedTuple):
+    """A parsed variant.
+
+    Attributes:
+        text: as it was written.
+        own: the value of each option of the experiment's own, given or default.
+        changes: (name, value) of the others, in order.
+    """
+
+    text: str
+    own: dict[str, Any]
+    changes: tuple[tuple[str, Any], ...]
+
+
+def parse(arg: str, **own: tuple[Any, ...]) -> Variant:
+    """Parses what stands behind the colon of `--config FILE:VARIANT`.
+
+    Args:
+        arg: "drop_block=4,lr=3e-4"; commas inside brackets do not separate.
+        **own: options that only this experiment has, each with its allowed values, the default first:
+            `parse(arg, budget=("gpu", "cpu")).own["budget"]`.
+
+    Raises:
+        UserError: names what cannot be used and lists what can.
+    """
+    values, changes, seen = {name: allowed[0] for name, allowed in own.items()}, [], set()
+    for item in filter(None, re.split(r",(?![^(\[]*[)\]])", arg)):
+        name, equals, text = item.partition("=")
+        if not equals or not text:
+            raise UserError(f"variant {item!r} is not NAME=VALUE: {_valid(own)}")
+        if name in seen:
+            raise UserError(f"variant {arg!r} has {name} twice: needs it once")
+        seen.add(name)
+        value = _value(text)
+        if name in own:
+            if value not in own[name]:
+                raise UserError(f"variant {name} is {value!r}: needs one of {', '.join(map(str, own[name]))}")
+            values[name] = value
+        elif name in OPTIONS or "." in name or name in ("name", "seed"):
+            changes.append((name, value))
+        else:
+            raise UserError(f"variant {name!r} is unknown{nearest(name, [*OPTIONS, *own])}: {_valid(own)}")
+    return Variant(arg, values, tuple(changes))
+
+
+def apply(config: ConfigDict, variant: str | Variant) -> ConfigDict:
+    """Changes `config` as the variant says, names it after the variant, and returns it.
+
+    Raises:
+        UserError: names what cannot be used and says what is needed.
+    """
+    if isinstance(variant, str):
+        variant = parse(variant)
+    if variant.text:
+        config.name += "-" + slug(variant.text)
+    for name, value in variant.changes:
+        if name in OPTIONS:
+            try:
+                OPTIONS[name].change(config, value)
+            except ValueError as error:
+                raise UserError(f"variant {name} is {value!r}: needs {error}") from None
+        else:
+            _assign(config, name, value)
+    return config
+
+
+def slug(text: str) -> str:
+    """Returns a variant as a part of a file name."""
+    return re.sub(r"[^\w.=+-]+", "-", text).strip("-")
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # the last two: brackets in brackets
+        return text  # a word, such as avg
+
+
+def _assign(config: ConfigDict, key: str, value: Any, shown: str = "") -> None:
+    known = dict(flatten(config))
+    if key not in known:
+        raise UserError(f"variant changes {key!r}, which the config does not have{nearest(key, known)}")
+    try:
+        config_path.set_value(key, config, value)
+    except (TypeError, ValueError):
+        kind = type(known[key]).__name__
+        raise UserError(f"{shown or key} is {value!r}: needs a value of type {kind}, such as {known[key]!r}") from None
+
+
+def _valid(own: dict[str, tuple[Any, ...]]) -> str:
+    listed = [f"{name}={option.example}" for name, option in OPTIONS.items()]
+    listed += [f"{name}={'|'.join(map(str, allowed))}" for name, allowed in own.items()]
+    return "needs " + ", ".join(listed) + ", or a key of the config such as train.epochs=5"

@@ -1,0 +1,48 @@
+"""The tf.data pipeline of training, from any step on; the last module that imports TensorFlow (numpy comes out)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
+from foodjax.data.augment.sample import sample_params
+from foodjax.data.batches import Batch, batch_rows
+from foodjax.data.prepare import Prepared
+
+tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's
+
+
+def train_batches(data: Prepared, rows: np.ndarray, config: Any, start: int, stop: int) -> Iterator[Batch]:
+    """Yields the batches of steps start, ..., stop - 1.
+
+    Args:
+        data: the prepared pictures, memory-mapped.
+        rows: which of them train, (N,).
+        config: the experiment; reads seed, data.batch_size and augment.
+        start: first step.
+        stop: one past the last step.
+
+    Yields:
+        image uint8 (B, H, W, 3), label int32 (B,), and of mixed pictures other int32 (B,) and share float32 (B,).
+    """
+    batch_size, mixes = config.data.batch_size, config.augment.mixup > 0 or config.augment.cutmix > 0
+    names = ("image", "label", "other", "share") if mixes else ("image", "label")
+    dtypes = {"image": tf.uint8, "label": tf.int32, "other": tf.int32, "share": tf.float32}
+
+    def load(step):
+        step = int(step)
+        picked = rows[batch_rows(len(rows), batch_size, config.seed, step)]
+        images = data.images[np.sort(picked)][np.argsort(np.argsort(picked))]  # read the file in order
+        sampled = sample_params(config.augment, config.seed, step, batch_size, config.data.image_size)
+        images = apply_params(images, sampled, output_size(config, step, len(rows) // batch_size))
+        batch = {"image": images, **mixed_labels(data.labels[picked], sampled.mix)}
+        return [batch[name] for name in names]
+
+    def load_tf(step):
+        values = tf.numpy_function(load, [step], [dtypes[name] for name in names])
+        return dict(zip(names, values, strict=True))
+
+    ds = tf.data.Dataset.range(start, stop).map(load_tf, num_parallel_calls=2, deterministic=True)
+    yield from ds.prefetch(4).as_numpy_iterator()  # pyright: ignore[reportReturnType]

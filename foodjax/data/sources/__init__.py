@@ -1,0 +1,1 @@
+"""Sources of encoded photographs: TFDS, an archive, folders, or drawn shapes."""

@@ -1,0 +1,61 @@
+"""Finds the source that a config names, and selects classes."""
+
+from pathlib import Path
+from typing import Any
+
+from foodjax.data.sources.base import Listing, Source, select_names
+from foodjax.data.sources.drawn import DrawnSource
+from foodjax.data.sources.folders import ClassFolders
+from foodjax.data.sources.food101 import Food101Folder
+from foodjax.system.errors import UserError
+
+
+def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -> Listing:
+    """Keeps the named classes, or the first `num_classes` (0: all).
+
+    Raises:
+        UserError: a class that does not exist, or one without images.
+    """
+    chosen = select_names(listing.class_names, num_classes, names)
+    kept = set(chosen)
+    train = [i for i in listing.train if i.split("/")[0] in kept]
+    test = [i for i in listing.test if i.split("/")[0] in kept]
+    if len(chosen) < 2:
+        raise UserError(f"the data gives {len(chosen)} class(es): needs at least 2")
+    for part, ids in (("train", train), ("test", test)):
+        empty = sorted(kept - {i.split("/")[0] for i in ids})
+        # One set may be missing altogether (evaluation alone); a class missing from a set is a mistake.
+        if ids and empty:
+            raise UserError(f"class {empty[0]!r} has no {part} images: needs at least one")
+    return Listing(chosen, train, test)
+
+
+def create_source(config: Any) -> Source:
+    """Returns the source that `config.data` names.
+
+    Raises:
+        UserError: `data.dir` is no archive, no Food-101 folder and no folder of classes.
+    """
+    data = config.data
+    if not data.dir and data.source == "drawn":
+        return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
+    if not data.dir:
+        try:
+            from foodjax.data.sources.tfds import TfdsSource  # only who needs TFDS and TensorFlow waits for them
+        except ModuleNotFoundError as error:
+            raise UserError(f"data.dir is empty and {error.name} is not installed: needs it, or data.dir") from None
+        return TfdsSource(data.tfds_name, data.tfds_dir)
+    path = Path(data.dir).expanduser().resolve()
+    if path.is_file():
+        from foodjax.data.sources.archive import Archive
+
+        return Archive(path)
+    if (path / "meta").is_dir() or (path / "images").is_dir():
+        return Food101Folder(path)
+    if (path / "train").is_dir() or (path / "test").is_dir():
+        return ClassFolders(path)
+    what = "has neither images/ and meta/ nor train/ and test/" if path.is_dir() else "does not exist"
+    raise UserError(
+        f"data.dir={data.dir} {what}: needs food-101.tar.gz, an extracted food-101/, or a folder with "
+        f"train/<class>/ and test/<class>/"
+    )

@@ -1,0 +1,1 @@
+"""Evaluation of predictions: scores, calibration, temperature scaling."""

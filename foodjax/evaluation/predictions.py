@@ -1,0 +1,41 @@
+"""What a network says of a set of examples, collected from padded batches."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from foodjax.steps.metrics import Metrics
+
+
+class Predictions(NamedTuple):
+    """What the model says of N examples.
+
+    Attributes:
+        metrics: "loss" in nats and "accuracy" in 0..1.
+        probabilities: float32 (N, K).
+        labels: int (N,), the true classes.
+        rows: int (N,), row numbers in the prepared set.
+    """
+
+    metrics: dict[str, float]
+    probabilities: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+
+
+def collect_predictions(eval_step: Any, variables: Any, batches: Iterable[dict[str, np.ndarray]]) -> Predictions:
+    """Runs `eval_step` over padded batches and collects what is not padding."""
+    total: Metrics | None = None
+    probabilities, labels, rows = [], [], []
+    for batch in batches:
+        row = batch.pop("row")
+        metrics, probs = eval_step(variables, batch)
+        total = metrics if total is None else total.merge(metrics)
+        real = row >= 0
+        probabilities.append(jax.device_get(probs)[real])
+        labels.append(batch["label"][real])
+        rows.append(row[real])
+    assert total is not None, "no batches"
+    return Predictions(total.compute(), *map(np.concatenate, (probabilities, labels, rows)))

@@ -1,0 +1,122 @@
+"""Scores of a set of predictions: accuracy with its interval, the table of classes, and their files."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from foodjax.evaluation.calibration import reliability
+from foodjax.evaluation.predictions import Predictions
+from foodjax.system import files
+
+
+class Scores(NamedTuple):
+    """The evaluation of a test set.
+
+    Attributes:
+        accuracy: fraction of right predictions.
+        interval: 95 % Wilson score interval of the accuracy.
+        loss: mean cross-entropy, nats.
+        calibration_error: the expected one, of ten bins, in 0..1.
+        num_examples: N.
+        classes: (name, precision, recall, f_score, support) of each class, highest F-score first.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    loss: float
+    calibration_error: float
+    num_examples: int
+    classes: list[tuple[str, float, float, float, int]]
+
+
+def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Returns the Wilson score interval of a proportion (Wilson 1927); z is the normal quantile, here of 95 %."""
+    p = num_correct / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def compute_scores(predictions: Predictions, class_names: tuple[str, ...]) -> Scores:
+    """Returns precision, recall, F-score and support of each class, the overall accuracy and the calibration error."""
+    from sklearn.metrics import precision_recall_fscore_support  # takes a second: after the training, not before
+
+    predicted = predictions.probabilities.argmax(axis=1)
+    table = precision_recall_fscore_support(
+        predictions.labels,
+        predicted,
+        labels=range(len(class_names)),
+        zero_division=0.0,  # pyright: ignore
+    )
+    rows = [
+        (name, float(p), float(r), float(f), int(s))
+        for name, p, r, f, s in zip(class_names, *table, strict=True)  # pyright: ignore
+    ]
+    num_correct, n = int((predicted == predictions.labels).sum()), len(predicted)
+    rows.sort(key=lambda row: -row[3])
+    error = reliability(predictions.probabilities, predictions.labels).error
+    return Scores(num_correct / n, wilson_interval(num_correct, n), predictions.metrics["loss"], error, n, rows)
+
+
+def to_table(scores: Scores) -> Table:
+    """Returns the per-class table for the terminal."""
+    table = Table(title=None, box=None, pad_edge=False)
+    for name in ("class", "precision", "recall", "F-score", "support"):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for name, precision, recall, f_score, support in scores.classes:
+        table.add_row(name, f"{precision:.3f}", f"{recall:.3f}", f"{f_score:.3f}", str(support))
+    return table
+
+
+def sentence(scores: Scores) -> str:
+    """Returns the outcome in a line."""
+    low, high = scores.interval
+    return (
+        f"test accuracy {scores.accuracy:.4%} (95 % interval {low:.1%} to {high:.1%}), "
+        f"loss {scores.loss:.4f}, calibration error {scores.calibration_error:.3f}, {scores.num_examples} images"
+    )
+
+
+def write_files(
+    folder: Path,
+    scores: Scores,
+    predictions: Predictions,
+    ids: list[str],
+    class_names: tuple[str, ...],
+    more: dict[str, Any],
+) -> None:
+    """Writes evaluation.json, classes.csv and predictions.csv (id, true, predicted, probability).
+
+    Args:
+        folder: where to.
+        scores: the numbers.
+        predictions: they are of.
+        ids: of the prepared set.
+        class_names: in label order.
+        more: what evaluation.json tells besides the numbers.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    rows = []
+    for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):
+        best = int(probs.argmax())
+        rows.append([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])
+    texts = {
+        "classes.csv": _csv(["class", "precision", "recall", "f_score", "support"], scores.classes),
+        "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
+        "evaluation.json": json.dumps(scores._asdict() | more, indent=2) + "\n",
+    }
+    files.write_all(folder, texts)
+
+
+def _csv(header: list[str], rows: Iterable[Any]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *rows])
+    return text.getvalue()

@@ -1,0 +1,237 @@
+"""Exchange with Keras: a reader's trained model becomes a workdir, and a workdir's best checkpoint a .keras file.
+
+Only `export_model` imports Keras. The layers have the same names on both sides, block1/conv1 here and block1_conv1
+there; the softmax, which lives in the loss here, is the activation of the last layer there.
+"""
+
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foodjax.config.check import input_size
+from foodjax.data.sources.base import select_names
+from foodjax.data.sources.find import create_source
+from foodjax.evaluation import temperature as temperature_lib
+from foodjax.exchange import keras_file
+from foodjax.models import summary
+from foodjax.models.convnet import ConvNet, create_model
+from foodjax.steps.devices import create_mesh
+from foodjax.steps.early_stopping import EarlyStopping
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.optimizer import create_optimizer
+from foodjax.steps.state import abstract_train_state, create_train_state
+from foodjax.system.errors import UserError
+from foodjax.workdir.checkpoint_content import LoopState
+from foodjax.workdir.checkpoints import Checkpoints, load_best
+from foodjax.workdir.description import read_description, write_description
+
+
+def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
+    """Returns the layers that the Keras model of the same architecture has.
+
+    Raises:
+        UserError: the model has parts that the exchange does not translate.
+    """
+    kinds = sorted({block["kind"] for block in model.blocks} - {"conv"})
+    for found, key, needs in (
+        (kinds, "model.blocks", "blocks of kind conv"),
+        ([model.style.norm], "model.norm", "none"),
+        ([model.style.activation], "model.activation", "relu"),
+        ([model.pooling], "model.head.pooling", "flatten or average"),
+    ):
+        if set(found) - {"none", "relu", "flatten", "average"}:
+            raise UserError(f"{key} has {found[0]!r}: the exchange with Keras needs {needs}")
+    rows = {row.name: row for row in summary.layers(model, image_size)}
+    layers = [keras_file.Layer("input", "input", {"shape": (image_size, image_size, 3)})]
+
+    def add(name: str, kind: str, dropout: float = 0.0, **facts: Any) -> None:
+        layers.append(keras_file.Layer(name, kind, {"data_format": "channels_last"} | facts, dropout))
+
+    def weighted(name: str, kind: str, activation: str, dropout: float = 0.0, **facts: Any) -> None:
+        add(name, kind, dropout, kernel=tuple(rows[name].kernel), use_bias=True, activation=activation, **facts)
+
+    for i, block in enumerate(model.blocks, start=1):
+        pools, last = block["pool"] > 1, len(block["padding"])
+        for j, padding in enumerate(block["padding"], start=1):
+            facts = {"padding": padding.lower(), "strides": (1, 1), "dilation_rate": (1, 1), "groups": 1}
+            dropout = 0.0 if pools or j < last else block["dropout"]
+            weighted(f"block{i}/conv{j}", "conv2d", "relu", dropout, **facts)
+        if pools:
+            window = (block["pool"],) * 2
+            add(f"block{i}/pool", "max_pooling2d", block["dropout"], padding="valid", strides=window, pool_size=window)
+    add("pooling", "global_average_pooling2d" if model.pooling == "average" else "flatten")
+    for i in range(1, len(model.hidden) + 1):
+        weighted(f"dense{i}", "dense", "relu", model.dropout)
+    weighted("logits", "dense", "softmax")
+    return layers
+
+
+def read_params(path: Path, model: ConvNet, image_size: int) -> tuple[Any, list[str]]:
+    """Returns the parameters of `model` with the weights of a Keras file, and remarks for the user.
+
+    Raises:
+        UserError: the file holds another architecture, or cannot be read.
+    """
+    needed = keras_layers(model, image_size)
+    arrays, remarks = keras_file.read(path, needed)
+    params: dict[str, Any] = {}
+    names = [layer.name for layer in needed if "kernel" in layer.facts]
+    for name, (kernel, bias) in zip(names, arrays, strict=True):
+        *outer, inner = name.split("/")
+        place = params
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[inner] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+    return params, remarks
+
+
+def import_model(config: Any, path: Path, workdir: Path) -> None:
+    """Makes a workdir whose only checkpoint, before any epoch, has the weights of a Keras file.
+
+    Args:
+        config: the experiment whose architecture the file has; it names the classes, in the order of the outputs.
+        path: a `.keras` or a `.weights.h5`.
+        workdir: new or empty.
+
+    Raises:
+        UserError: the workdir is not empty, or the file does not fit the config.
+    """
+    if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
+        raise UserError(f"workdir {workdir} exists already: --mode import needs a new --workdir")
+    keras_file.check(path)  # before what takes seconds: the class names may ask TFDS
+    _check_view(config)
+    names = _class_names(config)
+    model = create_model(config, len(names))
+    params, remarks = read_params(path, model, config.data.image_size)
+    state = create_train_state(config, model, create_optimizer(config))
+    try:
+        workdir.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed when whole: a workdir without the checkpoint would be trained from nothing.
+        with tempfile.TemporaryDirectory(prefix=f".{workdir.name}-", dir=workdir.parent) as folder:
+            staging = Path(folder) / "run"
+            write_description(staging, config, names, origin={"keras": path.name})
+            checkpoints = Checkpoints(staging)
+            try:
+                # No loss is known: whatever the first epoch reaches is better.
+                stopping = EarlyStopping(config.train.patience)
+                loop_state = LoopState(stopping, Metrics.zeros())
+                checkpoints.save(state.replace(params=params), loop_state, math.inf)  # pyright: ignore
+            finally:
+                checkpoints.close()
+            os.replace(staging, workdir)
+    except OSError as error:
+        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+    for remark in remarks:
+        print(remark)
+    num_params = sum(x.size for x in jax.tree.leaves(params))
+    print(f"{path} is now the checkpoint of {workdir}: {num_params:,} parameters")
+    print(f"the outputs are taken for these {len(names)} classes, in this order: {', '.join(names)}")
+
+
+def export_model(config: Any, workdir: Path, output: Path) -> None:
+    """Writes the best checkpoint of a workdir as a .keras model that ends in the softmax; compiled after RMSprop alone.
+
+    The temperature of eval.calibrate divides the weights of the last layer, which is the same. It is left out when it
+    was fitted for the average of picture and mirror image, since that is not what the model computes.
+
+    Args:
+        config: the workdir's own.
+        workdir: of a run.
+        output: the file to write; never overwritten.
+
+    Raises:
+        UserError: no checkpoint, no temperature where one is asked for, an architecture that the exchange does not
+            translate, or an output that exists or cannot be written.
+    """
+    if output.suffix != ".keras":
+        raise UserError(f"--output is {output}: needs a file that ends with .keras")
+    if output.exists():
+        raise UserError(f"--output {output} exists already: needs another file")
+    _check_view(config)
+    _, names = read_description(workdir)
+    model, tx = create_model(config, len(names)), create_optimizer(config)
+    like = abstract_train_state(config, model, tx)
+    step, state = load_best(workdir, like, create_mesh(jax.device_count()))
+    params = jax.device_get(state.variables["params"])
+    temperature = temperature_lib.of_checkpoint(config, workdir, step)
+    if temperature is not None and not config.eval.flip:
+        params = {**params, "logits": {k: v / temperature.temperature for k, v in params["logits"].items()}}
+    exported = to_keras(config, model, params)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
+            exported.save(os.path.join(folder, "model.keras"))
+            os.replace(os.path.join(folder, "model.keras"), output)
+    except OSError as error:
+        raise UserError(f"cannot write --output {output}: {error.strerror}") from None
+    print(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(names)}")
+    if temperature is not None:
+        left_out = "left out, being of pictures averaged with their mirror images"
+        where = left_out if config.eval.flip else "in the last layer"
+        print(f"temperature {temperature.temperature:.3f}: {where}")
+
+
+def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
+    """Returns the compiled `keras.Sequential` of `model` with the weights `params`."""
+    import keras
+
+    make = keras.layers
+    layers = keras_layers(model, config.data.image_size)
+    stack: list[Any] = []
+    for layer in layers:
+        name, facts = layer.name.replace("/", "_"), layer.facts
+        if layer.kind == "input":
+            stack.append(keras.Input(facts["shape"], name=name))
+        elif layer.kind == "conv2d":
+            h, w, _, features = facts["kernel"]
+            stack.append(make.Conv2D(features, (h, w), padding=facts["padding"], activation="relu", name=name))
+        elif layer.kind == "max_pooling2d":
+            stack.append(make.MaxPooling2D(facts["pool_size"], name=name))
+        elif layer.kind == "dense":
+            stack.append(make.Dense(facts["kernel"][1], activation=facts["activation"], name=name))
+        else:
+            pooling = {"flatten": make.Flatten, "global_average_pooling2d": make.GlobalAveragePooling2D}
+            stack.append(pooling[layer.kind](name=name))
+        if layer.dropout:
+            stack.append(make.Dropout(layer.dropout, name=f"{name}_dropout"))
+    exported = keras.Sequential(stack, name=config.name)
+    for layer in layers:
+        if "kernel" in layer.facts:
+            own = params
+            for key in layer.name.split("/"):
+                own = own[key]
+            exported.get_layer(layer.name.replace("/", "_")).set_weights(
+                [np.asarray(own[k]) for k in ("kernel", "bias")]
+            )
+    optimizer = config.optimizer
+    if optimizer.name == "rmsprop":  # the others have no counterpart that does the same arithmetic
+        exported.compile(
+            keras.optimizers.RMSprop(optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon),
+            loss="categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        exported.optimizer.build(exported.trainable_variables)  # else Keras warns of variables that it misses
+    return exported
+
+
+def _check_view(config: Any) -> None:
+    """Raises UserError where foodjax does to a picture what a Keras model does not."""
+    size = config.data.image_size
+    if input_size(config) != size or config.eval.size not in (0, size) or config.eval.crop_area < 1:
+        raise UserError(
+            "a Keras model takes whole pictures of data.image_size: needs model.input_size and eval.size of 0, and "
+            "eval.crop_area=1"
+        )
+
+
+def _class_names(config: Any) -> tuple[str, ...]:
+    """Returns the config's classes in label order; no photograph is downloaded or read for it."""
+    data = config.data
+    if data.class_names:
+        return tuple(data.class_names)  # a reader's own: there need be no photographs of them here
+    return select_names(create_source(config).class_names(), data.num_classes, ())

@@ -1,0 +1,139 @@
+"""The network: blocks, then a head. Pure Linen, built from config.
+
+Images are float32 (B, H, W, C) in [0, 1]; the network returns logits (B, K). Softmax lives in the loss and
+in prediction. Kernels start Glorot-uniform and biases at zero, as Keras' layers do.
+"""
+
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from foodjax.config.check import input_size
+from foodjax.models.blocks import BLOCKS
+from foodjax.models.layers import Dropout, Style
+from foodjax.system.errors import UserError
+
+
+class ConvNet(nn.Module):
+    """The tutorial's network and everything an experiment makes of it.
+
+    Attributes:
+        style: activation and normalisation of all layers.
+        blocks: `kind` and keyword arguments of each block, first to last.
+        pooling: between blocks and head: "flatten", or "average" or "max" over all pixels.
+        hidden: sizes of the hidden dense layers of the head.
+        dropout: dropout after each hidden layer.
+        num_classes: K.
+        dtype: "float32" or "bfloat16", what `apply_model` computes in.
+    """
+
+    style: Style
+    blocks: tuple[Any, ...]
+    pooling: str
+    hidden: tuple[int, ...]
+    dropout: float
+    num_classes: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
+        """Maps float32 images (B, H, W, C) in [0, 1] to logits (B, K)."""
+        x = images
+        for i, block in enumerate(self.blocks, start=1):
+            x = create_block(block, self.style, name=f"block{i}")(x, train=train)
+        if self.pooling == "flatten":
+            x = x.reshape(x.shape[0], -1)  # (B, D)
+        else:
+            x = x.mean(axis=(1, 2)) if self.pooling == "average" else x.max(axis=(1, 2))  # (B, C)
+        for i, size in enumerate(self.hidden, start=1):
+            x = nn.Dense(size, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")(x)
+            x = Dropout(self.dropout, name=f"dropout{i}")(self.style.activate(x), train=train)
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
+
+
+def create_block(block: Any, style: Style, name: str | None = None) -> Any:
+    """Returns the module of one entry of `model.blocks`."""
+    fields = {key: block[key] for key in block if key != "kind"}
+    return BLOCKS[block["kind"]](style=style, **fields, name=name)
+
+
+def create_model(config: Any, num_classes: int) -> ConvNet:
+    """Builds the network from `config.model` and checks that the picture survives every block.
+
+    Args:
+        config: the whole experiment config; reads `model` and `data.image_size` (pixels).
+        num_classes: K, the number of logits.
+
+    Returns:
+        The module; `model.init(key, images, train=False)` makes its parameters.
+
+    Raises:
+        UserError: a block makes the picture smaller than one pixel, or its channels do not divide into groups.
+    """
+    model, head = config.model, config.model.head
+    style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups)
+    blocks = tuple(dict(block) for block in model.blocks)
+    size = smallest = min([input_size(config), *(side for _, side in config.train.sizes)])
+    for i, block in enumerate(blocks):
+        before, size = size, create_block(block, style).size_after(size)
+        if size < 1:
+            raise UserError(
+                f"model.blocks[{i}] gets {before} x {before} pixels and leaves none: needs fewer blocks, "
+                f"smaller kernels or pools, SAME padding, or pictures larger than {smallest} pixels"
+            )
+        if model.norm == "group" and block["features"] % model.norm_groups:
+            raise UserError(
+                f"model.blocks[{i}].features is {block['features']}: needs a multiple of model.norm_groups="
+                f"{model.norm_groups}"
+            )
+    sizes = {input_size(config), config.eval.size or input_size(config), *(side for _, side in config.train.sizes)}
+    if head.pooling == "flatten" and len(sizes) > 1:
+        raise UserError(
+            f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or average or max"
+        )
+    return ConvNet(style, blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
+
+
+def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any) -> Any:
+    """Applies `model` in its compute dtype.
+
+    In bfloat16 the images and all weights but those of the last layer are rounded to it, so that gradients arrive at
+    the float32 weights and the logits are float32 (mixed precision, Micikevicius et al. 2018; no loss scale, since
+    bfloat16 has float32's range).
+
+    Args:
+        model: the network.
+        variables: "params" in float32, and whatever else it has.
+        images: float32 (B, H, W, C) in [0, 1].
+        **kwargs: of `model.apply`.
+
+    Returns:
+        What `model.apply` returns; the logits are float32.
+    """
+    if model.dtype == "float32":  # as they are: the parity tests go through here in float64
+        return model.apply(variables, images, **kwargs)
+    dtype = jax.numpy.dtype(model.dtype)
+    params = {
+        name: layer if name == "logits" else jax.tree.map(lambda x: x.astype(dtype), layer)
+        for name, layer in variables["params"].items()
+    }
+    return model.apply({**variables, "params": params}, images.astype(dtype), **kwargs)
+
+
+def init_variables(model: ConvNet, key: jax.Array, image_size: int) -> Any:
+    """Returns the initial "params", and "batch_stats" if any, for square RGB images of `image_size` pixels."""
+    images = jax.numpy.zeros((1, image_size, image_size, 3))
+
+    def init(key):
+        variables = model.init(key, images, train=False)
+        # What taps leave behind is no part of a state.
+        return {name: variables[name] for name in ("params", "batch_stats") if name in variables}
+
+    return jax.jit(init)(key)
+
+
+def init_params(model: ConvNet, key: jax.Array, image_size: int) -> Any:
+    """Returns the initial parameters of `model` for square RGB images of `image_size` pixels."""
+    return init_variables(model, key, image_size)["params"]

@@ -1,0 +1,99 @@
+"""What blocks are made of: the activation and normalisation that all share, the convolution, the tap. Pure Linen."""
+
+import dataclasses
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from foodjax.models.ops import add_bias, conv, dropout
+
+_ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """What all layers of a network share.
+
+    Attributes:
+        activation: relu, gelu (its tanh form) or silu.
+        norm: none, batch (over the global batch, on all devices) or group.
+        norm_momentum: of batch normalisation: how much of its running mean and variance a step keeps.
+        norm_groups: of group normalisation.
+    """
+
+    activation: str
+    norm: str
+    norm_momentum: float
+    norm_groups: int
+
+    def activate(self, x: jax.Array) -> jax.Array:
+        """Applies the activation."""
+        return _ACTIVATIONS[self.activation](x)
+
+    def normalise(self, x: jax.Array, *, train: bool, name: str) -> jax.Array:
+        """Normalises (B, H, W, C); to be called inside a compact method, whose module owns the layer."""
+        if self.norm == "batch":
+            return nn.BatchNorm(use_running_average=not train, momentum=self.norm_momentum, name=name)(x)
+        if self.norm == "group":
+            return nn.GroupNorm(self.norm_groups, name=name)(x)
+        return x
+
+
+class Conv(nn.Module):
+    """A convolution with stride 1, with the parameters of `flax.linen.Conv`.
+
+    Attributes:
+        features: output channels.
+        kernel: side of the square kernel, in pixels.
+        padding: "SAME" or "VALID".
+        use_bias: False where a normalisation follows, whose own bias does the same.
+    """
+
+    features: int
+    kernel: int
+    padding: str
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], size: tuple[int, int] | None = None) -> Float[Array, "B H2 W2 F"]:
+        """Maps (B, H, W, C) to (B, H', W', features), H' = H (SAME) or H - kernel + 1 (VALID), or the first `size`."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+        y = conv(x, kernel, self.padding, size)
+        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,))) if self.use_bias else y
+
+
+class Dropout(nn.Module):
+    """Dropout with the random numbers of `ops.dropout`.
+
+    Attributes:
+        rate: fraction of the entries set to zero in training.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
+        """Maps any shape to the same."""
+        return dropout(x, self.rate, self.make_rng("dropout")) if train and self.rate else x
+
+
+def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """Lets `report.explain` see feature maps and their gradients; returns `x` and costs a step nothing.
+
+    Every convolution's activation passes here, so that pictures can be made of any architecture.
+
+    Args:
+        module: whose maps they are.
+        name: their name within the module.
+        x: feature maps (B, H, W, C), after the activation.
+    """
+    module.sow("maps", name, x)
+    return module.perturb(name, x)
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Tells whether the module is being made, or somebody looks at what its layers return."""
+    watched = any(module.is_mutable_collection(name) for name in ("intermediates", "maps", "perturbations"))
+    return watched or module.has_variable("perturbations", "activation1") or module.is_initializing()

@@ -1,0 +1,191 @@
+"""Convolution and pooling in the forms that XLA runs fast, with the values of the textbook forms.
+
+On CPU a 5 x 5 convolution of many channels is fastest as Winograd's, forward and backward, and one whose maps are tiny
+as a matrix product. Pooling that remembers where its maxima were has a gradient far cheaper than reduce_window's
+select-and-scatter (which deterministic GPU runs may even refuse). Accelerators keep their own convolution.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from foodjax.models.winograd import Padding, winograd_conv
+
+# Measured: it pays for 5 x 5 kernels of 128 and 512 channels and does not for 3 x 3. With few channels its transforms
+# cost more than the products they save; 64, where that should turn, is an estimate.
+_WINOGRAD_KERNEL = 5
+_WINOGRAD_CHANNELS = 64
+
+
+def conv(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: str, size: tuple[int, int] | None = None
+) -> Float[Array, "B H2 W2 F"]:
+    """Convolves with stride 1, without bias.
+
+    Args:
+        x: (B, H, W, C).
+        kernel: (h, w, C, F).
+        padding: "SAME" (zeros around the picture) or "VALID".
+        size: computes only so many of the first rows and columns; None computes all.
+
+    Returns:
+        (B, H, W, F) for SAME, (B, H - h + 1, W - w + 1, F) for VALID; or (B, *size, F).
+    """
+    pads, pixels = [], 1
+    for axis, taps in enumerate(kernel.shape[:2]):
+        before = (taps - 1) // 2 if padding == "SAME" else 0
+        inputs = x.shape[axis + 1]
+        outputs = size[axis] if size else inputs - (0 if padding == "SAME" else taps - 1)
+        needed = outputs + taps - 1 - before
+        x = lax.slice_in_dim(x, 0, min(needed, inputs), axis=axis + 1)
+        pads.append((before, max(needed - inputs, 0)))
+        pixels *= outputs
+    h, w, channels, _ = kernel.shape
+    # Winograd's sums cancel: bfloat16 has too few digits for them.
+    if h == w == _WINOGRAD_KERNEL and channels >= _WINOGRAD_CHANNELS and x.dtype != jnp.bfloat16:
+        on_cpu = winograd_conv
+    elif pixels < h * w:  # XLA falls back to plain loops: 3 x 3 kernels on 2 x 2 maps 36 times as slow as this
+        on_cpu = product_conv
+    else:
+        return direct_conv(x, kernel, tuple(pads))
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=functools.partial(on_cpu, padding=tuple(pads)),
+        default=functools.partial(direct_conv, padding=tuple(pads)),
+    )
+
+
+def direct_conv(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
+) -> Float[Array, "B H2 W2 F"]:
+    """The convolution of `conv` as XLA has it."""
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def product_conv(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
+) -> Float[Array, "B H2 W2 F"]:
+    """The convolution of `conv` as one matrix product of the pixels under the kernel, gathered, and the kernel."""
+    h, w, channels, features = kernel.shape
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    rows, columns = x.shape[1] - h + 1, x.shape[2] - w + 1
+    x = jnp.concatenate([x[:, i : i + rows, j : j + columns] for i in range(h) for j in range(w)], axis=-1)
+    y = x.reshape(-1, h * w * channels) @ kernel.reshape(-1, features)
+    return y.reshape(-1, rows, columns, features)
+
+
+def space_to_depth(x: Float[Array, "B H W C"], patch: int) -> Float[Array, "B H2 W2 D"]:
+    """Turns patches that do not overlap into channels; rows and columns that fill no patch are dropped.
+
+    Args:
+        x: (B, H, W, C).
+        patch: p, side of a patch in pixels.
+
+    Returns:
+        (B, H // p, W // p, p p C), channels in the order (row, column, channel).
+    """
+    batch, height, width, channels = x.shape
+    h, w = height // patch, width // patch
+    x = x[:, : h * patch, : w * patch].reshape(batch, h, patch, w, patch, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, h, w, patch * patch * channels)
+
+
+def dropout(x: Float[Array, "..."], rate: float, key: jax.Array) -> Float[Array, "..."]:
+    """Sets a fraction `rate` of the entries to zero and divides the others by 1 - rate.
+
+    Args:
+        x: any shape.
+        rate: in [0, 1).
+        key: raw data of a threefry key.
+    """
+    count = lax.iota(jnp.uint32, x.size).reshape(x.shape)
+    bits, _ = threefry(key, count, jnp.zeros_like(count))
+    return jnp.where(bits < jnp.uint32((1 - rate) * 2**32), x / (1 - rate), 0)
+
+
+def threefry(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Encrypts the pairs (x, y) of uint32 with Threefry-2x32 of 20 rounds, as `jax.random` does.
+
+    JAX's own runs in a loop on CPU, whose passes over memory cost ten times the arithmetic; this one is fused into what
+    uses the bits. Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011), section 5.
+    """
+    keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
+    x, y = x + keys[0], y + keys[1]
+    for i in range(5):
+        for bits in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
+            x = x + y
+            y = x ^ ((y << bits) | (y >> (32 - bits)))
+        x, y = x + keys[(i + 1) % 3], y + keys[(i + 2) % 3] + jnp.uint32(i + 1)
+    return x, y
+
+
+def add_bias(x: Float[Array, "B H W F"], bias: Float[Array, "F"]) -> Float[Array, "B H W F"]:
+    """Adds a bias to every pixel."""
+    return lax.platform_dependent(x, bias, cpu=_add_bias, default=jnp.add)
+
+
+@jax.custom_vjp
+def _add_bias(x, bias):
+    return x + bias
+
+
+def _add_bias_fwd(x, bias):
+    return x + bias, None
+
+
+def _add_bias_bwd(_, gradient):
+    # XLA's sum over pixels runs on one core, the same as a matrix product on all.
+    pixels = gradient.reshape(-1, gradient.shape[-1])
+    return gradient, (jnp.ones((1, len(pixels)), pixels.dtype) @ pixels)[0]
+
+
+_add_bias.defvjp(_add_bias_fwd, _add_bias_bwd)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:
+    """Takes the maximum of windows that do not overlap; rows and columns that fill no window are dropped.
+
+    Args:
+        x: (B, H, W, C).
+        window: side and stride of the window, in pixels.
+
+    Returns:
+        (B, H // window, W // window, C).
+    """
+    return _max_pool(x, window)[0]
+
+
+def _max_pool(x, window):
+    """Returns the maxima and, in row order, which pixel of each window is the first that holds it."""
+    batch, height, width, channels = x.shape
+    h, w = height // window, width // window
+    x = x[:, : h * window, : w * window].reshape(batch, h, window, w, window, channels)
+    best, where = x[:, :, 0, :, 0], jnp.zeros((batch, h, w, channels), jnp.uint8)
+    for i in range(1, window * window):
+        pixel = x[:, :, i // window, :, i % window]
+        where = jnp.where(pixel > best, jnp.uint8(i), where)
+        best = jnp.maximum(best, pixel)
+    return best, where
+
+
+def _max_pool_fwd(x, window):
+    best, where = _max_pool(x, window)
+    return best, (where, x.shape[1:3])
+
+
+def _max_pool_bwd(window, residuals, gradient):
+    where, (height, width) = residuals
+    batch, h, w, channels = gradient.shape
+    row = lax.broadcasted_iota(jnp.uint8, (1, 1, window, 1, window, 1), 2)
+    column = lax.broadcasted_iota(jnp.uint8, (1, 1, window, 1, window, 1), 4)
+    chosen = where[:, :, None, :, None] == row * window + column
+    x = jnp.where(chosen, gradient[:, :, None, :, None], 0).reshape(batch, h * window, w * window, channels)
+    return (jnp.pad(x, ((0, 0), (0, height - h * window), (0, width - w * window), (0, 0))),)
+
+
+max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)

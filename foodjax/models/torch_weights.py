@@ -1,0 +1,62 @@
+"""ResNets trained on ImageNet, from a file of safetensors in the layout that torchvision and timm give them.
+
+A safetensors file holds arrays and nothing that could be run. Kernels are stored (out, in, height, width); the last
+layer, `fc`, knows other classes and is left out.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foodjax.system.errors import UserError, first_line
+
+_NORM = {"weight": ("params", "scale"), "bias": ("params", "bias")} | {
+    f"running_{name}": ("batch_stats", name) for name in ("mean", "var")
+}
+
+
+def load_resnet(path: Path) -> dict[str, Any]:
+    """Returns the weights of all layers but the last as {"params", "batch_stats"} of blocks resnet_stem and resnet.
+
+    Args:
+        path: of a ResNet of basic blocks (18 or 34 layers).
+
+    Raises:
+        UserError: the file cannot be read, or holds something else.
+    """
+    try:
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise UserError(
+            "reading safetensors needs the package of that name: pip install 'foodjax[pretrained]'"
+        ) from None
+    try:
+        arrays = load_file(path)
+    except Exception as error:  # the reader raises types of its own for damaged files
+        raise UserError(f"cannot read model.init_from={path}: {first_line(error)}") from None
+    variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    for name, array in arrays.items():
+        *layer, kind = name.split(".")
+        if layer == ["fc"] or kind == "num_batches_tracked":
+            continue
+        try:
+            block, own = _place(layer)
+            part, key = ("params", "kernel") if array.ndim == 4 else _NORM[kind]
+        except (KeyError, ValueError):
+            raise UserError(f"model.init_from={path} holds {name}: needs a ResNet of basic blocks") from None
+        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+        variables[part].setdefault(block, {}).setdefault(own, {})[key] = np.asarray(array, np.float32)
+    return variables
+
+
+def _place(layer: list[str]) -> tuple[str, str]:
+    """Returns (block, layer) here of a layer there: layer1.0.conv2 is block2, conv1_2; bn1 is block1, norm."""
+    if layer in (["conv1"], ["bn1"]):
+        return "block1", "conv" if layer == ["conv1"] else "norm"
+    stage, number, *inner = layer
+    names = {f"{there}{i}": f"{here}%d_{i}" for i in (1, 2) for there, here in (("conv", "conv"), ("bn", "norm"))}
+    names |= {"downsample.0": "conv%d_shortcut", "downsample.1": "norm%d_shortcut"}
+    if not stage.startswith("layer"):
+        raise ValueError(stage)
+    return f"block{int(stage.removeprefix('layer')) + 1}", names[".".join(inner)] % (int(number) + 1)

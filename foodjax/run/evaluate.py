@@ -1,0 +1,139 @@
+"""Numbers from predictions: accuracy with its interval, the per-class table, one row for each image."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from foodjax.data.prepare import Prepared, prepare
+from foodjax.data.sets import Data
+from foodjax.data.sources.find import create_source
+from foodjax.data.split import split
+from foodjax.evaluation import temperature as temperature_lib
+from foodjax.evaluation.predictions import Predictions
+from foodjax.evaluation.scores import Scores, compute_scores, sentence, to_table, write_files
+from foodjax.run.wiring import Engine
+from foodjax.steps.devices import configure_jax
+from foodjax.steps.state import TrainState
+from foodjax.system.console import console, track
+from foodjax.system.errors import UserError
+from foodjax.workdir.checkpoints import load_best
+from foodjax.workdir.description import read_description
+
+
+class Evaluation(NamedTuple):
+    """An evaluation and what it was made of.
+
+    Attributes:
+        engine: the network and its steps.
+        step: of the checkpoint.
+        state: the checkpoint.
+        data: the prepared set that was evaluated.
+        predictions: what the network says of it.
+        scores: the numbers.
+        folder: where they were written.
+        temperature: that the predictions were made with; None without eval.calibrate.
+    """
+
+    engine: Engine
+    step: int
+    state: TrainState
+    data: Prepared
+    predictions: Predictions
+    scores: Scores
+    folder: Path
+    temperature: temperature_lib.Temperature | None
+
+
+def _data_of(config: Any) -> dict[str, str]:
+    """Returns what says which photographs a config means."""
+    return {key: config.data[key] for key in ("dir", "source", "tfds_name", "tfds_dir")}
+
+
+def _is_own(workdir: Path, config: Any) -> bool:
+    """Tells whether a config means the photographs that the run of the workdir had."""
+    return _data_of(config) == _data_of(read_description(workdir)[0])
+
+
+def choose_folder(workdir: Path, config: Any, name: str) -> Path:
+    """Returns the folder for an evaluation: evaluation/ of the run's own data, evaluation-NAME/ of other photographs.
+
+    Args:
+        workdir: of the run.
+        config: the evaluation's.
+        name: of the source of the photographs; a number tells different ones of the same name apart.
+    """
+    if _is_own(workdir, config):
+        return workdir / "evaluation"
+    for number in itertools.count(1):
+        folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
+        if not folder.exists():
+            return folder
+        try:
+            if json.loads((folder / "evaluation.json").read_text())["data"] == _data_of(config):
+                return folder
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # not ours to overwrite
+    raise AssertionError
+
+
+def evaluate_best(
+    engine: Engine, workdir: Path, data: Prepared, rows: Any, name: str = "", validation: Data | None = None
+) -> Evaluation:
+    """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
+
+    With eval.calibrate the probabilities are those at the checkpoint's temperature.
+
+    Args:
+        engine: the network; its config says which photographs `data` is of.
+        workdir: of the run.
+        data: the prepared test set.
+        rows: which of it.
+        name: of the photographs, where they may not be the run's own.
+        validation: the run's own data, to fit the temperature on; None takes the one in the workdir.
+
+    Raises:
+        UserError: no checkpoint, no temperature where one is asked for, or files that cannot be written.
+    """
+    step, state = load_best(workdir, engine.abstract_state(), engine.mesh)
+    if engine.config.eval.calibrate and validation is not None:
+        temperature_lib.write(workdir, temperature_lib.fit(engine.validate(state, validation), step))
+    temperature = temperature_lib.of_checkpoint(engine.config, workdir, step)
+    predictions = engine.evaluate_rows(state, data, rows)
+    if temperature is not None:
+        predictions = temperature_lib.apply(predictions, temperature)
+    scores = compute_scores(predictions, engine.class_names)
+    folder = choose_folder(workdir, engine.config, name)
+    more = {"temperature": temperature.temperature if temperature else None, "data": _data_of(engine.config)}
+    write_files(folder, scores, predictions, data.ids, engine.class_names, more)
+    console.print(to_table(scores))
+    if temperature is not None:
+        print(temperature)
+    print(sentence(scores))
+    print(f"checkpoint of step {step}; tables in {folder}")
+    return Evaluation(engine, step, state, data, predictions, scores, folder, temperature)
+
+
+def evaluate_workdir(config: Any, workdir: Path) -> Evaluation:
+    """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
+
+    A temperature that eval.calibrate asks for and the workdir lacks is fitted, on the run's own data alone.
+
+    Args:
+        config: the workdir's own config, in which data.dir, data.source and the like may have been replaced.
+        workdir: of a run; its class names are the labels.
+
+    Raises:
+        UserError: the data or the workdir cannot be used.
+    """
+    configure_jax()
+    _, class_names = read_description(workdir)
+    source = create_source(config)
+    test_set = prepare(source, "test", config, track, class_names)
+    if not len(test_set.images):
+        raise UserError("the data has no test images: evaluation needs some")
+    parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
+    print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
+    own = _is_own(workdir, config)
+    validation = temperature_lib.data_to_fit_on(config, workdir, class_names) if own else None
+    return evaluate_best(Engine(config, class_names), workdir, test_set, parts.test, source.name, validation)

@@ -1,0 +1,137 @@
+"""Feeds: what brings the batches of training to the device and takes the steps on them.
+
+The loop in `train` advances in dispatches. A feed takes the steps of one dispatch and adds up their sums one after the
+other, so that no bit of the sums depends on where a dispatch ends. Every feed sees the same examples in step s.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from foodjax.data.augment.apply import output_size
+from foodjax.data.device_batches import put_images, sample_recipe
+from foodjax.data.sets import Data
+from foodjax.run.wiring import Engine
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.state import TrainState
+from foodjax.steps.step import make_train_steps
+from foodjax.system.errors import UserError
+
+
+class Feed(Protocol):
+    """Takes training steps, `longest` at most in a dispatch.
+
+    Attributes:
+        longest: steps; dispatches end at the multiples of it that are counted from the start of an epoch, at
+            checkpoints and at the end of the epoch.
+        wait_seconds: how long the steps of the epoch stood waiting for data so far.
+    """
+
+    longest: int
+    wait_seconds: float
+
+    def start(self, first: int, stop: int) -> None:
+        """Begins an epoch, or what is left of it: steps first, ..., stop - 1."""
+        ...
+
+    def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:
+        """Takes the steps first, ..., first + count - 1.
+
+        Args:
+            state: before them, donated.
+            total: the sums of the epoch so far.
+            first: the step to start with; a feed may count on it being the one that follows the last dispatch.
+            count: at most `longest`.
+
+        Returns:
+            The state after them and the sums with theirs. Neither need be computed yet.
+        """
+        ...
+
+
+class IdleWatch:
+    """Measures how long the device stands still while the host makes the next batch.
+
+    A thread notes when the last dispatch was done: a wait counts from then on, and not while the device computes.
+    """
+
+    def __init__(self):
+        self._thread = ThreadPoolExecutor(1, "idle-watch")
+
+    def start(self, last: jax.Array) -> Callable[[], float]:
+        """Begins a wait; `last` comes from the last dispatch. Returns a function that ends it and tells the seconds."""
+        begin = time.monotonic()
+        done = self._thread.submit(lambda: (jax.block_until_ready(last), time.monotonic())[1])
+
+        def stop() -> float:
+            end = time.monotonic()
+            return max(0.0, end - max(begin, done.result())) if last.is_ready() else 0.0  # pyright: ignore
+
+        return stop
+
+
+class HostFeed:
+    """Batches that the host makes, a step in each dispatch."""
+
+    longest = 1
+
+    def __init__(self, engine: Engine, data: Data):
+        """Imports TensorFlow.
+
+        Raises:
+            UserError: it is not installed.
+        """
+        try:
+            from foodjax.data import host_batches
+        except ModuleNotFoundError as error:
+            raise UserError(f"data.backend is 'tf' and {error.name} is not installed: needs it, or 'device'") from None
+        self._run, self._data, self._pipeline = engine, data, host_batches
+        self._watch = IdleWatch()
+        self._batches, self.wait_seconds = iter(()), 0.0
+
+    def start(self, first: int, stop: int) -> None:  # noqa: D102
+        train, rows = self._data.train, self._data.parts.train
+        self._batches, self.wait_seconds = self._pipeline.train_batches(train, rows, self._run.config, first, stop), 0.0
+
+    def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
+        for _ in range(count):
+            stop = self._watch.start(total.loss_sum)
+            batch = next(self._batches)
+            self.wait_seconds += stop()
+            state, metrics = self._run.train_step(state, batch)
+            total = total.merge(metrics)
+        return state, total
+
+
+class DeviceFeed:
+    """Batches that the device makes of the pictures in its memory; TensorFlow is never imported."""
+
+    def __init__(self, engine: Engine, data: Data):
+        """Puts the pictures into device memory."""
+        config = engine.config
+        self._config, self._data, self.wait_seconds = config, data, 0.0
+        # On a CPU XLA makes plain loops of the convolutions in a loop: a step of the tutorial took 45 s, not 0.7.
+        self.longest = 1 if jax.default_backend() == "cpu" else config.train.steps_per_dispatch
+        self._watch, self._replicated = IdleWatch(), NamedSharding(engine.mesh, PartitionSpec())
+        self._images = put_images(data.train, engine.mesh)
+        self._train_steps: Any = make_train_steps(config, engine.model, engine.tx, engine.mesh)
+
+    def start(self, first: int, stop: int) -> None:  # noqa: D102
+        self.wait_seconds = 0.0
+
+    def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
+        rows, stop = self._data.parts.train, self._watch.start(total.loss_sum)
+        recipe = sample_recipe(self._data.train, rows, self._config, first, count)
+        self.wait_seconds += stop()
+        size = output_size(self._config, first, len(rows) // self._config.data.batch_size)
+        total = jax.device_put(total, self._replicated)  # sums that came from the host would compile it once more
+        return self._train_steps(state, total, self._images, recipe, size)
+
+
+def create_feed(engine: Engine, data: Data) -> Feed:
+    """Returns the feed that data.backend names."""
+    return DeviceFeed(engine, data) if engine.config.data.backend == "device" else HostFeed(engine, data)

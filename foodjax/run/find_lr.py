@@ -1,0 +1,145 @@
+"""The learning-rate range test: the rate rises from step to step until the loss bursts (Smith 2017).
+
+The optimizer is the experiment's own with another schedule. The steepest fall of the smoothed loss, over the logarithm
+of the rate, is the suggestion for the highest rate.
+"""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from foodjax.data.host_batches import train_batches
+from foodjax.data.sets import load_data
+from foodjax.models.convnet import create_model
+from foodjax.steps.devices import configure_jax, create_mesh
+from foodjax.steps.optimizer import create_chain
+from foodjax.steps.state import create_train_state
+from foodjax.steps.step import make_steps
+from foodjax.system.console import Bar
+from foodjax.system.errors import UserError
+
+LOWEST, HIGHEST, NUM_STEPS = 1e-6, 1.0, 150
+_SMOOTHING = 0.9  # share of the running mean that a step keeps
+_FIRST = 10  # the running mean before this step rests on too few batches
+_LEAST_FALL = 0.03  # of the loss; less may be noise
+_HALF = 5  # steps on each side over which a fall is measured
+_BURST = 2.0  # the test ends where the smoothed loss is so many times its least
+
+
+class RangeTest(NamedTuple):
+    """The outcome, step by step.
+
+    Attributes:
+        rates: the learning rate of each step.
+        losses: the training loss before it, nats.
+        smoothed: the running mean of the losses, corrected for its start.
+        suggestion: the rate at which the smoothed loss fell fastest.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    suggestion: float
+
+
+def rate_at(step: Any) -> Any:
+    """Returns the learning rate of a step: from LOWEST to HIGHEST in NUM_STEPS equal factors."""
+    return LOWEST * (HIGHEST / LOWEST) ** (step / (NUM_STEPS - 1))
+
+
+def smooth(losses: list[float]) -> list[float]:
+    """Returns the exponential running mean, each divided by the weights that it has so far (as Adam does)."""
+    mean, out = 0.0, []
+    for i, loss in enumerate(losses, start=1):
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+        out.append(mean / (1 - _SMOOTHING**i))
+    return out
+
+
+def suggest(rates: list[float], smoothed: list[float]) -> float:
+    """Returns the rate about which the loss falls most, before it is least.
+
+    Raises:
+        UserError: the loss falls at no rate, by more than noise.
+    """
+    lowest = least(smoothed)
+    falls = {i: smoothed[i - _HALF] - smoothed[i + _HALF] for i in range(_FIRST, lowest - _HALF + 1)}
+    if not falls or smoothed[lowest] > (1 - _LEAST_FALL) * smoothed[_FIRST]:
+        raise UserError(
+            f"the loss falls by less than {_LEAST_FALL:.0%} in {len(smoothed)} steps at any learning rate: the test "
+            "needs a network that starts to learn sooner, such as one with model.norm=batch"
+        )
+    return rates[max(falls, key=lambda i: falls[i])]
+
+
+def least(smoothed: list[float]) -> int:
+    """Returns the step of the least loss, after those whose means rest on too few batches."""
+    return _FIRST + int(np.argmin(smoothed[_FIRST:])) if len(smoothed) > _FIRST else 0
+
+
+def range_test(config: Any) -> RangeTest:
+    """Takes up to NUM_STEPS steps on the training photographs, each at a higher rate than the last.
+
+    Raises:
+        UserError: the data cannot be used, or the loss does not fall.
+    """
+    configure_jax()
+    data = load_data(config)
+    model, tx = create_model(config, len(data.train.class_names)), create_chain(config, rate_at)
+    train_step, _ = make_steps(config, model, tx, create_mesh(config.data.batch_size))
+    state, losses = create_train_state(config, model, tx), []
+    batches = train_batches(data.train, data.parts.train, config, 0, NUM_STEPS)
+    with Bar("learning rates", NUM_STEPS, config.data.batch_size) as bar:
+        for step, batch in enumerate(batches):
+            state, metrics = train_step(state, batch)
+            loss = metrics.compute()["loss"]
+            if not math.isfinite(loss):
+                break
+            losses.append(loss)
+            bar.update(step + 1)
+            smoothed = smooth(losses)
+            if smoothed[-1] > _BURST * min(smoothed):
+                break
+    rates = [rate_at(step) for step in range(len(losses))]
+    smoothed = smooth(losses)
+    return RangeTest(rates, losses, smoothed, suggest(rates, smoothed))
+
+
+def plot(result: RangeTest, name: str, path: Path) -> None:
+    """Draws loss over learning rate, with the suggestion, as a picture of the type that the path ends with."""
+    from matplotlib.figure import Figure  # slow to import
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="learning rate", ylabel="training loss, nats", xscale="log", title=name)
+    axes.plot(result.rates, result.losses, color="0.75", linewidth=1, label="of a batch")
+    axes.plot(result.rates, result.smoothed, color="tab:blue", label="smoothed")
+    axes.axvline(result.suggestion, color="tab:red", linestyle="--", label=f"steepest fall: {result.suggestion:.1e}")
+    axes.set_ylim(0.95 * min(result.losses), 1.5 * result.smoothed[0])  # the burst would flatten the rest
+    axes.legend()
+    figure.savefig(path)
+
+
+def find_lr(config: Any, folder: Path) -> RangeTest:
+    """Runs the test, writes find_lr.csv and find_lr.png to `folder`, and prints the suggestion.
+
+    Raises:
+        UserError: the folder cannot be written, or `range_test` fails.
+    """
+    result = range_test(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "find_lr.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["learning_rate", "loss", "smoothed_loss"])
+            writer.writerows(zip(result.rates, result.losses, result.smoothed, strict=True))
+        plot(result, config.name, folder / "find_lr.png")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    best = result.rates[least(result.smoothed)]
+    print(f"{len(result.losses)} steps from {LOWEST:g} to {result.rates[-1]:.1e}; least loss at {best:.1e}")
+    print(f"the highest rate of a schedule lies between the steepest fall and a tenth of that, {best / 10:.1e}")
+    print(f"suggestion: --config.optimizer.learning_rate={result.suggestion:.1e}; plot in {folder / 'find_lr.png'}")
+    return result

@@ -1,0 +1,259 @@
+"""The only loop."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from clu import parameter_overview
+
+from foodjax.data.sets import Data, load_data
+from foodjax.evaluation.predictions import Predictions
+from foodjax.run.evaluate import Evaluation, evaluate_best
+from foodjax.run.feed import create_feed
+from foodjax.run.wiring import Engine
+from foodjax.steps.devices import configure_jax
+from foodjax.steps.early_stopping import EarlyStopping
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.state import TrainState
+from foodjax.system.console import Bar
+from foodjax.system.errors import UserError
+from foodjax.system.signals import Interrupt, Interrupted
+from foodjax.workdir import description as workdir_lib
+from foodjax.workdir import logs, run_record
+from foodjax.workdir.checkpoint_content import LoopState
+from foodjax.workdir.checkpoints import Checkpoints
+
+
+class Epoch(NamedTuple):
+    """What an observer sees of an epoch that has just ended.
+
+    Attributes:
+        engine: the network and its steps.
+        data: the prepared sets.
+        workdir: where the run lives; the row of this epoch is in metrics.jsonl already.
+        state: after the epoch; not to be kept, the next step donates it.
+        stopping: with this epoch taken in.
+        rows: the numbers of every epoch so far, oldest first.
+        validation: what the network says of the validation images.
+        log: takes texts and pictures for TensorBoard.
+    """
+
+    engine: Engine
+    data: Data
+    workdir: Path
+    state: TrainState
+    stopping: EarlyStopping
+    rows: list[dict[str, Any]]
+    validation: Predictions
+    log: logs.MetricsLog
+
+
+# Called after every epoch, before its checkpoint: an epoch that is done again after a kill is observed again, so
+# writing must bear that. A text ends the training after this epoch, with it for the reason.
+Observer = Callable[[Epoch], str | None]
+
+
+def train(
+    config: Any,
+    workdir: Path,
+    observers: Sequence[Observer] = (),
+    *,
+    origin: dict[str, Any] | None = None,
+    report: Callable[[Evaluation, Path], Any] | None = None,
+    data: Data | None = None,
+) -> None:
+    """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
+
+    A run that was interrupted continues after its last checkpoint, at any step of an epoch.
+
+    Args:
+        config: the experiment.
+        workdir: new, or of the same experiment.
+        observers: called after every epoch.
+        origin: how the run was asked for, for run.json: "config" (file and variant) and "overrides".
+        report: called with the evaluation and the workdir, before the run counts as finished.
+        data: prepared sets, where the photographs themselves are elsewhere; None prepares those that config names.
+
+    Raises:
+        UserError: the data or the workdir cannot be used.
+    """
+    if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
+        print(f"{workdir} is finished ({end}): nothing to do; --mode evaluate evaluates it again")
+        return
+    configure_jax()
+    data = data or load_data(config)
+    engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
+    try:
+        with workdir_lib.lock(workdir):
+            workdir_lib.write_description(workdir, config, engine.class_names)
+            with run_record.recorded(workdir, config, data, origin or {}):
+                reason, epoch, evaluated = _train(engine, workdir, data, observers)
+            if report is not None:
+                report(evaluated, workdir)
+            workdir_lib.write_finished(workdir, reason, epoch)  # last: with it, everything else is there
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(
+            f"cannot write to workdir {workdir} ({where}{error.strerror}); the checkpoints are kept: needs space and "
+            f"the right to write, then the same command continues"
+        ) from None
+
+
+def _train(engine: Engine, workdir: Path, data: Data, observers: Sequence[Observer]) -> tuple[str, int, Evaluation]:
+    parts = data.parts
+    counts = [len(parts.train), len(parts.validation), len(parts.test)]
+    devices = jax.devices()
+    print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
+    print(
+        f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
+    )
+    checkpoints = Checkpoints(workdir)
+    try:
+        with Interrupt() as interrupt:
+            loop = Loop(engine, checkpoints, workdir, data, interrupt)
+            reason = loop.fit(observers)
+    finally:
+        checkpoints.close()
+    return reason, loop.stopping.epoch, evaluate_best(engine, workdir, data.test, parts.test, validation=data)
+
+
+class Loop:
+    """The training of one run, from its latest checkpoint on."""
+
+    def __init__(self, engine: Engine, checkpoints: Checkpoints, workdir: Path, data: Data, interrupt: Interrupt):
+        """Restores the latest checkpoint, or creates the state before the first step."""
+        self.engine, self.checkpoints, self.workdir, self.data = engine, checkpoints, workdir, data
+        self.config, self.interrupt = engine.config, interrupt
+        self.steps_per_epoch = len(data.parts.train) // engine.config.data.batch_size
+        patience = self.config.train.patience
+        self.stopping, self.total, self._rows = LoopState(EarlyStopping(patience), Metrics.zeros())
+        latest = checkpoints.restore_latest(engine.abstract_state(), engine.mesh)
+        if latest is None:
+            self.step, self.state = 0, engine.create_state()
+        else:
+            self.step, self.state = latest
+            self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience)
+            done = self.step - self.stopping.epoch * self.steps_per_epoch
+            within = f" and {done} steps" if done else ""
+            print(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
+        self._saved_at, self._saved_time = self.step, time.monotonic()
+        self._feed = create_feed(engine, data)
+
+    def fit(self, observers: Sequence[Observer]) -> str:
+        """Trains to the end and returns the reason that it ended for."""
+        print(f"model: {parameter_overview.count_parameters(self.state.params):,} parameters")
+        metrics_log = logs.MetricsLog(self.workdir, self._rows, self.step)
+        self._rows = metrics_log.rows
+        reason = None
+        try:
+            while reason is None:
+                if self.stopping.should_stop:
+                    reason = "early stopping"
+                elif self.stopping.epoch >= self.config.train.epochs:
+                    reason = "last epoch"
+                else:
+                    reason = self._epoch(metrics_log, observers)
+        except Interrupted:
+            if self.step != self._saved_at:
+                self._save()
+            self.checkpoints.wait()
+            print(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
+            raise
+        finally:
+            metrics_log.close()
+        best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
+        print(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
+        return reason
+
+    def _epoch(self, metrics_log: logs.MetricsLog, observers: Sequence[Observer]) -> str | None:
+        """Takes the steps of an epoch that are left, validates, and saves; returns an observer's reason to end."""
+        timing = self._steps()
+        numbers = self.total.compute()
+        validation = self.engine.validate(self.state, self.data)
+        val = validation.metrics
+        self.stopping, self.total = self.stopping.update(val["loss"]), Metrics.zeros()
+        # The row comes before the checkpoint: a kill between the two makes the epoch, and the same row, once more.
+        metrics_log.write(
+            {
+                "epoch": self.stopping.epoch,
+                "step": self.step,
+                **numbers,
+                "val_loss": val["loss"],
+                "val_accuracy": val["accuracy"],
+            },
+            timing,
+        )
+        epoch = Epoch(
+            self.engine, self.data, self.workdir, self.state, self.stopping, metrics_log.rows, validation, metrics_log
+        )
+        reasons = [observe(epoch) for observe in observers]
+        self._save(val["loss"])
+        best = "  best" if self.stopping.improved else ""
+        print(metrics_log.line(self.config.train.epochs) + best, flush=True)
+        self.interrupt.check()
+        return next((reason for reason in reasons if reason), None)
+
+    def _steps(self) -> dict[str, float]:
+        """Takes the steps of an epoch that are left; returns what they took of the clock."""
+        first = self.stopping.epoch * self.steps_per_epoch
+        stop, begin = first + self.steps_per_epoch, self.step
+        feed, start = self._feed, time.monotonic()
+        feed.start(self.step, stop)
+        batch_size = self.config.data.batch_size
+        title = f"epoch {self.stopping.epoch + 1}/{self.config.train.epochs}"
+        with Bar(title, self.steps_per_epoch, batch_size, self.step - first) as bar:
+            while self.step < stop:
+                before, end = self.total, min(self._next_checkpoint(), stop)
+                count = min(feed.longest - (self.step - first) % feed.longest, end - self.step)
+                self.state, self.total = feed.advance(self.state, self.total, self.step, count)
+                # This dispatch is on its way: reading the last one's sums keeps no device idle.
+                self._check_finite(before, self.step)
+                self.step += count
+                bar.update(self.step - first)
+                if self.step < stop:  # the end of an epoch is saved with its validation
+                    if self.step == end or self._minutes_passed():
+                        self._save()
+                    self.interrupt.check()
+        self._check_finite(self.total, self.step)
+        seconds, images = time.monotonic() - start, (self.step - begin) * batch_size
+        return {
+            "images_per_second": images / seconds if images else 0.0,
+            "data_wait": feed.wait_seconds / seconds,
+        }
+
+    def _next_checkpoint(self) -> float:
+        every = self.config.checkpoint.every_steps
+        return (self.step // every + 1) * every if every else math.inf
+
+    def _minutes_passed(self) -> bool:
+        minutes = self.config.checkpoint.every_minutes
+        return bool(minutes) and time.monotonic() - self._saved_time >= 60 * minutes
+
+    def _save(self, val_loss: float | None = None) -> None:
+        self._check_finite(self.total, self.step)
+        if not bool(_all_finite(self.state.params)):
+            raise UserError(self._not_finite("a weight", math.nan, self.step))
+        self.checkpoints.save(self.state, LoopState(self.stopping, self.total, self._rows), val_loss)
+        self._saved_at, self._saved_time = self.step, time.monotonic()
+
+    def _check_finite(self, total: Metrics, step: int) -> None:
+        """Raises UserError when the loss of one of the first `step` steps is no finite number."""
+        loss = float(total.loss_sum)
+        if not math.isfinite(loss):
+            raise UserError(self._not_finite("the training loss", loss, step))
+
+    def _not_finite(self, what: str, value: float, step: int) -> str:
+        saved = f"step {self._saved_at}" if self.checkpoints.steps() else "none"
+        return (
+            f"{what} is {value} at step {step} with optimizer.learning_rate={self.config.optimizer.learning_rate}: "
+            f"needs a lower one; the last good checkpoint in {self.workdir}: {saved}"
+        )
+
+
+@jax.jit
+def _all_finite(params: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(params)]).all()

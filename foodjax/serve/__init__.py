@@ -1,0 +1,1 @@
+"""The browser page that predicts a photograph."""

@@ -1,0 +1,193 @@
+"""A page on localhost where one drops or takes a photograph and sees what the network makes of it.
+
+An upload is read into memory up to a limit, decoded there, and forgotten; nothing is written or logged.
+"""
+
+import contextlib
+import ipaddress
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from foodjax.data.decode import decode
+from foodjax.report import pictures, templating
+from foodjax.report.explain import Explainer
+from foodjax.report.run_report import cam_taps, map_sheets
+from foodjax.run.predict import Predictor
+from foodjax.system.errors import UserError
+
+MAX_BYTES = 20 * 2**20  # of an upload
+MAX_PIXELS = 50_000_000  # of a photograph
+_THREADS = 4  # photographs that are decoded and explained at once; more requests wait
+_LAYERS = 2  # whose feature maps are shown
+_LOCAL = ["127.0.0.1", "localhost", "[::1]"]
+
+
+class Guesser:
+    """A workdir's best checkpoint, compiled and ready to answer; threads may share it."""
+
+    def __init__(self, workdir: Path, config: Any = None):
+        """Restores the checkpoint and compiles what an answer needs.
+
+        Args:
+            workdir: of a run.
+            config: as for `Predictor`.
+
+        Raises:
+            UserError: the workdir holds no checkpoint, or no temperature where one is asked for.
+        """
+        self.predictor = Predictor(workdir, batch_size=1, config=config)
+        self.config = self.predictor.config
+        self._explain = Explainer(self.config, self.predictor.model, self.predictor.variables)
+        self.answer(np.zeros((self.config.data.image_size,) * 2 + (3,), np.uint8))
+
+    def read(self, encoded: bytes) -> dict[str, Any]:
+        """Returns the answer to an encoded photograph.
+
+        Raises:
+            ValueError: it is no whole picture or has too many pixels.
+        """
+        data = self.config.data
+        return self.answer(decode(encoded, data.image_size, data.resize, as_seen=True, max_pixels=MAX_PIXELS))
+
+    def answer(self, pixels: np.ndarray) -> dict[str, Any]:
+        """Returns the top 5, Grad-CAM and the first layers' feature maps of uint8 (H, H, 3), as JSON."""
+        names = self.predictor.class_names
+        probabilities = self.predictor.probabilities(pixels[None])[0]
+        best = np.argsort(-probabilities, kind="stable")[:5]
+        found = self._explain(pixels[None], best[:1])
+        return {
+            "top": [{"class": names[k], "probability": float(probabilities[k])} for k in best],
+            "seen": pictures.data_uri(pictures.enlarge(pixels, 224)),
+            "cams": [
+                {"name": tap, "uri": pictures.data_uri(pictures.overlay(pixels, found.cams[tap][0]))}
+                for tap in (cam_taps(found) if found.cams else ())
+            ],
+            "maps": [
+                {"name": name, "text": text, "uri": uri} for name, text, uri in map_sheets(found, 0, layers=_LAYERS)
+            ],
+        }
+
+
+async def _bounded(request: Request) -> bytes:
+    """Returns the body of a request.
+
+    Raises:
+        ValueError: it is longer than MAX_BYTES; the rest is not read.
+    """
+    chunks, length = [], 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > MAX_BYTES:
+            raise ValueError(f"the file is larger than {MAX_BYTES // 2**20} MB")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
+    """Returns the web application.
+
+    Args:
+        guesser: answers.
+        title: of the page.
+        hosts: names that a browser may call this server by; another site's name that leads here is refused.
+    """
+
+    async def index(request: Request) -> Response:
+        nonce = secrets.token_urlsafe(16)
+        text = templating.render(
+            "serve.html.j2", title=title, nonce=nonce, megabytes=MAX_BYTES // 2**20, max_bytes=MAX_BYTES,
+            num_classes=len(guesser.predictor.class_names),
+        )  # fmt: skip
+        policy = (
+            f"default-src 'none'; img-src data: blob:; connect-src 'self'; style-src 'nonce-{nonce}'; "
+            f"script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return HTMLResponse(text, headers=_HEADERS | {"Content-Security-Policy": policy})
+
+    async def predict(request: Request) -> Response:
+        if request.headers.get("content-type") != "application/octet-stream":  # a form of another site cannot send it
+            return _error("send the photograph's bytes as application/octet-stream", 415)
+        try:
+            declared = request.headers.get("content-length", "0")
+            if declared.isdigit() and int(declared) > MAX_BYTES:
+                raise ValueError(f"the file is larger than {MAX_BYTES // 2**20} MB")
+            encoded = await _bounded(request)
+        except ValueError as error:
+            return _error(str(error), 413)
+        try:
+            return JSONResponse(await run_in_threadpool(guesser.read, encoded), headers=_HEADERS)
+        except ValueError as error:
+            return _error(f"this is no photograph that can be used: {error}", 422)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        yield
+
+    return Starlette(
+        routes=[Route("/", index), Route("/predict", predict, methods=["POST"])],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+        lifespan=lifespan,
+    )
+
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def _error(message: str, status: int) -> Response:
+    return JSONResponse({"error": message}, status, headers=_HEADERS)
+
+
+def serve_workdir(workdir: Path, host: str, port: int, config: Any = None) -> None:
+    """Answers photographs until Ctrl-C.
+
+    Args:
+        workdir: of a run; nothing else is needed.
+        host: address to bind to.
+        port: 0 takes a free one.
+        config: as for `Predictor`.
+
+    Raises:
+        UserError: no checkpoint, or an address that cannot be used.
+    """
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"cannot listen on --host {host} --port {port}: {error}") from None
+    with listener:
+        guesser = Guesser(workdir, config)
+        app = create_app(guesser, f"{guesser.config.name}: what is this?", _allowed(host))
+        if guesser.predictor.temperature is not None:
+            print(guesser.predictor.temperature)
+        name = f"[{host}]" if ":" in host else host
+        print(f"serving {workdir} at http://{name}:{listener.getsockname()[1]}/ until Ctrl-C", flush=True)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _allowed(host: str) -> list[str]:
+    """Returns the names that a browser may use: bound to all addresses, the user wants any."""
+    try:
+        if ipaddress.ip_address(host).is_unspecified:
+            return ["*"]
+    except ValueError:
+        pass
+    return [*_LOCAL, f"[{host}]" if ":" in host else host]

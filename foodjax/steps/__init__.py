@@ -1,0 +1,1 @@
+"""One step as pure functions: state, train and evaluation step, optimizer, metrics, devices."""

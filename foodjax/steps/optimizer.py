@@ -1,0 +1,118 @@
+"""Schedules and optimizers from config: optax, with Keras' arithmetic where the tutorial asks for it."""
+
+from typing import Any
+
+import jax
+import optax
+import optax.contrib
+
+from foodjax.system.errors import UserError
+
+# Muon's updates get the root mean square of Adam's, so that one learning rate serves both (Liu et al. 2025).
+_ADAM_RMS = 0.2
+_LABELS = {True: "lower", False: "upper"}
+
+
+def create_schedule(config: Any, steps_per_epoch: int) -> float | optax.Schedule:
+    """Returns the learning rate: a number, or a function of the step.
+
+    "cosine" rises linearly from 0 and falls along a cosine; "one_cycle" does both along cosines and starts at 1/25 of
+    the highest rate (Smith and Topin 2018). Both end with the last epoch at final_rate times the highest.
+
+    Args:
+        config: the experiment; reads optimizer and train.epochs.
+        steps_per_epoch: to tell the last step.
+    """
+    optimizer, num_steps = config.optimizer, config.train.epochs * steps_per_epoch
+    peak, warmup = optimizer.learning_rate, round(optimizer.warmup * num_steps)
+    if optimizer.schedule == "one_cycle":
+        rise = optax.cosine_decay_schedule(peak, max(warmup, 1))
+        fall = optax.cosine_decay_schedule(peak, max(num_steps - warmup, 1), optimizer.final_rate)
+        up = lambda step: peak - 24 / 25 * rise(step)  # noqa: E731
+        return optax.join_schedules([up, fall], [warmup]) if warmup else fall
+    if optimizer.schedule == "cosine":
+        fall = optax.cosine_decay_schedule(peak, max(num_steps - warmup, 1), optimizer.final_rate)
+    else:
+        fall = optax.constant_schedule(peak)
+    if warmup:
+        return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), fall], [warmup])
+    return peak if optimizer.schedule == "constant" else fall
+
+
+def create_optimizer(config: Any, steps_per_epoch: int = 1) -> optax.GradientTransformation:
+    """Builds the optax chain of `config.optimizer`.
+
+    Args:
+        config: the experiment.
+        steps_per_epoch: of the schedule; what the state looks like does not depend on it.
+
+    Raises:
+        UserError: `optimizer.name` is not known.
+    """
+    return create_chain(config, create_schedule(config, steps_per_epoch))
+
+
+def create_chain(config: Any, learning_rate: float | optax.Schedule) -> optax.GradientTransformation:
+    """Builds the chain of `config.optimizer` with another learning rate than its schedule's.
+
+    RMSprop is Keras': v = decay v + (1 - decay) g^2, w -= learning_rate g / sqrt(v + epsilon), v_0 = 0. Weight decay
+    is decoupled (AdamW's): w -= learning_rate weight_decay w, for kernels alone.
+
+    Raises:
+        UserError: `optimizer.name` is not known.
+    """
+    o = config.optimizer
+    decayed = {"weight_decay": o.weight_decay}
+    if o.name == "rmsprop":
+        if o.weight_decay:
+            raise UserError(f"optimizer.weight_decay is {o.weight_decay}: rmsprop has none, needs adamw, sgd or muon")
+        momentum = o.momentum or None
+        tx = optax.rmsprop(learning_rate, decay=o.decay, eps=o.epsilon, eps_in_sqrt=True, momentum=momentum)
+    elif o.name == "adamw":
+        tx = optax.adamw(learning_rate, o.momentum, o.decay, o.epsilon, mask=are_kernels, **decayed)
+    elif o.name == "sgd":
+        tx = optax.chain(
+            optax.trace(o.momentum, nesterov=True),
+            optax.add_decayed_weights(mask=are_kernels, **decayed),
+            optax.scale_by_learning_rate(learning_rate),
+        )
+    elif o.name == "muon":
+        tx = optax.contrib.muon(
+            learning_rate, beta=o.momentum, eps=o.epsilon, adam_b1=o.momentum, adam_b2=o.decay,
+            muon_weight_dimension_numbers=_muon_axes, consistent_rms=_ADAM_RMS, **decayed,
+        )  # fmt: skip
+    else:
+        raise UserError(f"optimizer.name is {o.name!r}: needs rmsprop, adamw, sgd or muon")
+    tx = optax.chain(optax.clip_by_global_norm(o.clip_norm), tx) if o.clip_norm else tx
+    return _slow_down(tx, o.lower_blocks, o.lower_rate) if o.lower_blocks else tx
+
+
+def _slow_down(tx: optax.GradientTransformation, blocks: int, rate: float) -> optax.GradientTransformation:
+    """Multiplies the updates of the first blocks by `rate`; a rate of 0 also spares their gradients."""
+    names = {f"block{i}" for i in range(1, blocks + 1)}
+
+    def labels(params):
+        return {name: jax.tree.map(lambda _, n=name: _LABELS[n in names], part) for name, part in params.items()}
+
+    if rate == 0:
+        return optax.partition({"lower": optax.set_to_zero(), "upper": tx}, labels)
+    return optax.chain(tx, optax.partition({"lower": optax.scale(rate), "upper": optax.identity()}, labels))
+
+
+def _muon_axes(params: Any) -> Any:
+    """Returns how Muon sees each kernel as a matrix, inputs by outputs; None leaves the parameter to Adam.
+
+    The last layer is Adam's, as its authors advise.
+    """
+
+    def axes(path, x):
+        if x.ndim < 2 or path[0].key == "logits":
+            return None
+        return optax.contrib.MuonDimensionNumbers(tuple(range(x.ndim - 1)), x.ndim - 1)
+
+    return jax.tree_util.tree_map_with_path(axes, params)
+
+
+def are_kernels(params: Any) -> Any:
+    """Returns a tree of booleans: which parameters are kernels, not biases or scales."""
+    return jax.tree.map(lambda x: x.ndim > 1, params)

@@ -1,0 +1,59 @@
+"""What training carries from step to step, as one pytree."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from foodjax.config.check import input_size
+from foodjax.models.convnet import ConvNet, init_variables
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that a training step reads and replaces.
+
+    Attributes:
+        step: int32 scalar, number of steps taken.
+        params: the network's parameters, float32.
+        opt_state: the optimizer's state.
+        rng: raw key data of the run; the key of step s is folded from it, so that no key is threaded.
+        batch_stats: running means and variances of batch normalisation; empty without it.
+        ema: exponential moving averages of params and batch_stats, as {"params", "batch_stats"}; empty when the run
+            keeps none.
+    """
+
+    step: jax.Array
+    params: Any
+    opt_state: Any
+    rng: jax.Array
+    batch_stats: Any = struct.field(default_factory=dict)
+    ema: Any = struct.field(default_factory=dict)
+
+    @property
+    def variables(self) -> Any:
+        """What evaluation runs on: the averages where the run keeps them, else what the step trains."""
+        return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def create_train_state(config: Any, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
+    """Returns the state before the first step; a pure function of the arguments.
+
+    Args:
+        config: the experiment; reads the seed, the side of the pictures and train.ema_decay.
+        model: the network.
+        tx: the optimizer.
+    """
+    init_key, rng = jax.random.split(jax.random.PRNGKey(config.seed))
+    variables = init_variables(model, init_key, input_size(config))
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    # Copies: the step donates its state, and no buffer can be donated twice.
+    ema = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats}) if config.train.ema_decay else {}
+    return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), rng, batch_stats, ema)
+
+
+def abstract_train_state(config: Any, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
+    """Returns the state's shapes and dtypes, to restore a checkpoint into; computes nothing."""
+    return jax.eval_shape(lambda: create_train_state(config, model, tx))

@@ -1,0 +1,73 @@
+"""How far a sweep is: a bar on a terminal, a line for each event in a log file."""
+
+import time
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn
+
+from foodjax.study.space import Trial
+from foodjax.system.console import console
+from foodjax.workdir import logs, run_record
+
+
+class SweepDisplay:
+    """Counts epochs over all runs and estimates the time left from those of this command."""
+
+    def __init__(self, trials: list[Trial]):
+        self._trials, self._start, self._told = trials, time.monotonic(), time.monotonic()
+        self._first = self._epochs()
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            columns = (TextColumn("sweep"), BarColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._task = self._bar.add_task("", total=self._total())
+        print(f"sweep: {len(trials)} runs, {self._first} of {self._total()} epochs are done", flush=True)
+
+    def _total(self) -> int:
+        return sum(trial.config.train.epochs for trial in self._trials)
+
+    def _epochs(self) -> int:
+        done = 0
+        for trial in self._trials:
+            if run_record.read(trial.workdir)["result"] is not None:
+                done += trial.config.train.epochs  # early stopping leaves none to do
+            else:
+                rows = logs.read_metrics(trial.workdir / "metrics.jsonl")
+                done += rows[-1]["epoch"] if rows else 0
+        return done
+
+    def left(self) -> str:
+        """Returns the epochs done and the time left, in words."""
+        done, seconds = self._epochs(), time.monotonic() - self._start
+        text = f"{done} of {self._total()} epochs"
+        if done > self._first:
+            text += f", about {(self._total() - done) * seconds / (done - self._first) / 60:.0f} min left"
+        return text
+
+    def update(self, running: int) -> None:
+        """Shows how far it is, on a terminal always and elsewhere once a minute."""
+        if self._bar is not None:
+            self._bar.start()
+            self._bar.update(self._task, completed=self._epochs(), description=f"{self.left()}, {running} running")
+        elif time.monotonic() - self._told > 60:
+            self._told = time.monotonic()
+            print(f"sweep: {self.left()}, {running} running", flush=True)
+
+    def ended(self, trial: Trial, result: dict[str, Any] | None) -> None:
+        """Tells that a run has ended; `result` of run.json, None where it only reached its rung."""
+        if result is not None:
+            text = f"val_loss {result['best_val_loss']:.4f}, test accuracy {result['test_accuracy']:.2%}"
+            self._print(f"{trial.workdir.name}: {text}; {self.left()}")
+
+    def failed(self, trial: Trial, why: str) -> None:
+        """Tells that a run has failed."""
+        self._print(f"{trial.workdir.name}: failed: {why}; {self.left()}")
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _print(self, text: str) -> None:
+        self.close()
+        print(text, flush=True)

@@ -1,0 +1,1 @@
+"""Errors, files, signals, memory and the terminal. Imports no other folder."""

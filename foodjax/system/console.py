@@ -1,0 +1,81 @@
+"""Terminal output: the console, progress bars and the one line of an error."""
+
+import sys
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+class Bar:
+    """How far a task is, how fast, and how long it will take: a context manager.
+
+    A terminal gets a bar; a pipe or a log file gets a plain line every 30 seconds and no control characters.
+    """
+
+    def __init__(self, title: str, total: int, unit: int = 1, done: int = 0):
+        """Prepares the bar.
+
+        Args:
+            title: what is being done.
+            total: number of items.
+            unit: images per item.
+            done: items that were done before.
+        """
+        self._title, self._total, self._unit, self._first = title, total, unit, done
+        self._start = self._last = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "Bar":
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=self._total, completed=self._first, rate="")
+        self._start = self._last = time.monotonic()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int) -> None:
+        """Tells that `done` items are done now."""
+        now = time.monotonic()
+        rate = (done - self._first) / max(now - self._start, 1e-9)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, rate=f"{rate * self._unit:.0f} images/s")
+        elif now - self._last > 30 and rate:
+            self._last = now
+            left = (self._total - done) / rate
+            print(
+                f"{self._title}: {done}/{self._total}, {rate * self._unit:.1f} images/s, {left:.0f} s left", flush=True
+            )
+
+
+def track(title: str, total: int, items: Iterator, unit: int = 1) -> Iterator:
+    """Passes `items` on and shows a Bar of them."""
+    with Bar(title, total, unit) as bar:
+        for done, item in enumerate(items, start=1):
+            yield item
+            bar.update(done)
+
+
+def fail(message: str) -> None:
+    """Prints a user's mistake as one line on stderr."""
+    print("error: " + " ".join(str(message).split()), file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Workdirs: description, checkpoints, run record and logs."""

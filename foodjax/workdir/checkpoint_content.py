@@ -1,0 +1,71 @@
+"""What a checkpoint holds: the state, what belongs to it, as JSON, and one checksum of both. No import of orbax."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foodjax.steps.early_stopping import EarlyStopping
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.state import TrainState
+
+
+class LoopState(NamedTuple):
+    """What a checkpoint holds beside the state.
+
+    Attributes:
+        stopping: the early stopping after the last whole epoch.
+        total: the sums over the steps that were taken since; a continued epoch has the numbers of an unbroken one.
+        rows: the numbers of every whole epoch, from which a lost metrics.jsonl is written again.
+    """
+
+    stopping: EarlyStopping
+    total: Metrics
+    rows: Sequence[dict[str, Any]] = ()
+
+
+def digest(state: TrainState, loop_state: dict[str, Any]) -> str:
+    """Returns the SHA-256 of all that a checkpoint holds, 64 hexadecimal digits."""
+    found = hashlib.sha256(json.dumps(loop_state, sort_keys=True).encode())
+    for name, value in sorted(_leaves(state).items()):
+        array = np.ascontiguousarray(value)
+        found.update(f"{name} {array.dtype} {array.shape} ".encode())
+        found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def to_json(loop_state: LoopState) -> dict[str, Any]:
+    """Returns what `from_json` reads: numbers, lists and dicts."""
+    stopping, total, rows = loop_state
+    return {
+        **{name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")},
+        "total": {name: float(value) for name, value in vars(total).items()},  # a float holds a float32 exactly
+        "rows": list(rows),
+    }
+
+
+def from_json(stored: dict[str, Any], patience: int) -> LoopState:
+    """Returns the progress of an experiment with this patience.
+
+    Raises:
+        Exception: of many types, when it is not what `to_json` made.
+    """
+    stopping = {name: stored[name] for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
+    total = {name: jnp.float32(value) for name, value in stored["total"].items()}
+    return LoopState(EarlyStopping(patience, **stopping), Metrics(**total), stored["rows"])
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+    def name(path):
+        return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
+
+    return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def shapes(tree: Any) -> dict[str, tuple]:
+    """Returns the shape of every leaf of a pytree by its path, "params/logits/kernel"."""
+    return {name: tuple(x.shape) for name, x in _leaves(tree).items()}

@@ -1,0 +1,227 @@
+"""Checkpoints with orbax: the best, the latest and the one before it."""
+
+import contextlib
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from foodjax.steps.state import TrainState
+from foodjax.system.errors import UserError, first_line
+from foodjax.workdir.checkpoint_content import LoopState, digest, from_json, shapes, to_json
+from foodjax.workdir.orbax_manager import LATEST, create_manager, mend
+
+
+class Checkpoints:
+    """The checkpoints of one workdir, named by step: the best, the latest, and the one before the latest."""
+
+    def __init__(self, workdir: Path):
+        """Looks at the folder; nothing is written before the first `save`."""
+        self.folder = workdir.resolve() / "checkpoints"
+        self._reader = ocp.StandardCheckpointer()
+        self._manager: Any = None
+
+    def save(self, state: TrainState, loop_state: LoopState, val_loss: float | None = None) -> None:
+        """Starts to write a checkpoint; what the step makes of `state` next does not touch it.
+
+        Args:
+            state: to be saved.
+            loop_state: that belongs to it.
+            val_loss: after an epoch, its validation loss; within an epoch None.
+
+        Raises:
+            UserError: this one, or the one before, cannot be written.
+        """
+        stopping, step = loop_state.stopping, int(state.step)
+        # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
+        # An imported model, of epoch 0, is the best until the first epoch, which always improves.
+        improved = val_loss is not None and (stopping.improved or not stopping.epoch)
+        stored = to_json(loop_state)
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),  # pyright: ignore
+            progress=ocp.args.JsonSave(stored | {"digest": digest(state, stored)}),  # pyright: ignore
+        )
+        with self._writing():
+            manager = self._manager = self._manager or create_manager(self.folder)
+            saved = manager.save(step, args=args, metrics={"val_loss": float(val_loss)} if improved else None)  # pyright: ignore
+            assert saved, f"checkpoint {step} was there already"
+
+    def wait(self) -> None:
+        """Returns when everything saved is on disk.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        if self._manager is not None:
+            with self._writing():
+                self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Finishes writing and frees the manager's threads."""
+        self.wait()
+        if self._manager is not None:
+            self._manager.close()
+        self._reader.close()
+
+    def steps(self) -> list[int]:
+        """Returns the steps of all checkpoints, oldest first. Orbax renames a checkpoint to its step when whole."""
+        return sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdecimal() and p.is_dir())
+
+    def latest_step(self) -> int | None:
+        """Returns the step of the newest checkpoint."""
+        return max(self.steps(), default=None)
+
+    def best_step(self) -> int | None:
+        """Returns the step of the checkpoint with the lowest validation loss."""
+        # Only improvements carry metrics: the newest of them is the best, whatever a first loss of NaN compares to.
+        return max((step for step in self.steps() if (self.folder / f"{step}/metrics").is_dir()), default=None)
+
+    def restore(self, step: int, like: TrainState, mesh: Mesh) -> TrainState:
+        """Restores the state of `step` onto the devices of `mesh` and verifies its checksum.
+
+        Args:
+            step: which checkpoint.
+            like: shapes and dtypes (jax.eval_shape's result is enough).
+            mesh: where to put it, replicated; another device count than at saving is fine.
+
+        Raises:
+            UserError: the checkpoint is of another model, or cannot be read, or was changed.
+        """
+        sharding = NamedSharding(mesh, PartitionSpec())
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
+        with self._reading(step):
+            metadata: Any = self._reader.metadata(self.folder / f"{step}/state").item_metadata
+            if metadata is None:
+                raise ValueError("the list of its arrays is damaged")
+            stored, needed = shapes(metadata.tree), shapes(abstract)
+            # The parameters first: what does not fit there explains the rest.
+            for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
+                if stored.get(name) != needed.get(name):
+                    raise UserError(
+                        f"checkpoint {self.folder}/{step} does not fit the model: {name} is "
+                        f"{stored.get(name, 'absent')} there, needs {needed.get(name, 'absent')}"
+                    )
+            state = self._reader.restore(self.folder / f"{step}/state", abstract)
+            loop_state = self._read_loop_state(step)
+            if loop_state.pop("digest") != digest(state, loop_state):
+                raise ValueError("its checksum is another one: it was changed after it was written")
+            if int(state.step) != step:
+                raise ValueError(f"it is of step {int(state.step)}")
+            return state
+
+    def restore_loop_state(self, step: int, patience: int) -> LoopState:
+        """Restores what belongs to the state of `step`.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        with self._reading(step):
+            return from_json(self._read_loop_state(step), patience)
+
+    def restore_best(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
+        """Restores the checkpoint with the lowest validation loss; returns its step too.
+
+        Raises:
+            UserError: there is no checkpoint, or `restore` cannot use it.
+        """
+        step = self.best_step()
+        if step is None:
+            raise UserError(f"workdir {self.folder.parent} has no checkpoint yet: needs one whole epoch of training")
+        return step, self.restore(step, like, mesh)
+
+    def restore_latest(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState] | None:
+        """Restores the newest checkpoint that can be read and says which it is; None when there is no checkpoint.
+
+        Newer ones, which are damaged, are moved to damaged/ in the workdir. The best one is verified too.
+
+        Raises:
+            UserError: there are checkpoints, and none, or not the best one, can be read.
+        """
+        problems: dict[int, UserError] = {}
+        for step in reversed(self.steps()):
+            try:
+                state = self.restore(step, like, mesh)
+            except UserError as error:
+                problems[step] = error
+                continue
+            for damaged, problem in problems.items():
+                print(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
+            self._verify_best(step, like, mesh)
+            # A kill right after a save leaves what orbax was about to remove.
+            for superseded in set(self.steps()[:-LATEST]) - {self.best_step()}:
+                shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
+            best = self.best_step()
+            loss = None if best is None else self._read_loop_state(best)["best_loss"]
+            try:
+                mend(self.folder, self.steps(), best, loss)
+            except OSError as error:
+                raise UserError(f"cannot mend {self.folder}: {error.strerror}: {self._ADVICE}") from None
+            return step, state
+        if problems:
+            raise UserError(f"{next(iter(problems.values()))}; no older one can be read: {self._ADVICE}")
+        return None
+
+    _ADVICE = "needs a copy of it, or another --workdir to train from the start"
+
+    def _verify_best(self, latest: int, like: TrainState, mesh: Mesh) -> None:
+        epochs, best_epoch = (self._read_loop_state(latest)[name] for name in ("epoch", "best_epoch"))
+        best = self.best_step()
+        if best is None:
+            if epochs:
+                raise UserError(f"the best checkpoint, of epoch {best_epoch}, is not in {self.folder}: {self._ADVICE}")
+        elif best != latest:
+            try:
+                self.restore(best, like, mesh)
+                best_of_best = self._read_loop_state(best)["epoch"]
+            except UserError as error:
+                raise UserError(f"{error}; it is the best so far: {self._ADVICE}") from None
+            if best_of_best != best_epoch:
+                raise UserError(f"the best checkpoint, of epoch {best_epoch}, is not in {self.folder}: {self._ADVICE}")
+
+    def _set_aside(self, step: int) -> Path:
+        folder = self.folder.parent / "damaged"
+        try:
+            folder.mkdir(exist_ok=True)
+            free = next(path for n in itertools.count() if not (path := folder / f"{step}-{n}").exists())
+            return (self.folder / str(step)).rename(free)
+        except OSError as error:
+            raise UserError(f"cannot move {self.folder}/{step} to {folder}: {error.strerror}") from None
+
+    def _read_loop_state(self, step: int) -> dict[str, Any]:
+        return json.loads((self.folder / f"{step}/progress/metadata").read_text())
+
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # a damaged file can raise anything
+            problem = first_line(error).split(". See full")[0]  # tensorstore's
+            raise UserError(f"cannot read checkpoint {self.folder}/{step}: {problem}") from None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # a full disk is an OSError here and a ValueError of tensorstore's there
+            self._manager = None  # what it still has to say is the same again
+            raise UserError(
+                f"cannot write a checkpoint to {self.folder}: {first_line(error)}; the ones before are kept: needs "
+                f"space and the right to write, then the same command continues"
+            ) from None
+
+
+def load_best(workdir: Path, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
+    """Returns step and state of a workdir's best checkpoint, as `Checkpoints.restore_best` does."""
+    checkpoints = Checkpoints(workdir)
+    try:
+        return checkpoints.restore_best(like, mesh)
+    finally:
+        checkpoints.close()

@@ -1,0 +1,154 @@
+"""A workdir describes itself: config.json and dataset.json (class names) lie beside checkpoints/. Imports no jax."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from foodjax.config import check as config_lib
+from foodjax.config import stored
+from foodjax.system import files
+from foodjax.system.errors import UserError, first_line
+
+# What a process that died at its very start may have left.
+_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect"}
+
+
+def check(workdir: Path, config: Any) -> bool:
+    """Returns whether the workdir holds this experiment already; False: it is new.
+
+    A workdir that only holds an imported model takes any experiment that its weights and random keys fit.
+
+    Raises:
+        UserError: it holds another experiment, or something else, or is damaged.
+    """
+    if (workdir / "config.json").exists():
+        stored, _ = read_description(workdir)
+        if (workdir / "imported.json").exists() and not (workdir / "metrics.jsonl").exists():
+            found = config_lib.difference(config_lib.of_state(stored), config_lib.of_state(config))
+        else:
+            found = config_lib.difference(stored, config)
+        if found:
+            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir")
+        return True
+    try:
+        foreign = workdir.exists() and any(not _is_own(path.name) for path in workdir.iterdir())
+    except OSError as error:
+        raise UserError(f"cannot read workdir {workdir}: {error.strerror}") from None
+    if (workdir / "checkpoints").is_dir():
+        raise UserError(_missing(workdir, "config.json"))
+    if foreign:
+        raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: needs another --workdir")
+    return False
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN or (name.startswith(".") and name.endswith(".tmp") and name[1:-4] in _OWN)
+
+
+def write_description(
+    workdir: Path, config: Any, class_names: tuple[str, ...], origin: dict[str, str] | None = None
+) -> None:
+    """Writes what a checkpoint needs to be used: the config and the class names.
+
+    Args:
+        workdir: that `check` accepts.
+        config: the experiment.
+        class_names: in label order.
+        origin: of an imported model, kept in imported.json.
+
+    Raises:
+        UserError: the workdir holds another experiment, or cannot be written.
+    """
+    if check(workdir, config):
+        names = read_description(workdir)[1]
+        if names != class_names:
+            found = f"class_names is {names} here and {class_names} there"
+            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir")
+    # The config comes last: with it, the others are there.
+    texts = {"imported.json": json.dumps(origin, indent=2) + "\n"} if origin is not None else {}
+    texts["dataset.json"] = json.dumps({"class_names": class_names}, indent=2) + "\n"
+    texts["config.json"] = stored.to_json(config)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            path = workdir / name
+            if not path.exists() or path.read_text() != text:
+                files.write_text(path, text)
+    except OSError as error:
+        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+
+
+def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
+    """Returns (config, class names) of a workdir; reads data only, never code.
+
+    Raises:
+        UserError: the workdir holds no run, or its files are damaged, or this foodjax cannot use its config.
+    """
+    try:
+        config = stored.parse((workdir / "config.json").read_text())
+        names = json.loads((workdir / "dataset.json").read_text())["class_names"]
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("dataset.json holds no class names")
+    except FileNotFoundError as error:
+        if (workdir / "checkpoints").is_dir():
+            raise UserError(_missing(workdir, Path(error.filename).name)) from None
+        raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
+    except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
+    try:
+        return stored.complete(config), tuple(names)
+    except UserError as error:
+        raise UserError(
+            f"workdir {workdir} was made by another foodjax, or its config.json was changed: {error}: "
+            f"needs the foodjax that made it (its revision is in run.json), or another --workdir"
+        ) from None
+
+
+def _missing(workdir: Path, name: str) -> str:
+    return f"workdir {workdir} is damaged: it has checkpoints and no {name}: needs a copy of it, or another --workdir"
+
+
+@contextlib.contextmanager
+def lock(workdir: Path) -> Iterator[None]:
+    """Keeps the workdir for this process inside the context; the system frees it too when the process dies.
+
+    Raises:
+        UserError: another process trains in it, or it cannot be written.
+    """
+    taken = filelock.FileLock(workdir / ".lock")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        taken.acquire(blocking=False)
+    except filelock.Timeout:
+        raise UserError(f"another process trains in workdir {workdir}: needs its end, or another --workdir") from None
+    except OSError as error:
+        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        taken.release()
+
+
+def read_finished(workdir: Path, epochs: int) -> str | None:
+    """Returns in a line how the training ended, or None when it is to go on.
+
+    Args:
+        workdir: of a run.
+        epochs: train.epochs; a run that ended with its last epoch goes on when it is raised.
+    """
+    try:
+        found = json.loads((workdir / "finished.json").read_text())
+        if found["reason"] == "last epoch" and found["epoch"] < epochs:
+            return None
+        return f"{found['reason']} after epoch {found['epoch']}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # without it, or with a damaged one, the run ends once more in the same way
+
+
+def write_finished(workdir: Path, reason: str, epoch: int) -> None:
+    """Marks a run as finished: trained and evaluated."""
+    files.write_text(workdir / "finished.json", json.dumps({"reason": reason, "epoch": epoch}) + "\n")

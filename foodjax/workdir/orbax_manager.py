@@ -1,0 +1,87 @@
+"""What orbax keeps and by which files it decides; what it says. With `checkpoint` the only import of orbax."""
+
+import json
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from foodjax.system import files
+
+# Orbax tells every step of every save, and the traceback of every error that it raises as well.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+
+# Of a read that has failed, the first error is raised. What the others come to is told when the collector happens upon
+# them, at any time later: by tensorstore's threads, by asyncio, and as a warning of the reads that were not begun.
+def _is_told(error: object) -> bool:
+    return any(words in str(error) for words in ("Event loop is closed", "TensorStore", "tensorstore_spec"))
+
+
+def _quiet(unraisable: Any, others: Callable[[Any], Any] = sys.unraisablehook) -> None:
+    if not _is_told(unraisable.exc_value):
+        others(unraisable)
+
+
+sys.unraisablehook = _quiet
+logging.getLogger("asyncio").addFilter(lambda record: not (record.exc_info and _is_told(record.exc_info[1])))
+warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
+
+
+def _rank(metrics: Any) -> float:
+    # The highest rank is kept. Orbax would take NaN for the best, so that is ranked last.
+    loss = float(metrics["val_loss"])
+    return -loss if loss == loss else float("-inf")
+
+
+LATEST = 2  # checkpoints kept beside the best: the older one is what is left when the newer one is damaged
+
+
+def create_manager(folder: Path) -> ocp.CheckpointManager:
+    """Returns orbax's manager of a folder of checkpoints, which it makes; it removes those that need not be kept."""
+    # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics.
+    policy = AnyPreservationPolicy(
+        [LatestN(LATEST), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
+    )
+    return ocp.CheckpointManager(
+        folder,
+        options=ocp.CheckpointManagerOptions(preservation_policy=policy, best_fn=_rank, best_mode="max", create=True),
+    )
+
+
+def mend(folder: Path, steps: list[int], best: int | None, loss: float | None) -> None:
+    """Rights what orbax ranks by and no checksum covers: with a wrong loss it would drop the best checkpoint.
+
+    Args:
+        folder: of the checkpoints.
+        steps: that it holds.
+        best: the one with the lowest validation loss, or None.
+        loss: of the best.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    if best is not None:
+        path, text = folder / f"{best}/metrics/metrics", json.dumps({"val_loss": loss}).encode()
+        if not path.is_file() or path.read_bytes() != text:
+            files.write_bytes(path, text)
+    for step in steps:
+        if step != best:
+            shutil.rmtree(folder / f"{step}/metrics", ignore_errors=True)
+        # Orbax does without this one, but not with a damaged one.
+        if (path := folder / f"{step}/_CHECKPOINT_METADATA").is_file() and not _is_orbax_json(path):
+            path.unlink()
+
+
+def _is_orbax_json(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes(), parse_int=np.int64), dict)
+    except (ValueError, OverflowError, RecursionError):
+        return False

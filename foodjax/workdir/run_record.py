@@ -1,0 +1,155 @@
+"""Where a result comes from: run.json in the workdir, one session for each start of the program.
+
+A session holds the command, the config's file and overrides, the git revision, versions, devices, a fingerprint of
+the data, and the time; `result` is there when the run is finished.
+"""
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from foodjax.data.prepare import Prepared
+from foodjax.data.sets import Data
+from foodjax.system import files
+from foodjax.system.errors import first_line
+from foodjax.system.signals import Interrupted
+from foodjax.workdir.logs import read_metrics
+
+# The packages whose version can change a number.
+PACKAGES = (
+    "clu", "flax", "jax", "jaxlib", "keras", "ml_collections", "numpy", "optax", "orbax-checkpoint", "pillow",
+    "tensorflow", "tensorflow-cpu", "tensorflow-datasets",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def recorded(workdir: Path, config: Any, data: Data, origin: dict[str, Any]) -> Iterator[None]:
+    """Records what happens inside as a session of workdir/run.json, at its start and at its end.
+
+    Args:
+        workdir: of the run; exists, and no other process trains in it.
+        config: the experiment.
+        data: the prepared sets.
+        origin: how the run was asked for: "config" (file and variant) and "overrides".
+    """
+    record = read(workdir)
+    for earlier in record["sessions"]:
+        if earlier["outcome"] == "running":  # nobody else trains here: it was killed
+            earlier["outcome"] = "killed"
+    session = {
+        "started": _now(), "ended": None, "outcome": "running", "command": sys.argv, **origin, "seed": config.seed,
+        **environment(), "data": fingerprint(data),
+    }  # fmt: skip
+    record["sessions"].append(session)
+    _write(workdir, record)
+    try:
+        yield
+        session["outcome"], record["result"] = "finished", result(workdir)
+    except (Interrupted, KeyboardInterrupt):
+        session["outcome"] = "interrupted"
+        raise
+    except Exception as error:
+        session["outcome"] = f"failed: {first_line(error)}"
+        raise
+    finally:
+        session["ended"] = _now()
+        _write(workdir, record)
+
+
+def read(workdir: Path) -> dict[str, Any]:
+    """Returns the record of a workdir: {"result": ..., "sessions": [...]}; an empty one where there is none."""
+    try:
+        record = json.loads((workdir / "run.json").read_text())
+        if isinstance(record["sessions"], list) and "result" in record:
+            return record
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {"result": None, "sessions": []}
+
+
+def environment() -> dict[str, Any]:
+    """Returns the git state of the code, the versions and the devices that this process runs with."""
+    devices = jax.devices()
+    return {
+        "git": git_state(Path(__file__).parent),
+        "packages": {"python": platform.python_version(), **_versions()},
+        "device": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
+        # How many threads share a sum can change its last bit.
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "platform": platform.platform(),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Returns the revision of the code in `folder` and a digest of what is not committed; None without git."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+    try:
+        changes = git("diff", "HEAD") + git("ls-files", "--others", "--exclude-standard")
+        dirty = hashlib.sha256(changes.encode()).hexdigest()[:16] if changes else None
+        return {"revision": git("rev-parse", "HEAD").strip(), "uncommitted": dirty}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def fingerprint(data: Data) -> dict[str, dict[str, Any]]:
+    """Returns for each part of the split its size, a digest of its ids and labels, and one of its pixels."""
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {name: _digest(of, getattr(data.parts, name)) for name, of in parts.items()}
+
+
+def _digest(data: Prepared, rows: np.ndarray) -> dict[str, Any]:
+    names = hashlib.sha256(json.dumps([data.class_names, [data.ids[row] for row in rows]]).encode())
+    names.update(np.ascontiguousarray(data.labels[rows]).tobytes())
+    pixels = hashlib.sha256()
+    for row in rows:
+        pixels.update(data.images[row].tobytes())
+    return {"images": len(rows), "ids": names.hexdigest()[:16], "pixels": pixels.hexdigest()[:16]}
+
+
+def result(workdir: Path) -> dict[str, Any] | None:
+    """Returns the outcome of a finished run, from metrics.jsonl and evaluation.json; None where one is missing."""
+    rows = read_metrics(workdir / "metrics.jsonl")
+    try:
+        evaluation = json.loads((workdir / "evaluation" / "evaluation.json").read_text())
+    except (OSError, ValueError):
+        return None
+    best = min(rows, key=lambda row: row["val_loss"], default=None)
+    return {
+        "epochs": rows[-1]["epoch"] if rows else 0,
+        "best_epoch": best["epoch"] if best else 0,
+        "best_val_loss": best["val_loss"] if best else None,
+        "test_accuracy": evaluation["accuracy"],
+        "test_loss": evaluation["loss"],
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _write(workdir: Path, record: dict[str, Any]) -> None:
+    files.write_text(workdir / "run.json", json.dumps(record, indent=2) + "\n")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,59 @@
+"""The real TFDS download path against a local stand-in for the server and the archive."""
+
+import functools
+import http.server
+import json
+import shutil
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+from conftest import make_food_root
+
+from experiments import food10
+from foodjax.data import prepare
+from foodjax.data.sources import find
+
+CLASSES = ("apple_pie", "baby_back_ribs", "baklava", "cheesecake")
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server on loopback that offers food-101.tar.gz with four of the real class names."""
+    root = make_food_root(tmp_path / "food-101", CLASSES, num_train=4, num_test=2)
+    (tmp_path / "www").mkdir()
+    with tarfile.open(tmp_path / "www" / "food-101.tar.gz", "w:gz") as tar:
+        tar.add(root, arcname="food-101")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_address[1]}/food-101.tar.gz", root
+        httpd.shutdown()
+
+
+@pytest.mark.slow
+def test_tfds_downloads_prepares_and_gives_the_archives_photographs(server, tmp_path, monkeypatch):
+    from tensorflow_datasets.image_classification import food101
+
+    from foodjax.data.sources import tfds
+
+    url, root = server
+    monkeypatch.setattr(food101, "_BASE_URL", url)
+    monkeypatch.setattr(tfds, "URL", url)
+    config = food10.get_config()
+    config.data.update(tfds_dir=str(tmp_path / "tfds"), cache_dir=str(tmp_path / "cache"), image_size=16, num_classes=3)
+    ours = {p: prepare.prepare(find.create_source(config), p, config, lambda *a: a[2]) for p in ("train", "test")}
+    assert (len(ours["train"].ids), len(ours["test"].ids)) == (12, 6)
+    config.data.dir = str(root)
+    for part, data in ours.items():
+        theirs = prepare.prepare(find.create_source(config), part, config, lambda *a: a[2])
+        assert data.ids == theirs.ids and data.class_names == theirs.class_names == CLASSES[:3]
+        np.testing.assert_array_equal(data.images, theirs.images)
+    assert set(json.loads((root / "meta" / "train.json").read_text())) == set(CLASSES)
+    # Once prepared, neither the server nor TFDS's own files are needed to train.
+    config.data.dir = ""
+    shutil.rmtree(tmp_path / "tfds" / "downloads")
+    monkeypatch.setattr(tfds, "URL", "http://127.0.0.1:9/")
+    again = prepare.prepare(find.create_source(config), "train", config, lambda *a: a[2])
+    np.testing.assert_array_equal(again.images, ours["train"].images)

@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import demo
+from foodjax.models import blocks
+from foodjax.models.convnet import create_model, init_params
+from foodjax.report.explain import Explainer, grad_cam
+
+
+def random_variables(model, seed):
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(lambda: init_params(model, jax.random.PRNGKey(0), 16))
+    return {"params": jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.2, x.shape), x.dtype), shapes)}
+
+
+@pytest.fixture(scope="module")
+def network():
+    """(config, model, variables) of a plain and a residual block."""
+    config = demo.get_config()
+    config.data.image_size = 16
+    config.model.blocks = (
+        dict(kind="conv", features=6, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2),
+        dict(kind="residual", features=8, pool=1, depth=1, dropout=0.2),
+    )
+    model = create_model(config, 5)
+    variables = random_variables(model, 1)
+    return config, model, variables
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+
+
+def test_maps_come_in_order_and_are_what_the_network_made(network, images):
+    config, model, variables = network
+    found = Explainer(config, model, variables)(images, np.array([0, 1, 2]))
+    assert list(found.maps) == [f"block{i}/activation{j}" for i in (1, 2) for j in (1, 2)]
+    first = found.maps["block1/activation1"]
+    kernel, bias = (variables["params"]["block1"]["conv1"][name] for name in ("kernel", "bias"))
+    conv = jax.lax.conv_general_dilated(
+        images / np.float32(255), kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(first, np.maximum(conv + bias, 0), atol=1e-5)
+    logits = model.apply(variables, jnp.asarray(images / np.float32(255)), train=False)
+    np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), rtol=1e-4)
+    assert found.maps["block2/activation2"].shape == (3, 7, 7, 8)
+
+
+def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
+    """With average pooling and one dense layer, Grad-CAM is relu(sum_k w_kc A_k), of Zhou et al. 2016."""
+    config = demo.get_config()
+    config.data.image_size = 16
+    config.model.blocks = (dict(kind="conv", features=6, kernel=3, padding=("SAME",), pool=1, dropout=0.0),)
+    config.model.head.update(pooling="average", hidden=())
+    model = create_model(config, 4)
+    variables = random_variables(model, 2)
+    labels = np.array([3, 0, 1])
+    found = Explainer(config, model, variables)(images, labels)
+    weights = np.asarray(variables["params"]["logits"]["kernel"])[:, labels]  # (C, B)
+    expected = np.maximum(np.einsum("bhwc,cb->bhw", found.maps["block1/activation1"], weights), 0)
+    expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-9)
+    assert expected.min() == 0 and expected.max() == 1
+    np.testing.assert_allclose(found.cams["block1/activation1"], expected, atol=1e-4)
+
+
+def test_grad_cam_follows_the_label_and_not_its_neighbours(network, images):
+    explainer = Explainer(*network)
+    labels = np.array([0, 1, 2, 3, 4])
+    together = explainer(images[[0, 1, 1, 1, 2]], labels).cams["block2/activation1"]
+    alone = explainer(np.stack([images[1]] * 5), labels).cams["block2/activation1"]
+    np.testing.assert_allclose(together[1:4], alone[1:4], atol=1e-3)
+    assert max(np.abs(alone[i] - alone[j]).max() for i in range(5) for j in range(i)) > 0.1
+
+
+def test_nothing_that_speaks_for_a_class_is_a_map_of_zeros():
+    maps = jnp.ones((1, 2, 2, 3))
+    np.testing.assert_array_equal(grad_cam(maps, -maps), np.zeros((1, 2, 2)))
+
+
+def test_taps_leave_the_step_as_it_was(network, images, monkeypatch):
+    config, model, variables = network
+
+    def forward(variables, images):
+        return model.apply(variables, images, train=False)
+
+    args = variables, jnp.asarray(images / np.float32(255))
+    tapped = str(jax.make_jaxpr(forward)(*args))
+    monkeypatch.setattr(blocks, "tap", lambda module, name, x: x)
+    assert tapped == str(jax.make_jaxpr(lambda *args: forward(*args))(*args))
+    monkeypatch.setattr(blocks, "tap", lambda module, name, x: x + 1)
+    assert tapped != str(jax.make_jaxpr(lambda *args: forward(*args))(*args))

@@ -1,0 +1,209 @@
+import html.parser
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foodjax.evaluation.calibration import reliability
+from foodjax.report import figures, live, pictures, run_report
+from foodjax.report import inspect as inspect_lib
+from foodjax.run import evaluate
+from foodjax.system import files
+from foodjax.workdir.description import read_description
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page would fetch, pictures without a text, and what was left open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.silent, self.ids, self.images, self.open = [], [], set(), 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        for name in ("src", "href", "xlink:href"):
+            if not (values.get(name) or "data:").startswith(("data:", "#")):
+                self.fetched.append(values[name])
+        if tag == "img":
+            self.images += 1
+            if not values.get("alt"):
+                self.silent.append(values)
+        if tag == "svg" and not values.get("aria-label"):
+            self.silent.append(values)
+        self.ids.add(values.get("id"))
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+@pytest.fixture(scope="module")
+def evaluated(workdir):
+    config, _ = read_description(workdir)
+    return evaluate.evaluate_workdir(config, workdir)
+
+
+def test_calibration_of_known_probabilities():
+    confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.65, 0.65, 0.6])
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    labels = np.array([0, 0, 0, 1, 0, 1, 1])
+    found = reliability(probabilities, labels)
+    assert found.counts.tolist() == [0] * 5 + [1, 2, 0, 0, 4]  # 0.6 is the upper end of its bin
+    assert found.accuracy[[5, 6, 9]].tolist() == [0, 0.5, 0.75]
+    assert found.error == pytest.approx((4 * 0.2 + 2 * 0.15 + 0.6) / 7)
+    assert np.isnan(found.accuracy[0])
+
+
+def test_which_mistakes_are_shown():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4], [0.3, 0.7]])
+    labels = np.array([1, 1, 1, 0, 0])
+    assert run_report.confident_mistakes(probabilities, labels).tolist() == [0, 2, 4]
+    assert run_report.confident_mistakes(probabilities, labels, 1).tolist() == [0]
+    matrix = np.array([[5, 0, 2], [7, 1, 0], [0, 0, 3]])
+    assert run_report.confused_pairs(matrix, ("a", "b", "c")) == [("b", "a", 7, 8), ("a", "c", 2, 7)]
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
+    run_report.write_report(evaluated, workdir)
+    text = (workdir / "report.html").read_text()
+    found = Page(text)
+    assert not found.fetched and not found.silent and not found.open
+    assert {"class-table", "layer-table", "learning", "calibration", "config"} <= found.ids
+    assert "url(http" not in text and "@import" not in text and len(text) < 10 * 2**20
+    report = evaluated.scores
+    assert f"{report.accuracy:.1%}" in text and f"{report.interval[0]:.1%} to {report.interval[1]:.1%}" in text
+    first = re.search(r'id="class-table".*?<tbody>\s*<tr><td class="text">(\w+)</td>', text, re.S)
+    assert first and first.group(1) == report.classes[0][0]
+    predicted = evaluated.predictions.probabilities.argmax(axis=1)
+    wrong = int((predicted != evaluated.predictions.labels).sum())
+    assert text.count("<figcaption class=") == 20 + min(wrong, 10)
+    assert found.images == 20 + min(wrong, 10) + 2 * 2 + 1 * (wrong > 0) * 2 + 2  # Grad-CAM, and maps of two layers
+    assert "train.patience</td>" in text and "run.json" not in text
+    assert not list(workdir.glob(".report*"))
+    other = evaluated._replace(folder=workdir / "evaluation-mine")
+    other.folder.mkdir()
+    (workdir / "report.html").write_text("of its own data")
+    run_report.write_report(other, workdir)
+    assert (workdir / "report.html").read_text() == "of its own data" and (other.folder / "report.html").exists()
+
+
+def test_names_are_told_as_they_are(evaluated, workdir, monkeypatch):
+    names = ("<script>alert(1)</script>", "a & $x$ of $", "plain")
+    monkeypatch.setattr(evaluated.engine, "class_names", names)
+    rows = [(name, *row[1:]) for name, row in zip(names, evaluated.scores.classes, strict=True)]
+    text = run_report.to_page(evaluated._replace(scores=evaluated.scores._replace(classes=rows)), workdir)
+    assert "<script>alert" not in text and "&lt;script&gt;alert" in text and "$x$ of $" in text
+    assert not Page(text).open
+
+
+def test_a_run_without_curves_or_convolutions_has_a_report_too(evaluated, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_report.Explainer, "names", [], raising=False)
+    monkeypatch.setattr(run_report, "Explainer", lambda *_: type("None", (), {"names": []}))
+    text = run_report.to_page(evaluated, tmp_path)
+    assert "holds no learning curves" in text and "no convolutions to look into" in text
+
+
+def rows(count):
+    return [
+        {"epoch": i, "step": i, "loss": 2 / i, "val_loss": 3 / i, "accuracy": 0.1 * i, "val_accuracy": 0.1}
+        for i in range(1, count + 1)
+    ]
+
+
+def test_svg_figures_take_the_colours_of_the_page():
+    text = figures.to_svg(figures.curve(rows(3), "loss", 2), 'a "curve" & more')
+    assert 'aria-label="a &quot;curve&quot; &amp; more"' in text
+    assert "var(--first)" in text and "var(--ink)" in text and not re.search("#2f6db5|#1c1e21", text)
+    assert "best epoch 2: 1.500" in text and ">epoch</text>" in text
+    assert re.match(r"<svg [^>]*viewBox", text) and not re.match(r"<svg [^>]*width", text)
+
+
+@pytest.mark.parametrize("count", [2, 101])
+def test_confusions_of_few_and_of_all_classes_stay_small(count):
+    matrix = np.random.default_rng(0).integers(0, 9, (count, count))
+    text = figures.to_svg(figures.confusion(matrix, tuple(f"class {i}" for i in range(count))), "x")
+    assert f"class {count - 1}" in text and len(text) < 300_000
+
+
+def test_feature_maps_become_tiles_from_dark_to_yellow():
+    maps = np.zeros((4, 4, 10), np.float32)
+    maps[0, 0, 3], maps[3, 3, 7] = 5, 2
+    assert pictures.strongest(maps, 2).tolist() == [3, 7]
+    sheet = pictures.mosaic(maps)
+    assert sheet.shape == (72 * 2 + 3, 75 * 8 - 3, 4)
+    assert sheet[0, 3 * 75, :3].tolist() == [253, 231, 36] and sheet[71, 3 * 75 + 71, :3].tolist() == [68, 1, 84]
+    assert sheet[0, 72, 3] == 0  # between the tiles
+
+
+def test_the_heat_lies_where_the_map_is_bright():
+    photo, cam = np.full((8, 8, 3), 100, np.uint8), np.zeros((4, 4))
+    cam[0, 0] = 1
+    picture = pictures.overlay(photo, cam, 64).astype(int)
+    assert picture[2, 2].sum() > 2 * picture[60, 60].sum()
+    assert np.ptp(picture[60, 60]) <= 1  # grey
+
+
+def test_curves_are_drawn_in_a_moment_and_replaced_whole(tmp_path):
+    import time
+
+    files.write_bytes(tmp_path / "curves.png", b"old")
+    files.write_bytes(
+        tmp_path / "curves.png", figures.to_png(figures.curves(rows(2), 1))
+    )  # matplotlib's fonts are loaded
+    start = time.process_time()
+    files.write_bytes(tmp_path / "curves.png", figures.to_png(figures.curves(rows(100), 9)))
+    assert time.process_time() - start < 0.6
+    assert Image.open(tmp_path / "curves.png").size == (990, 352)
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_what_goes_wrong_in_a_picture_stops_no_training(capsys, monkeypatch):
+    monkeypatch.setattr(live, "_told", set())
+    live.observe(None)  # type: ignore[arg-type]
+    live.observe(None)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.count("curves.png left out: ") == 1
+
+
+def test_tensorboard_gets_the_layers_and_the_predictions(workdir, tmp_path):
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    from foodjax.workdir.logs import MetricsLog
+
+    log = MetricsLog(tmp_path, [], 0)
+    log.write_text(7, "layers", "| layer |\n| --- |")
+    log.write_image(
+        7, "photographs", pictures.strip([np.zeros((16, 16, 3), np.uint8)] * 5, [("bars (ring)", True)] * 5)
+    )
+    log.close()
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    found = {v.tag: (e.step, v) for e in EventFileLoader(str(file)).Load() for v in e.summary.value}
+    step, text = found["layers"]
+    assert step == 7 and text.tensor.string_val[0] == b"| layer |\n| --- |"
+    assert text.metadata.plugin_data.plugin_name == "text"
+    width, height, encoded = found["photographs"][1].tensor.string_val[:3]
+    assert Image.open(io.BytesIO(encoded)).size == (int(width), int(height)) == (4 * 168, 2 * 190)
+
+
+def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, tmp_path):
+    from foodjax.workdir.description import write_description
+
+    tiny_config.model.input_size = 8
+    path = inspect_lib.inspect_workdir(tiny_config, tmp_path / "run")
+    names = {p.name for p in path.parent.iterdir()}
+    assert names == {"inspect.html", "samples.png", "channels.png", "augmented.png", "class_counts.png"}
+    found = Page(path.read_text())
+    assert not found.fetched and not found.silent and not found.open
+    assert found.images == 10 * 5 + 4 + 13
+    assert "<td>total</td><td>110</td><td>10</td><td>50</td>" in path.read_text()
+    write_description(tmp_path / "run", tiny_config, ("a", "b"))
+    assert json.loads((tmp_path / "run" / "dataset.json").read_text()) == {"class_names": ["a", "b"]}

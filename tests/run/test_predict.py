@@ -1,0 +1,108 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foodjax.data.decode import decode
+from foodjax.run import predict
+from foodjax.system.errors import UserError
+
+
+def encode(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def picture():
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8))
+
+
+def test_an_exif_turn_is_obeyed(picture):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned = decode(encode(picture, exif=exif), 24, "nearest", as_seen=True)
+    np.testing.assert_array_equal(turned, np.rot90(np.asarray(picture), -1))
+    np.testing.assert_array_equal(decode(encode(picture, exif=exif), 24, "nearest"), np.asarray(picture))
+
+
+def test_every_mode_looks_as_in_a_viewer(picture):
+    def seen(image, kind="PNG"):
+        return decode(encode(image, kind), 24, "nearest", as_seen=True).astype(int)
+
+    grey = np.asarray(picture.convert("L"))
+    np.testing.assert_array_equal(seen(Image.fromarray(grey.astype(np.uint16) * 257))[..., 1], grey)
+    np.testing.assert_array_equal(seen(picture.convert("L"))[..., 0], grey)
+    colours = picture.quantize(8)
+    np.testing.assert_array_equal(seen(colours), np.asarray(colours.convert("RGB")))
+    clear = picture.convert("RGBA")
+    clear.putalpha(0)
+    assert (seen(clear) == 255).all()
+    half = picture.convert("RGBA")
+    half.putalpha(128)
+    assert abs(seen(half) - (np.asarray(picture, float) * 128 / 255 + 127)).max() <= 1
+    cmyk = picture.convert("CMYK")
+    np.testing.assert_array_equal(seen(cmyk, "TIFF"), np.asarray(cmyk.convert("RGB")))
+
+
+def test_it_says_what_the_evaluation_said(workdir, tmp_path, capsys):
+    images = workdir.parent / "food-101" / "images"
+    places = [str(images / "bars" / f"{k}.jpg") for k in range(20, 35)] + [
+        str(images / name) for name in ("cross", "ring")
+    ]
+    predict.predict_workdir(workdir, places, tmp_path / "top.csv")
+    predict.predict_workdir(workdir, places, tmp_path / "top.json")
+    assert "85 photographs, 0 left out; checkpoint of step" in capsys.readouterr().out  # three batches of 32
+    with (tmp_path / "top.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"] * 85
+    assert sum(float(row["probability"]) for row in rows) == pytest.approx(85, rel=1e-5)
+    stored = json.loads((tmp_path / "top.json").read_text())["predictions"]
+    assert [(r["path"], r["class"]) for r in stored] == [(r["path"], r["class"]) for r in rows]
+    best = {row["path"]: row for row in rows if row["rank"] == "1"}
+    with (workdir / "evaluation" / "predictions.csv").open() as file:
+        evaluated = list(csv.DictReader(file))
+    assert len(evaluated) == 45
+    for row in evaluated:
+        ours = best[str(images / f"{row['id']}.jpg")]
+        assert ours["class"] == row["predicted"]
+        assert float(ours["probability"]) == pytest.approx(float(row["probability"]), abs=2e-4)
+
+
+def test_files_that_are_no_photographs_are_named_and_left_out(workdir, tmp_path, capsys, monkeypatch, picture):
+    monkeypatch.setattr(predict, "MAX_BYTES", 10_000)
+    whole = encode(picture)
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "long.jpg").write_bytes(b"x" * 10_001)
+    (tmp_path / "huge.png").write_bytes(encode(Image.new("1", (20_000, 6_000)))[:9_000])
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
+    predict.predict_workdir(workdir, [str(tmp_path)], None)
+    out, err = capsys.readouterr()
+    assert "dot.png: " in out and "1 photographs, 5 left out" in out
+    assert sorted(line.split(": ")[0].rsplit("/")[-1] for line in err.splitlines() if line.startswith("left out")) == [
+        "cut.png", "empty.png", "huge.png", "long.jpg", "text.jpg",
+    ]  # fmt: skip
+    assert "20000 x 6000 pixels, more than" in err and "10,001 bytes" in err
+    (tmp_path / "dot.png").unlink()
+    with pytest.raises(UserError, match="none of the 5 files is a picture that decodes"):
+        predict.predict_workdir(workdir, [str(tmp_path)], None)
+
+
+def test_mistakes_are_told_before_anything_is_read(workdir, tmp_path):
+    (tmp_path / "mine.csv").write_text("kept")
+    for places, output, message in (
+        ([str(tmp_path / "none.jpg")], None, "none.jpg does not exist"),
+        ([str(tmp_path)], None, "holds no picture"),
+        (["README.md"], tmp_path / "mine.csv", "exists already"),
+        (["README.md"], tmp_path / "top.txt", "ends with .csv or .json"),
+    ):
+        with pytest.raises(UserError, match=message):
+            predict.predict_workdir(workdir, places, output)
+    assert (tmp_path / "mine.csv").read_text() == "kept"

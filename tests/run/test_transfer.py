@@ -1,0 +1,84 @@
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from foodjax.data.split import first_of_each
+from foodjax.run import loop
+from foodjax.run.transfer import load_variables
+from foodjax.run.wiring import Engine
+from foodjax.steps.optimizer import create_optimizer
+from foodjax.system.errors import UserError
+from foodjax.workdir.description import read_description
+
+
+@pytest.fixture
+def source(tiny_config, tmp_path):
+    """(config, workdir) of a run on seven of the ten drawn classes, with running statistics and averages."""
+    tiny_config.model.blocks = (
+        ConfigDict(dict(kind="stem", features=6, patch=2, kernel=3)),
+        ConfigDict(dict(kind="residual", features=6, pool=2, depth=1, dropout=0.0)),
+    )
+    tiny_config.model.norm = "batch"
+    tiny_config.model.head.update(pooling="average", hidden=())
+    tiny_config.optimizer.update(name="adamw", learning_rate=3e-3, momentum=0.9, decay=0.99)
+    tiny_config.data.class_names = ("bars", "checkerboard", "cross", "crescent", "dots", "hexagon", "ring")
+    tiny_config.train.update(epochs=1, ema_decay=0.9)
+    loop.train(tiny_config, tmp_path / "seven")
+    return tiny_config, tmp_path / "seven"
+
+
+@pytest.mark.slow
+def test_other_classes_take_all_but_the_head_and_frozen_blocks_stay(source, tmp_path):
+    config, workdir = source
+    variables, names = load_variables(workdir)
+    assert len(names) == 7
+    config.data.class_names = ("spiral", "star", "triangle")
+    config.data.update(train_per_class=6, batch_size=16)
+    config.model.init_from = str(workdir)
+    config.optimizer.lower_blocks = 1
+    engine = Engine(config, config.data.class_names)
+    state = engine.create_state()
+    assert state.params["logits"]["kernel"].shape == (6, 3)
+    for part in ("block1", "block2"):
+        jax.tree.map(np.testing.assert_array_equal, state.params[part], variables["params"][part])
+    jax.tree.map(np.testing.assert_array_equal, state.batch_stats, variables["batch_stats"])
+    jax.tree.map(np.testing.assert_array_equal, state.ema["params"], state.params)
+    loop.train(config, tmp_path / "three")
+    adapted, _ = load_variables(tmp_path / "three")
+    jax.tree.map(np.testing.assert_array_equal, adapted["params"]["block1"], variables["params"]["block1"])
+    changed = adapted["params"]["block2"]["conv1"]["kernel"] - variables["params"]["block2"]["conv1"]["kernel"]
+    assert np.abs(changed).max() > 1e-4
+    _, stored = read_description(tmp_path / "three")
+    assert stored == ("spiral", "star", "triangle")
+    same = Engine(config, names).create_state()
+    np.testing.assert_array_equal(same.params["logits"]["kernel"], variables["params"]["logits"]["kernel"])
+    config.model.blocks[1].features = 7
+    with pytest.raises(
+        UserError, match=r"does not fit the model: batch_stats/block2/norm1/mean is \(6,\) there, needs"
+    ):
+        Engine(config, config.data.class_names).create_state()
+
+
+def test_a_place_without_a_run_is_refused(tiny_config, tmp_path):
+    tiny_config.model.init_from = str(tmp_path)
+    with pytest.raises(UserError, match="holds no run"):
+        Engine(tiny_config, ("a", "b")).create_state()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25])
+def test_lower_blocks_learn_at_their_rate(tiny_config, rate):
+    params = {name: {"kernel": np.ones((2, 2), np.float32)} for name in ("block1", "block2", "block10", "logits")}
+    updates = {}
+    for blocks in (0, 2):
+        tiny_config.optimizer.update(name="adamw", momentum=0.9, lower_blocks=blocks, lower_rate=rate)
+        tx = create_optimizer(tiny_config)
+        updates[blocks], _ = tx.update(params, tx.init(params), params)
+    assert np.abs(updates[0]["block1"]["kernel"]).min() > 0
+    for name, factor in (("block1", rate), ("block2", rate), ("block10", 1), ("logits", 1)):
+        np.testing.assert_allclose(updates[2][name]["kernel"], factor * updates[0][name]["kernel"], rtol=1e-6)
+
+
+def test_the_first_rows_of_each_class():
+    labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    np.testing.assert_array_equal(first_of_each(np.array([0, 2, 3, 4, 6, 7, 8]), labels, 2), [0, 2, 3, 4, 6, 7])

@@ -1,0 +1,60 @@
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from foodjax.system.malloc import TUNABLES
+
+PROGRAM = """
+import os, sys
+print("start", os.getpid(), flush=True)
+from foodjax.allocator import tune_malloc
+tune_malloc()
+print(os.environ.get("GLIBC_TUNABLES"), sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is glibc's")
+@pytest.mark.parametrize("own,starts", [(None, 2), ("glibc.malloc.arena_max=2", 1)])
+def test_the_program_starts_again_once_and_keeps_its_arguments(tmp_path, own, starts):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"} | {"PYTHONPATH": str(ROOT)}
+    if own:
+        environment["GLIBC_TUNABLES"] = own
+    command = [sys.executable, str(tmp_path / "program.py"), "--a=b c", "d"]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert out[:-1] == [out[0]] * starts  # the same process
+    assert out[-1] == f"{own or TUNABLES} ['--a=b c', 'd']"
+
+
+TWICE = """
+import resource, threading
+counts = []
+
+def fill():
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        x = bytearray(200 << 20)
+        x[:: 1 << 12] = bytes(len(x) >> 12)  # touches every page
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        del x
+
+thread = threading.Thread(target=fill)
+thread.start()
+thread.join()
+print(*counts)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_a_large_buffer_of_any_thread_is_kept_for_the_next():
+    def faults(**more):
+        command = [sys.executable, "-c", TWICE]
+        out = subprocess.run(command, env={**os.environ, **more}, capture_output=True, text=True, check=True).stdout
+        return [int(count) for count in out.split()]
+
+    assert faults(GLIBC_TUNABLES="glibc.malloc.hugetlb=1")[1] >= 100
+    assert faults(GLIBC_TUNABLES=TUNABLES)[1] < 10

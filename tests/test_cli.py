@@ -1,0 +1,93 @@
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, one_device_environment
+
+FOOD10 = ("--config", "experiments/food10.py")
+# arguments, what the one line on stderr must say
+MISTAKES = [
+    ((), "--config is missing"),
+    (("--config", "experiments/nothing.py"), "experiments/nothing.py does not exist"),
+    ((*FOOD10, "--mode", "fly"), "--mode is 'fly': needs one of train, evaluate, predict, summary"),
+    ((*FOOD10, "--config.train.epoch=1"), "no key 'train.epoch'; did you mean 'train.epochs'"),
+    ((*FOOD10, "--config.train.epochs=many"), "train.epochs is 'many': needs a value of type int, such as 100"),
+    (("--config", "experiments/food10.py:drop_blok=4"), "did you mean 'drop_block'?: needs drop_block=4, add_block=3"),
+    (("--config=experiments/food10.py:blocks=9",), "variant blocks is 9: needs a block from 1 to 4"),
+    (("--config=experiments/food10.py:lr=-1",), "optimizer.learning_rate is -1.0: needs a number > 0"),
+    (("--config=experiments/food10.py:lr=fast",), "optimizer.learning_rate is 'fast': needs a value of type float"),
+    ((*FOOD10, "--config.optimizer.learning_rate=-1"), "optimizer.learning_rate is -1.0: needs a number > 0"),
+    ((*FOOD10, "--config.data.dir=/no/such/place"), "data.dir=/no/such/place does not exist"),
+    ((*FOOD10, "--mode", "evaluate", "--workdir", "/no/such/run"), "/no/such/run holds no run"),
+    (("--mode", "import"), "--mode import needs --keras, a .keras or .weights.h5 file"),
+    (("--mode", "import", "--keras", "none.keras", "--workdir", "/no/such/run"), "--keras none.keras does not exist"),
+    (("--mode", "import", "--keras", "README.md", "--workdir", "runs/x"), "ends with .keras or .weights.h5"),
+    (("--mode", "predict", "--workdir", "x"), "--mode predict needs --images"),
+    (("--mode", "predict", "--workdir", "/no/such/run", "--images", "README.md"), "/no/such/run holds no run"),
+    (("--mode", "serve"), "--mode serve needs --workdir or --config"),
+    (("--mode", "serve", "--workdir", "/no/such/run"), "/no/such/run holds no run"),
+    (("--mode", "inspect"), "--config is missing"),
+    (("--mode", "export"), "--mode export needs --workdir or --config"),
+    (("--mode", "export", "--workdir", "/no/such/run"), "/no/such/run holds no run"),
+    (("--mode", "export", "--format", "onnx", "--workdir", "x"), "--format is 'onnx': needs keras"),
+    ((*FOOD10, "--workdr", "x"), "workdr"),
+    (("--config.seed=1",), "--config is missing: --config.seed=1 needs a file such as experiments/food10.py"),
+    (("--mode", "import", "--keras", "x.keras", "--config.seed=1"), "--config is missing: --config.seed=1 needs"),
+    (("--mode", "evaluate", "--workdir", "/no/such/run", "--config.eval.calibrate=True"), "/no/such/run holds no run"),
+    ((*FOOD10, "epochs=3"), "unexpected argument 'epochs=3'"),
+]  # fmt: skip
+
+
+def run_main(*arguments):
+    command = [sys.executable, "main.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=one_device_environment())
+
+
+@pytest.mark.parametrize("arguments,message", MISTAKES)
+def test_a_mistake_is_one_clear_line(arguments, message):
+    result = run_main(*arguments)
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0], result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_summary_prints_the_layer_table():
+    result = run_main(*FOOD10, "--mode", "summary")
+    assert result.returncode == 0
+    assert "10,588,458" in result.stdout and "126, 126, 32" in result.stdout
+
+
+def test_blocks_are_overridden_on_the_command_line():
+    result = run_main(*FOOD10, "--mode", "summary", "--config.model.blocks[3].kernel=3")
+    assert result.returncode == 0, result.stderr
+    assert "3, 3, 512, 512" in result.stdout
+
+
+def test_a_variant_is_written_behind_the_file():
+    result = run_main("--config", "experiments/food10.py:blocks=3,pool=avg", "--mode", "summary")
+    assert result.returncode == 0, result.stderr
+    assert "block3/conv2" in result.stdout and "block4" not in result.stdout and "128, 1024" in result.stdout
+
+
+@pytest.mark.slow
+def test_no_network_is_noticed_and_says_what_to_do(tmp_path, monkeypatch):
+    import time
+
+    from foodjax.data.sources.tfds import check_network
+    from foodjax.system.errors import UserError
+
+    start = time.monotonic()
+    with pytest.raises(UserError, match="cannot download Food-101 .* data.dir set to a copy"):
+        check_network("http://127.0.0.1:9/food-101.tar.gz")  # the discard port: nothing listens
+    with pytest.raises(UserError, match="no answer|timed out"):
+        check_network(_silent_server(), seconds=2)
+    assert time.monotonic() - start < 15
+
+
+def _silent_server():
+    import socket
+
+    server = socket.create_server(("127.0.0.1", 0))
+    _silent_server.kept = server  # type: ignore[attr-defined]
+    return f"http://127.0.0.1:{server.getsockname()[1]}/x"
