@@ -20,6 +20,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.num_classes = 0
     config.data.batch_size = 256
     config.train.update(epochs=60, label_smoothing=0.1, ema_decay=0.9995)
-    config.train.sizes = ((0, 96), (25, 128), (45, 160))
+    config.train.progressive_resizing = ((0, 96), (25, 128), (45, 160))
     config.train.patience = config.train.epochs
     return variants.apply(config, arg)

@@ -48,7 +48,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update(momentum=0.95, decay=0.99, epsilon=1e-8, weight_decay=0.05, clip_norm=5.0)
 
     config.train.update(epochs=200, label_smoothing=0.05, ema_decay=0.998)
-    config.train.sizes = ((0, 96), (80, 128), (150, 160))
+    config.train.progressive_resizing = ((0, 96), (80, 128), (150, 160))
     config.eval.update(size=192, flip=True)  # crops make things look larger: evaluation does so with more pixels
     config.eval.calibrate = True  # mixed and smoothed labels leave the network less sure than it could be
 
@@ -63,7 +63,7 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         config.optimizer.weight_decay = 0.3
         config.train.update(epochs=60, ema_decay=0.99)
-        config.train.sizes = ((0, 48), (20, 64), (40, 80), (52, 96))
+        config.train.progressive_resizing = ((0, 48), (20, 64), (40, 80), (52, 96))
         config.eval.size = 112
     config.train.patience = config.train.epochs  # the schedule ends where the rate is lowest
     return variants.apply(config, variant)

@@ -27,6 +27,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update(name="adamw", learning_rate=5e-4, momentum=0.9)
     config.optimizer.update(lower_blocks=3, lower_rate=0.2)
 
-    config.train.update(epochs=30, patience=30, ema_decay=0.99, sizes=())
+    config.train.update(epochs=30, patience=30, ema_decay=0.99, progressive_resizing=())
     config.eval.size = 176
     return variants.apply(config, arg)

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from foodjax.config import variants
+    from foodjax.config.check import default_config
     from foodjax.study.space import Sweep, grid, random
 
-__all__ = ["Sweep", "grid", "random", "variants"]
+__all__ = ["Sweep", "default_config", "grid", "random", "variants"]
 
-_HOMES = {"Sweep": "study.space", "grid": "study.space", "random": "study.space", "variants": "config"}
+_HOMES = {
+    "default_config": "config.check",
+    "Sweep": "study.space",
+    "grid": "study.space",
+    "random": "study.space",
+    "variants": "config",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ python main.py --mode inspect --config experiments/food10.py [--workdir DIR]
 
 import os
 import signal
+import sys
 
 # TensorFlow reads both when it is imported; it does no mathematics here, and announces oneDNN on every start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -85,13 +86,17 @@ def parse(argv: list[str]) -> tuple[Mode, list[str]]:
     Raises:
         UserError: a flag, a key or a value that cannot be used.
     """
-    argv, overrides = arguments.split_overrides(argv)
+    argv, overrides = arguments.split_overrides(arguments.rename_keys(argv))
+    typed = sys.argv
     try:
+        sys.argv = argv  # ml_collections looks for overrides there
         rest = flags.FLAGS(argv)
         if _CONFIG.present:
             len(_CONFIG.value)  # a file that cannot be loaded fails at first use
     except Exception as error:  # config files and overrides raise many types
         raise UserError(arguments.explain(error, argv)) from None
+    finally:
+        sys.argv = typed
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}: overrides look like --config.train.epochs=2")
     if _FORMAT.value != "keras":

@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from foodjax.config import check as config_lib
-from foodjax.config import keys
+from foodjax.config.check import checked, current_name, difference, flatten, names_in, nearest, replace, to_config_dict
+from foodjax.config.keys import Config, table
 from foodjax.system.errors import UserError, first_line
 from foodjax.workdir.description import read_description
 
-# What an evaluation may change of the config that the workdir holds.
-EVALUATION_KEYS = (
-    "data.dir", "data.source", "data.tfds_name", "data.tfds_dir",
-    "data.on_error", "data.cache_dir", "data.eval_batch_size", "eval.calibrate",
-)  # fmt: skip
+# What experiments imported from where it no longer is.
+MOVED = {"foodjax.variants": "from foodjax import variants"}
 
 
 class Asked(NamedTuple):
@@ -62,6 +59,14 @@ def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
     return modes[name]
 
 
+def rename_keys(argv: list[str]) -> list[str]:
+    """Returns a command line in which keys that were renamed have the names of now: --config.KEY=VALUE."""
+    return [
+        re.sub(r"^(--?(?:no)?config\.)([\w.]+)", lambda found: found[1] + current_name(found[2]), argument)
+        for argument in argv
+    ]
+
+
 def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
     """Takes --config.KEY=VALUE out of a command line without --config: they are overrides of the workdir's config.
 
@@ -74,13 +79,15 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
     return [argument for argument in argv if argument not in taken], taken
 
 
-def load(name: str, mode: Mode, config: Any, workdir: str | None, overrides: Sequence[str] = ()) -> tuple[Any, Any]:
+def load(
+    name: str, mode: Mode, experiment: ConfigDict | None, workdir: str | None, overrides: Sequence[str] = ()
+) -> tuple[Any, Any]:
     """Returns the (config, workdir) that a mode works with; the default workdir is runs/<experiment>.
 
     Args:
         name: of the mode.
         mode: the mode.
-        config: of --config, or None.
+        experiment: of --config, or None.
         workdir: of --workdir, or None.
         overrides: of the workdir's config, where there is no --config.
 
@@ -89,8 +96,7 @@ def load(name: str, mode: Mode, config: Any, workdir: str | None, overrides: Seq
     """
     if overrides and mode.config != "stored":
         raise UserError(f"--config is missing: {overrides[0]} needs a file such as experiments/food10.py")
-    if config is not None:
-        config_lib.validate(config)
+    config = None if experiment is None else checked(experiment)
     if mode.config == "none":
         return None, None
     if mode.config == "file" and config is None:
@@ -112,40 +118,39 @@ def origin() -> dict[str, Any]:
     return {"config": config_flags.get_config_filename(flag), "overrides": config_flags.get_override_values(flag)}
 
 
-def _stored(name: str, config: Any, workdir: Path, arguments: Sequence[str]) -> Any:
+def _stored(name: str, config: Config | None, workdir: Path, arguments: Sequence[str]) -> Config:
     stored, _ = read_description(workdir)
     if config is None:
         return _override(name, stored, arguments)
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     for key in overrides:
         _check_key(name, key)
-    found = config_lib.difference({"model": stored.model}, {"model": config.model})
+    found = difference({"model": stored.model}, {"model": config.model})
     if found:
         raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
-    for key, value in overrides.items():
-        stored.update_from_flattened_dict({key: value})
-    return stored
+    return replace(stored, overrides)
 
 
-def _override(name: str, stored: Any, arguments: Sequence[str]) -> Any:
+def _override(name: str, stored: Config, arguments: Sequence[str]) -> Config:
     """Returns the stored config with --config.KEY=VALUE applied, read as ml_collections reads them."""
+    config = to_config_dict(stored)
     for argument in arguments:
         key, _, value = re.sub(r"--?(no)?config\.", "", argument).partition("=")
         _check_key(name, key)
         values = flags.FlagValues()
         command = ["main.py", argument]
         try:
-            config_flags.DEFINE_config_dict("config", stored, flag_values=values, sys_argv=command)
+            config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=command)
             values(command)
         except (flags.Error, ValueError, TypeError):
-            raise UserError(f"{key} is {value!r}: needs {keys.SCHEMA[key].needs}") from None
-    config_lib.validate(stored)
-    return stored
+            raise UserError(f"{key} is {value!r}: needs {table()[key].rule.needs}") from None
+    return checked(config)
 
 
 def _check_key(name: str, key: str) -> None:
-    if key not in EVALUATION_KEYS:
-        raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(EVALUATION_KEYS)}")
+    changeable = names_in("evaluation", "place")
+    if key not in changeable:
+        raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(changeable)}")
 
 
 def explain(error: Exception, argv: list[str]) -> str:
@@ -162,15 +167,17 @@ def explain(error: Exception, argv: list[str]) -> str:
     try:
         spec = config_flags.DEFINE_config_file("probe", path, flag_values=(probe := flags.FlagValues()))
         probe(["probe"])
-        known = dict(config_lib.flatten(spec.value))
+        known = dict(flatten(spec.value))
     except Exception as broken:
+        if isinstance(broken, ImportError) and broken.name in MOVED:
+            return f"--config {path} imports {broken.name}, which has moved: write {MOVED[broken.name]!r}"
         return f"--config {path} cannot be read: {type(broken).__name__}: {broken}".splitlines()[0]
     for argument in argv[1:]:
         name, _, value = argument.removeprefix("--").partition("=")
         if name.startswith("config.") and argument.startswith("--"):
             key = name.removeprefix("config.")
             if key not in known:
-                return f"config has no key {key!r}{config_lib.nearest(key, known)}"
+                return f"config has no key {key!r}{nearest(key, known)}"
             if f"{name}" in str(error) or repr(value) in str(error):
                 kind = type(known[key]).__name__
                 return f"{key} is {value!r}: needs a value of type {kind}, such as {known[key]!r}"

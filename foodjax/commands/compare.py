@@ -1,12 +1,12 @@
 """The verb compare: tables, a picture and a page of finished runs."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def compare(config: Any, workdir: Path, asked: Asked) -> None:
+def compare(config: Config, workdir: Path, asked: Asked) -> None:
     """Compares the runs of --runs."""
     from foodjax.study import page
 

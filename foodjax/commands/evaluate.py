@@ -1,12 +1,12 @@
 """The verb evaluate: evaluates a workdir's best checkpoint."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def evaluate(config: Any, workdir: Path, asked: Asked) -> None:
+def evaluate(config: Config, workdir: Path, asked: Asked) -> None:
     """Evaluates, and writes the report."""
     from foodjax.report import run_report
     from foodjax.run import evaluate as run_evaluate

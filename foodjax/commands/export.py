@@ -1,12 +1,12 @@
 """The verb export: writes a workdir's best checkpoint as a Keras model."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def export(config: Any, workdir: Path, asked: Asked) -> None:
+def export(config: Config, workdir: Path, asked: Asked) -> None:
     """Exports the best checkpoint."""
     from foodjax.exchange import keras_model
 

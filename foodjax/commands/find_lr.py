@@ -1,12 +1,12 @@
 """The verb find_lr: the learning-rate range test of an experiment."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def find_lr(config: Any, workdir: Path, asked: Asked) -> None:
+def find_lr(config: Config, workdir: Path, asked: Asked) -> None:
     """Runs the test in a folder beside the workdir."""
     from foodjax.run import find_lr as run_find_lr
 

@@ -1,12 +1,12 @@
 """The verb import: makes a checkpoint of a Keras file."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def import_model(config: Any, workdir: Path, asked: Asked) -> None:
+def import_model(config: Config, workdir: Path, asked: Asked) -> None:
     """Imports the model of --keras."""
     from foodjax.exchange import keras_model
 

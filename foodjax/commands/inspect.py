@@ -1,12 +1,12 @@
 """The verb inspect: shows the data of an experiment before training."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def inspect(config: Any, workdir: Path, asked: Asked) -> None:
+def inspect(config: Config, workdir: Path, asked: Asked) -> None:
     """Writes the pages about the data."""
     from foodjax.report import inspect as report_inspect
 

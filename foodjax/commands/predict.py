@@ -1,12 +1,12 @@
 """The verb predict: the most probable classes of any photographs."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def predict(config: Any, workdir: Path, asked: Asked) -> None:
+def predict(config: Config, workdir: Path, asked: Asked) -> None:
     """Predicts the photographs of --images."""
     from foodjax.run import predict as run_predict
 

@@ -1,12 +1,12 @@
 """The verb reproduce: runs a finished run again and compares the results."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 
 
-def reproduce(config: Any, workdir: Path, asked: Asked) -> int:
+def reproduce(config: Config, workdir: Path, asked: Asked) -> int:
     """Returns the exit status: 0 when both runs have the same results."""
     from foodjax.study import reproduce as study_reproduce
 

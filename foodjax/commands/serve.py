@@ -1,13 +1,13 @@
 """The verb serve: a page on localhost that predicts a photograph."""
 
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 from foodjax.system.errors import UserError
 
 
-def serve(config: Any, workdir: Path, asked: Asked) -> None:
+def serve(config: Config, workdir: Path, asked: Asked) -> None:
     """Serves a workdir's best checkpoint."""
     try:
         from foodjax.serve import app

@@ -2,13 +2,13 @@
 
 import glob
 from pathlib import Path
-from typing import Any
 
 from foodjax.commands.arguments import Asked, Mode
+from foodjax.config.keys import Config
 from foodjax.system.errors import UserError
 
 
-def sweep(config: Any, workdir: Path, asked: Asked) -> None:
+def sweep(config: Config, workdir: Path, asked: Asked) -> None:
     """Runs what is not finished, then compares what is."""
     from foodjax.study import page, space
     from foodjax.study import sweep as study_sweep

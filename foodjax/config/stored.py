@@ -1,110 +1,99 @@
-"""The config that a workdir keeps: JSON of every value, readable by every later foodjax. Imports neither jax nor tf."""
+"""The config that a workdir keeps: JSON of every value with a format number, readable by every later foodjax.
+
+A key says in its field since which format it exists and what a run did before. Configs without a number are of format
+0: keys of one format are then all there or all missing.
+"""
 
 import json
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from foodjax.config.check import flatten, rules_of, validate
+from foodjax.config import keys
+from foodjax.config.blocks import KINDS, Conv
+from foodjax.config.check import from_leaves, leaves, rename_old, tree
+from foodjax.config.key import Key, fields
+from foodjax.config.keys import Config
 from foodjax.system.errors import UserError, first_line
 
-# A config that was stored before these keys were there. Its run did what the values say: each is that of
-# experiments/food10.py, where it leaves out what came with the key. What came together is missing together, or was
-# taken out by hand. Whoever adds a key to the config adds it here.
-ADDED_LATER: tuple[dict[str, Any], ...] = (
-    {"data.tfds_dir": ""},
-    {"checkpoint.every_steps": 0, "checkpoint.every_minutes": 10.0},
-    {
-        "augment.crop_area": (1.0, 1.0), "augment.crop_aspect": 1.0, "augment.contrast": 0.0,
-        "augment.saturation": 0.0, "augment.hue": 0.0, "augment.random_ops": 0, "augment.random_strength": 0.5,
-        "augment.cutout": 0.0, "augment.mixup": 0.0, "augment.mixup_alpha": 0.2, "augment.cutmix": 0.0,
-        "augment.cutmix_alpha": 1.0, "model.input_size": 0, "model.activation": "relu", "model.norm": "none",
-        "model.norm_momentum": 0.9, "model.norm_groups": 8, "optimizer.schedule": "constant", "optimizer.warmup": 0.0,
-        "optimizer.final_rate": 0.0, "optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0,
-        "optimizer.clip_norm": 0.0, "train.label_smoothing": 0.0, "train.class_weights": (), "train.ema_decay": 0.0,
-        "train.sizes": (), "eval.size": 0, "eval.crop_area": 1.0, "eval.flip": False,
-    },
-    {"data.train_per_class": 0, "model.init_from": "", "optimizer.lower_blocks": 0, "optimizer.lower_rate": 0.0},
-    {"data.backend": "tf", "model.dtype": "float32", "train.steps_per_dispatch": 8},
-    {"eval.calibrate": False},
-)  # fmt: skip
-_BLOCK = {"kind": "conv"}  # of blocks before there were others
+_FIRST_NUMBERED = 7
 
 
-def to_json(config: Any) -> str:
+def current_format() -> int:
+    """Returns the format that is written: the one of the newest key or field of a block."""
+    known = [*keys.table().values(), *(key for kind in KINDS.values() for key in fields(kind).values())]
+    return max(_FIRST_NUMBERED, *(key.since for key in known))
+
+
+def to_json(config: Config) -> str:
     """Returns the config as JSON text."""
-
-    def plain(value):
-        if isinstance(value, (ConfigDict, dict)):
-            return {key: plain(value[key]) for key in value}
-        return [plain(x) for x in value] if isinstance(value, (tuple, list)) else value
-
-    return json.dumps(plain(config), indent=2) + "\n"
+    return json.dumps({"format": current_format()} | tree(config), indent=2) + "\n"
 
 
-def parse(text: str) -> ConfigDict:
-    """Reads what `to_json` wrote; lists become tuples again.
+def parse(text: str) -> dict[str, Any]:
+    """Reads the JSON of a config, whole or not; lists become tuples.
 
     Raises:
-        UserError: the text is not the JSON of a config, whole or not.
+        UserError: the text is not the JSON of a config.
     """
 
-    def rich(value):
+    def tuples(value: Any) -> Any:
         if isinstance(value, dict):
-            return ConfigDict({key: rich(item) for key, item in value.items()})
-        return tuple(rich(x) for x in value) if isinstance(value, list) else value
+            return {name: tuples(item) for name, item in value.items()}
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
 
     try:
-        config = rich(json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        config = tuples(json.loads(text))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not a stored config: {first_line(error)}") from None
-    if not isinstance(config, ConfigDict):
+    if not isinstance(config, dict):
         raise UserError(f"not a stored config: {text[:40]!r}")
     return config
 
 
-def complete(config: ConfigDict) -> ConfigDict:
-    """Gives a parsed config what an older foodjax did not know, in place, and returns it when it is valid then.
+def complete(stored: dict[str, Any]) -> Config:
+    """Returns the typed config of what `parse` read, with the keys that came later at what was done before them.
 
     Raises:
         UserError: names the keys that are missing still, or the one that is unknown, or out of range.
     """
-    found = dict(flatten(config))
-    for group in ADDED_LATER:
-        if not group.keys() & found.keys():
-            for key, value in group.items():
-                _set(config, key, value)
-    blocks = _blocks(config)
-    if not any("kind" in block for block in blocks):
-        for block in blocks:
-            block.update(_BLOCK)
-    missing = [key for key in rules_of(config) if key not in dict(flatten(config))]
+    stored = dict(stored)
+    number = stored.pop("format", 0)
+    if type(number) is not int or not 0 <= number <= current_format():
+        raise UserError(f"its format is {number!r}: this foodjax reads formats up to {current_format()}")
+    try:
+        found = rename_old(dict(leaves(stored)))
+    except RecursionError as error:
+        raise UserError(f"not a stored config: {first_line(error)}") from None
+    found = _later(keys.table(), number, found)
+    blocks = found.get("model.blocks", ())
+    if isinstance(blocks, tuple) and all(isinstance(block, dict) for block in blocks):
+        if number == 0 and not any("kind" in block for block in blocks):
+            blocks = tuple({"kind": Conv.kind} | block for block in blocks)
+        found["model.blocks"] = tuple(_complete_block(block, number) for block in blocks)
+    missing = [name for name in keys.table() if name not in found]
     if missing:
         raise UserError(f"it lacks {', '.join(missing)}")
-    validate(config)
-    return config
+    return from_leaves(found)
 
 
-def _set(config: Any, key: str, value: Any) -> None:
-    first, _, rest = key.partition(".")
-    if not isinstance(config, ConfigDict):
-        return  # of no config that was ever valid; what lacks the key is told
-    if not rest:
-        if first not in config:  # an empty group in its place stays, and is told as a missing key
-            config[first] = value
-        return
-    if first not in config:
-        config[first] = ConfigDict()
-    _set(config[first], rest, value)
+def _complete_block(block: dict[str, Any], number: int) -> dict[str, Any]:
+    kind = KINDS.get(block.get("kind", ""), None) if isinstance(block.get("kind"), str) else None
+    return _later(fields(kind), number, block) if kind else block
 
 
-def _blocks(config: ConfigDict) -> list[ConfigDict]:
-    model = config.get("model", None)
-    blocks = model.get("blocks", ()) if isinstance(model, ConfigDict) else ()
-    return [block for block in blocks if isinstance(block, ConfigDict)] if isinstance(blocks, tuple) else []
+def _later(known: dict[str, Key], number: int, found: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values with those of the keys that came after format `number`."""
+    came: dict[int, list[str]] = {}
+    for name, key in known.items():
+        came.setdefault(key.since, []).append(name)
+    added = {}
+    for since, names in came.items():
+        # Format 0 says nothing of the keys up to the first number: what came together is missing together.
+        if since > number and not (number == 0 and any(name in found for name in names)):
+            added |= {name: known[name].before for name in names}
+    return added | found
 
 
-def from_json(text: str) -> ConfigDict:
+def from_json(text: str) -> Config:
     """Reads the JSON of a valid config, of this foodjax or an older one.
 
     Raises:

@@ -9,11 +9,13 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
 from ml_collections.config_flags import config_path
 
-from foodjax.config.check import flatten, nearest
+from foodjax.config import keys
+from foodjax.config.check import current_name, flatten, nearest
 from foodjax.system.errors import UserError
+
+Draft = Any  # a ConfigDict, still to be checked: pyright cannot know its attributes
 
 
 class Option(NamedTuple):
@@ -21,26 +23,28 @@ class Option(NamedTuple):
 
     Attributes:
         example: a value, for the list of valid options.
+        meaning: what it does, in a few words.
         change: change(config, value) applies it; raises ValueError with what is needed.
     """
 
     example: str
-    change: Callable[[ConfigDict, Any], None]
+    meaning: str
+    change: Callable[[Draft, Any], None]
 
 
-def _block_number(config: ConfigDict, number: Any) -> int:
+def _block_number(config: Draft, number: Any) -> int:
     count = len(config.model.blocks)
     if type(number) is not int or not 1 <= number <= count:
         raise ValueError(f"a block from 1 to {count}")
     return number
 
 
-def _drop_block(config: ConfigDict, number: Any) -> None:
+def _drop_block(config: Draft, number: Any) -> None:
     number = _block_number(config, number)
     config.model.blocks = config.model.blocks[: number - 1] + config.model.blocks[number:]
 
 
-def _add_block(config: ConfigDict, number: Any) -> None:
+def _add_block(config: Draft, number: Any) -> None:
     # A copy that keeps the picture's size, so that nothing but the added layers differs.
     number = _block_number(config, number)
     block = config.model.blocks[number - 1].copy_and_resolve_references()
@@ -49,17 +53,17 @@ def _add_block(config: ConfigDict, number: Any) -> None:
     config.model.blocks = (*config.model.blocks[:number], block, *config.model.blocks[number:])
 
 
-def _blocks(config: ConfigDict, count: Any) -> None:
+def _blocks(config: Draft, count: Any) -> None:
     config.model.blocks = config.model.blocks[: _block_number(config, count)]
 
 
-def _pool(config: ConfigDict, kind: Any) -> None:
+def _pool(config: Draft, kind: Any) -> None:
     if kind not in ("avg", "max", "flatten"):
         raise ValueError("avg, max or flatten, between the blocks and the head")
     config.model.head.pooling = "average" if kind == "avg" else kind
 
 
-def _of_blocks(config: ConfigDict, name: str, value: Any) -> None:
+def _of_blocks(config: Draft, name: str, value: Any) -> None:
     having = [block for block in config.model.blocks if name in block]
     if not having:
         raise ValueError(f"a network with a block that has a {name}")
@@ -67,50 +71,47 @@ def _of_blocks(config: ConfigDict, name: str, value: Any) -> None:
         _assign(block, name, value, f"model.blocks[].{name}")
 
 
-def _kernel(config: ConfigDict, side: Any) -> None:
+def _kernel(config: Draft, side: Any) -> None:
     _of_blocks(config, "kernel", side)
 
 
-def _dropout(config: ConfigDict, rate: Any) -> None:
+def _dropout(config: Draft, rate: Any) -> None:
     _of_blocks(config, "dropout", rate)
     _assign(config, "model.head.dropout", rate)
 
 
-def _lr(config: ConfigDict, rate: Any) -> None:
+def _lr(config: Draft, rate: Any) -> None:
     _assign(config, "optimizer.learning_rate", rate)
 
 
-# What each augmentation is when it changes nothing.
-_WITHOUT = {
-    "rotation": {"rotation": 0.0},
-    "shift": {"shift_rows": 0.0, "shift_columns": 0.0},
-    "brightness": {"brightness": (1.0, 1.0)},
-    "flip_horizontal": {"flip_horizontal": False},
-    "flip_vertical": {"flip_vertical": False},
-    "crop": {"crop_area": (1.0, 1.0), "crop_aspect": 1.0},
-    "colour": {"contrast": 0.0, "saturation": 0.0, "hue": 0.0},
-    "random_ops": {"random_ops": 0},
-    "cutout": {"cutout": 0.0},
-    "mix": {"mixup": 0.0, "cutmix": 0.0},
-}
+def augmentations() -> dict[str, list[str]]:
+    """Returns the names of the augmentations, each with the keys whose defaults switch it off."""
+    found: dict[str, list[str]] = {}
+    for name, key in keys.table().items():
+        if key.part:
+            found.setdefault(key.part, []).append(name)
+    return found
 
 
-def _drop_augment(config: ConfigDict, name: Any) -> None:
-    if name != "all" and name not in _WITHOUT:
-        raise ValueError("one of " + ", ".join([*_WITHOUT, "all"]))
-    for part in _WITHOUT if name == "all" else [name]:
-        config.augment.update(_WITHOUT[part])
+def _drop_augment(config: Draft, name: Any) -> None:
+    known = augmentations()
+    if isinstance(name, str):  # as of a key that was renamed
+        name = current_name(f"augment.{name}").removeprefix("augment.").removesuffix("_ops")
+    if name != "all" and name not in known:
+        raise ValueError("one of " + ", ".join([*known, "all"]))
+    for part in known if name == "all" else [name]:
+        config.update_from_flattened_dict({key: keys.table()[key].default for key in known[part]})
 
 
 OPTIONS = {
-    "drop_block": Option("4", _drop_block),
-    "add_block": Option("3", _add_block),
-    "blocks": Option("3", _blocks),
-    "pool": Option("avg", _pool),
-    "kernel": Option("3", _kernel),
-    "dropout": Option("0.5", _dropout),
-    "lr": Option("3e-4", _lr),
-    "drop_augment": Option("rotation", _drop_augment),
+    "drop_block": Option("4", "leaves out a block", _drop_block),
+    "add_block": Option("3", "adds a copy behind a block that keeps the picture's size", _add_block),
+    "blocks": Option("3", "keeps the first blocks", _blocks),
+    "pool": Option("avg", "avg, max or flatten, before the head", _pool),
+    "kernel": Option("3", "side of the kernels of every block", _kernel),
+    "dropout": Option("0.5", "of every block and of the head", _dropout),
+    "lr": Option("3e-4", "`optimizer.learning_rate`", _lr),
+    "drop_augment": Option("rotation", "leaves out one augmentation, or all", _drop_augment),
 }
 
 
@@ -159,7 +160,7 @@ def parse(arg: str, **own: tuple[Any, ...]) -> Variant:
     return Variant(arg, values, tuple(changes))
 
 
-def apply(config: ConfigDict, variant: str | Variant) -> ConfigDict:
+def apply(config: Draft, variant: str | Variant) -> Draft:
     """Changes `config` as the variant says, names it after the variant, and returns it.
 
     Raises:
@@ -194,8 +195,8 @@ def _value(text: str) -> Any:
         return text  # a word, such as avg
 
 
-def _assign(config: ConfigDict, key: str, value: Any, shown: str = "") -> None:
-    known = dict(flatten(config))
+def _assign(config: Draft, key: str, value: Any, shown: str = "") -> None:
+    key, known = current_name(key), dict(flatten(config))
     if key not in known:
         raise UserError(f"variant changes {key!r}, which the config does not have{nearest(key, known)}")
     try:

@@ -6,10 +6,10 @@ the augmentation from (seed, s). Training can therefore start at any step and se
 
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from foodjax.config.keys import Augment
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.prepare import Prepared
@@ -55,7 +55,7 @@ def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:
 
 
 def eval_batches(
-    data: Prepared, rows: np.ndarray, batch_size: int, augment: Any = None, seed: int = 0
+    data: Prepared, rows: np.ndarray, batch_size: int, augment: Augment | None = None, seed: int = 0
 ) -> Iterator[Batch]:
     """Yields all rows in order, the last batch padded with zeros and masked.
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from foodjax.config.keys import Config
 from foodjax.data.augment.apply import mixed_labels, output_size, transform, transform_inputs
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.batches import batch_rows
@@ -51,7 +52,7 @@ def put_images(data: Prepared, mesh: Mesh) -> jax.Array:
     return jax.make_array_from_callback((share * mesh.size, *data.images.shape[1:]), sharding, part)
 
 
-def sample_recipe(data: Prepared, rows: np.ndarray, config: Any, first: int, count: int) -> Recipe:
+def sample_recipe(data: Prepared, rows: np.ndarray, config: Config, first: int, count: int) -> Recipe:
     """Draws the batches of steps first, ..., first + count - 1, the same as `pipeline.train_batches` yields.
 
     Args:

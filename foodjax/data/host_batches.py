@@ -1,11 +1,11 @@
 """The tf.data pipeline of training, from any step on; the last module that imports TensorFlow (numpy comes out)."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from foodjax.config.keys import Config
 from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.batches import Batch, batch_rows
@@ -14,7 +14,7 @@ from foodjax.data.prepare import Prepared
 tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's
 
 
-def train_batches(data: Prepared, rows: np.ndarray, config: Any, start: int, stop: int) -> Iterator[Batch]:
+def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int) -> Iterator[Batch]:
     """Yields the batches of steps start, ..., stop - 1.
 
     Args:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from foodjax.config.keys import Config
 from foodjax.data.decode import decode
 from foodjax.data.sources.base import Listing, Source
 from foodjax.data.sources.find import select_classes
@@ -45,14 +46,14 @@ class Prepared:
     ids: list[str]
 
 
-def cache_root(config: Any) -> Path:
+def cache_root(config: Config) -> Path:
     """Returns the folder of all prepared sets: data.cache_dir, or foodjax/ in the user's cache folder."""
     if config.data.cache_dir:
         return Path(config.data.cache_dir).expanduser().resolve()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foodjax"
 
 
-def prepare(source: Source, part: str, config: Any, track: Track, class_names: tuple[str, ...] = ()) -> Prepared:
+def prepare(source: Source, part: str, config: Config, track: Track, class_names: tuple[str, ...] = ()) -> Prepared:
     """Returns the prepared train or test set of `source`, from the cache when it is there.
 
     Args:

@@ -1,7 +1,11 @@
 """The data of an experiment: prepared train and test sets and their split."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
+from foodjax.config.check import checked
+from foodjax.config.keys import Config
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.sources.find import create_source
 from foodjax.data.split import Indices, first_of_each, split
@@ -22,12 +26,13 @@ class Data(NamedTuple):
         return self.test if self.parts.validation_is_from_test else self.train
 
 
-def load_data(config: Any) -> Data:
+def load_data(config: Config | ConfigDict) -> Data:
     """Prepares, or opens, the photographs of an experiment and splits them.
 
     Raises:
         UserError: the data cannot be used, or a part of it is empty.
     """
+    config = checked(config)
     source = create_source(config)
     train_set = prepare(source, "train", config, track)
     test_set = prepare(source, "test", config, track)
@@ -37,7 +42,7 @@ def load_data(config: Any) -> Data:
     return split_data(config, train_set, test_set)
 
 
-def split_data(config: Any, train_set: Prepared, test_set: Prepared) -> Data:
+def split_data(config: Config, train_set: Prepared, test_set: Prepared) -> Data:
     """Splits prepared sets as `config.data` says.
 
     Raises:

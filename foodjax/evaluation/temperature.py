@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from foodjax.config.keys import Config
 from foodjax.data.sets import Data, load_data
 from foodjax.evaluation.calibration import LIMITS, fit_temperature, mean_loss, reliability, scale
 from foodjax.evaluation.predictions import Predictions
@@ -115,7 +116,7 @@ def _checked(stored: Any) -> Temperature:
     return fitted
 
 
-def of_checkpoint(config: Any, workdir: Path, step: int) -> Temperature | None:
+def of_checkpoint(config: Config, workdir: Path, step: int) -> Temperature | None:
     """Returns the temperature to use with the checkpoint `step`: None where `config.eval.calibrate` asks for none.
 
     Raises:
@@ -132,7 +133,7 @@ def of_checkpoint(config: Any, workdir: Path, step: int) -> Temperature | None:
     return fitted
 
 
-def data_to_fit_on(config: Any, workdir: Path, class_names: tuple[str, ...]) -> Data | None:
+def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) -> Data | None:
     """Returns the run's data where `config` asks for a temperature that the workdir lacks, else None.
 
     Args:

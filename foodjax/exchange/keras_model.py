@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foodjax.config.check import input_size
+from foodjax.config.blocks import Conv
+from foodjax.config.keys import Config
 from foodjax.data.sources.base import select_names
 from foodjax.data.sources.find import create_source
 from foodjax.evaluation import temperature as temperature_lib
@@ -38,7 +39,7 @@ def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
     Raises:
         UserError: the model has parts that the exchange does not translate.
     """
-    kinds = sorted({block["kind"] for block in model.blocks} - {"conv"})
+    kinds = sorted({block.kind for block in model.blocks if not isinstance(block, Conv)})
     for found, key, needs in (
         (kinds, "model.blocks", "blocks of kind conv"),
         ([model.style.norm], "model.norm", "none"),
@@ -57,14 +58,15 @@ def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
         add(name, kind, dropout, kernel=tuple(rows[name].kernel), use_bias=True, activation=activation, **facts)
 
     for i, block in enumerate(model.blocks, start=1):
-        pools, last = block["pool"] > 1, len(block["padding"])
-        for j, padding in enumerate(block["padding"], start=1):
+        assert isinstance(block, Conv)
+        pools, last = block.pool > 1, len(block.padding)
+        for j, padding in enumerate(block.padding, start=1):
             facts = {"padding": padding.lower(), "strides": (1, 1), "dilation_rate": (1, 1), "groups": 1}
-            dropout = 0.0 if pools or j < last else block["dropout"]
+            dropout = 0.0 if pools or j < last else block.dropout
             weighted(f"block{i}/conv{j}", "conv2d", "relu", dropout, **facts)
         if pools:
-            window = (block["pool"],) * 2
-            add(f"block{i}/pool", "max_pooling2d", block["dropout"], padding="valid", strides=window, pool_size=window)
+            window = (block.pool,) * 2
+            add(f"block{i}/pool", "max_pooling2d", block.dropout, padding="valid", strides=window, pool_size=window)
     add("pooling", "global_average_pooling2d" if model.pooling == "average" else "flatten")
     for i in range(1, len(model.hidden) + 1):
         weighted(f"dense{i}", "dense", "relu", model.dropout)
@@ -91,7 +93,7 @@ def read_params(path: Path, model: ConvNet, image_size: int) -> tuple[Any, list[
     return params, remarks
 
 
-def import_model(config: Any, path: Path, workdir: Path) -> None:
+def import_model(config: Config, path: Path, workdir: Path) -> None:
     """Makes a workdir whose only checkpoint, before any epoch, has the weights of a Keras file.
 
     Args:
@@ -134,7 +136,7 @@ def import_model(config: Any, path: Path, workdir: Path) -> None:
     print(f"the outputs are taken for these {len(names)} classes, in this order: {', '.join(names)}")
 
 
-def export_model(config: Any, workdir: Path, output: Path) -> None:
+def export_model(config: Config, workdir: Path, output: Path) -> None:
     """Writes the best checkpoint of a workdir as a .keras model that ends in the softmax; compiled after RMSprop alone.
 
     The temperature of eval.calibrate divides the weights of the last layer, which is the same. It is left out when it
@@ -176,7 +178,7 @@ def export_model(config: Any, workdir: Path, output: Path) -> None:
         print(f"temperature {temperature.temperature:.3f}: {where}")
 
 
-def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
+def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
     """Returns the compiled `keras.Sequential` of `model` with the weights `params`."""
     import keras
 
@@ -219,17 +221,17 @@ def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
     return exported
 
 
-def _check_view(config: Any) -> None:
+def _check_view(config: Config) -> None:
     """Raises UserError where foodjax does to a picture what a Keras model does not."""
     size = config.data.image_size
-    if input_size(config) != size or config.eval.size not in (0, size) or config.eval.crop_area < 1:
+    if config.input_size != size or config.eval.size not in (0, size) or config.eval.crop_area < 1:
         raise UserError(
             "a Keras model takes whole pictures of data.image_size: needs model.input_size and eval.size of 0, and "
             "eval.crop_area=1"
         )
 
 
-def _class_names(config: Any) -> tuple[str, ...]:
+def _class_names(config: Config) -> tuple[str, ...]:
     """Returns the config's classes in label order; no photograph is downloaded or read for it."""
     data = config.data
     if data.class_names:

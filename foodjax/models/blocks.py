@@ -1,7 +1,6 @@
-"""The kinds of block that `model.blocks` may list. Pure Linen.
+"""The blocks of a network, in Linen: one module for each kind of config/blocks.py.
 
-A block in a config has `kind`, a key of `BLOCKS`, and the fields of that class. A new kind is a class with `size_after`
-and `__call__`, an entry of `BLOCKS`, and its rules in `config.keys.BLOCK_SCHEMAS`.
+A block has one attribute, `spec`, the fields of its kind. The style that all blocks share comes with the call.
 """
 
 from typing import Any
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from foodjax.config import blocks as specs
 from foodjax.models.layers import Conv, Dropout, Style, is_watched, tap
 from foodjax.models.ops import max_pool, space_to_depth
 
@@ -20,53 +20,40 @@ class ConvBlock(nn.Module):
     """Convolutions, each with normalisation and activation, then max pooling and dropout.
 
     Attributes:
-        style: activation and normalisation.
-        features: output channels of every convolution.
-        kernel: side of the square kernels, in pixels.
-        padding: "SAME" or "VALID" for each convolution.
-        pool: side and stride of the pooling window; 1 does not pool.
-        dropout: fraction of the outputs set to zero in training.
+        spec: the fields of the block.
     """
 
-    style: Style
-    features: int
-    kernel: int
-    padding: tuple[str, ...]
-    pool: int
-    dropout: float
-
-    def size_after(self, size: int) -> int:
-        """Returns the side of the output for an input of `size` pixels; below 1 if nothing is left."""
-        size -= (self.kernel - 1) * sum(padding == "VALID" for padding in self.padding)
-        return size // self.pool if size > 0 else 0
-
-    def _sizes(self, size: int) -> list[int]:
-        """Returns how many rows (or columns) of its output each convolution computes for `size` of the input.
-
-        What pooling drops is left out, and what only that would see. Whoever looks at the maps gets whole ones, and so
-        do statistics over a map.
-        """
-        whole = [size]
-        for padding in self.padding:
-            whole.append(whole[-1] - (0 if padding == "SAME" else self.kernel - 1))
-        if self.style.norm != "none" or is_watched(self):
-            return whole[1:]
-        useful = [whole[-1] // self.pool * self.pool]
-        for padding, most in zip(self.padding[:0:-1], whole[-2:0:-1], strict=True):
-            beyond = self.kernel // 2 if padding == "SAME" else self.kernel - 1
-            useful.append(min(most, useful[-1] + beyond))
-        return useful[::-1]
+    spec: specs.Conv
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
+    def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H', W', features)."""
-        heights, widths = (self._sizes(size) for size in x.shape[1:3])
-        for i, (padding, size) in enumerate(zip(self.padding, zip(heights, widths, strict=True), strict=True), start=1):
-            x = Conv(self.features, self.kernel, padding, self.style.norm == "none", name=f"conv{i}")(x, size)
-            x = self.style.activate(self.style.normalise(x, train=train, name=f"norm{i}"))
+        spec, whole = self.spec, style.norm != "none" or is_watched(self)
+        heights, widths = (_useful_sizes(spec, size, whole) for size in x.shape[1:3])
+        for i, (padding, size) in enumerate(zip(spec.padding, zip(heights, widths, strict=True), strict=True), start=1):
+            x = Conv(spec.features, spec.kernel, padding, style.norm == "none", name=f"conv{i}")(x, size)
+            x = style.activate(style.normalise(x, train=train, name=f"norm{i}"))
             x = tap(self, f"activation{i}", x)
-        x = max_pool(x, self.pool)
-        return Dropout(self.dropout, name="dropout")(x, train=train)
+        x = max_pool(x, spec.pool)
+        return Dropout(spec.dropout, name="dropout")(x, train=train)
+
+
+def _useful_sizes(spec: specs.Conv, size: int, whole: bool) -> list[int]:
+    """Returns how many rows (or columns) of its output each convolution computes for `size` of the input.
+
+    Rows that pooling drops are not computed, nor rows that only those depend on. Feature maps that are looked at are
+    `whole`, and so are those that a normalisation takes statistics of.
+    """
+    sizes = [size]
+    for padding in spec.padding:
+        sizes.append(sizes[-1] - (0 if padding == "SAME" else spec.kernel - 1))
+    if whole:
+        return sizes[1:]
+    useful = [sizes[-1] // spec.pool * spec.pool]
+    for padding, most in zip(spec.padding[:0:-1], sizes[-2:0:-1], strict=True):
+        beyond = spec.kernel // 2 if padding == "SAME" else spec.kernel - 1
+        useful.append(min(most, useful[-1] + beyond))
+    return useful[::-1]
 
 
 class StemBlock(nn.Module):
@@ -75,27 +62,17 @@ class StemBlock(nn.Module):
     Space to depth with patches of p pixels and a k x k kernel is a convolution of kernel k p and stride p.
 
     Attributes:
-        style: activation and normalisation.
-        features: output channels.
-        patch: side of a patch, pixels; 1 keeps the size.
-        kernel: side of the kernel, in patches.
+        spec: the fields of the block.
     """
 
-    style: Style
-    features: int
-    patch: int
-    kernel: int
-
-    def size_after(self, size: int) -> int:
-        """Returns the side of the output for an input of `size` pixels."""
-        return size // self.patch
+    spec: specs.Stem
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
+    def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H // patch, W // patch, features)."""
-        x = space_to_depth(x, self.patch)
-        x = Conv(self.features, self.kernel, "SAME", self.style.norm == "none", name="conv")(x)
-        x = self.style.activate(self.style.normalise(x, train=train, name="norm"))
+        x = space_to_depth(x, self.spec.patch)
+        x = Conv(self.spec.features, self.spec.kernel, "SAME", style.norm == "none", name="conv")(x)
+        x = style.activate(style.normalise(x, train=train, name="norm"))
         return tap(self, "activation", x)
 
 
@@ -107,37 +84,26 @@ class ResidualBlock(nn.Module):
         x = f(pool(conv(x)));  x = x + f(conv(... f(conv(x)))),  f = activation after normalisation
 
     Attributes:
-        style: activation and normalisation.
-        features: output channels.
-        pool: side and stride of the max pooling; 1 does not pool.
-        depth: convolutions in the residual branch; 0 leaves it out.
-        dropout: fraction of the outputs set to zero in training.
+        spec: the fields of the block.
     """
 
-    style: Style
-    features: int
-    pool: int
-    depth: int
-    dropout: float
-
-    def size_after(self, size: int) -> int:
-        """Returns the side of the output for an input of `size` pixels."""
-        return size // self.pool
+    spec: specs.Residual
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
+    def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H // pool, W // pool, features)."""
+        spec = self.spec
 
         def layer(x, i, pool):
-            x = Conv(self.features, 3, "SAME", self.style.norm == "none", name=f"conv{i}")(x)
-            x = self.style.activate(self.style.normalise(max_pool(x, pool), train=train, name=f"norm{i}"))
+            x = Conv(spec.features, 3, "SAME", style.norm == "none", name=f"conv{i}")(x)
+            x = style.activate(style.normalise(max_pool(x, pool), train=train, name=f"norm{i}"))
             return tap(self, f"activation{i}", x)
 
-        x = branch = layer(x, 1, self.pool)
-        for i in range(2, self.depth + 2):
+        x = branch = layer(x, 1, spec.pool)
+        for i in range(2, spec.depth + 2):
             branch = layer(branch, i, 1)
-        x = x + branch if self.depth else x
-        return Dropout(self.dropout, name="dropout")(x, train=train)
+        x = x + branch if spec.depth else x
+        return Dropout(spec.dropout, name="dropout")(x, train=train)
 
 
 class ResNetStem(nn.Module):
@@ -146,23 +112,17 @@ class ResNetStem(nn.Module):
     Pictures are first standardised with the mean and deviation of ImageNet's channels, as its networks expect.
 
     Attributes:
-        style: activation and normalisation.
-        features: output channels.
+        spec: the fields of the block.
     """
 
-    style: Style
-    features: int
-
-    def size_after(self, size: int) -> int:
-        """Returns the side of the output for an input of `size` pixels."""
-        return _halved(_halved(size))
+    spec: specs.ResNetStem
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
+    def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, 3) to (B, H / 4, W / 4, features), halves rounded up."""
         x = (x - jnp.array(_IMAGENET_MEAN, x.dtype)) / jnp.array(_IMAGENET_DEVIATION, x.dtype)
-        x = nn.Conv(self.features, (7, 7), 2, ((3, 3), (3, 3)), use_bias=self.style.norm == "none", name="conv")(x)
-        x = tap(self, "activation", self.style.activate(self.style.normalise(x, train=train, name="norm")))
+        x = nn.Conv(self.spec.features, (7, 7), 2, ((3, 3), (3, 3)), use_bias=style.norm == "none", name="conv")(x)
+        x = tap(self, "activation", style.activate(style.normalise(x, train=train, name="norm")))
         return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
 
 
@@ -170,48 +130,40 @@ class ResNetStage(nn.Module):
     """Basic blocks of ResNet: two 3 x 3 convolutions beside a shortcut (He et al. 2016, figure 5, left).
 
     Attributes:
-        style: activation and normalisation.
-        features: output channels.
-        stride: of the first block: 1 or 2.
-        depth: how many blocks.
+        spec: the fields of the block.
     """
 
-    style: Style
-    features: int
-    stride: int
-    depth: int
-
-    def size_after(self, size: int) -> int:
-        """Returns the side of the output for an input of `size` pixels."""
-        return -(-size // self.stride)
+    spec: specs.ResNetStage
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H2 W2 F"]:
+    def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H / stride, W / stride, features), rounded up."""
+        spec = self.spec
 
         def layer(x, name, kernel, stride):
             pad = (kernel // 2, kernel // 2)
-            bias = self.style.norm == "none"
-            conv = nn.Conv(self.features, (kernel, kernel), stride, (pad, pad), use_bias=bias, name=f"conv{name}")
-            return self.style.normalise(conv(x), train=train, name=f"norm{name}")
+            bias = style.norm == "none"
+            conv = nn.Conv(spec.features, (kernel, kernel), stride, (pad, pad), use_bias=bias, name=f"conv{name}")
+            return style.normalise(conv(x), train=train, name=f"norm{name}")
 
-        for i in range(1, self.depth + 1):
-            stride = self.stride if i == 1 else 1
-            branch = self.style.activate(layer(x, f"{i}_1", 3, stride))
+        for i in range(1, spec.depth + 1):
+            stride = spec.stride if i == 1 else 1
+            branch = style.activate(layer(x, f"{i}_1", 3, stride))
             branch = layer(branch, f"{i}_2", 3, 1)
             x = x if x.shape == branch.shape else layer(x, f"{i}_shortcut", 1, stride)
-            x = tap(self, f"activation{i}", self.style.activate(x + branch))
+            x = tap(self, f"activation{i}", style.activate(x + branch))
         return x
 
 
-def _halved(size: int) -> int:
-    return -(-size // 2)
-
-
-BLOCKS: dict[str, Any] = {
-    "conv": ConvBlock,
-    "stem": StemBlock,
-    "residual": ResidualBlock,
-    "resnet_stem": ResNetStem,
-    "resnet": ResNetStage,
+LAYERS: dict[type[specs.Block], Any] = {
+    specs.Conv: ConvBlock,
+    specs.Stem: StemBlock,
+    specs.Residual: ResidualBlock,
+    specs.ResNetStem: ResNetStem,
+    specs.ResNetStage: ResNetStage,
 }
+
+
+def create_block(spec: specs.Block, name: str) -> Any:
+    """Returns the module of a block."""
+    return LAYERS[type(spec)](spec, name=name)

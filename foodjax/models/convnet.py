@@ -10,8 +10,9 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.config.check import input_size
-from foodjax.models.blocks import BLOCKS
+from foodjax.config.blocks import Block
+from foodjax.config.keys import Config
+from foodjax.models.blocks import create_block
 from foodjax.models.layers import Dropout, Style
 from foodjax.system.errors import UserError
 
@@ -21,7 +22,7 @@ class ConvNet(nn.Module):
 
     Attributes:
         style: activation and normalisation of all layers.
-        blocks: `kind` and keyword arguments of each block, first to last.
+        blocks: the fields of each block, first to last.
         pooling: between blocks and head: "flatten", or "average" or "max" over all pixels.
         hidden: sizes of the hidden dense layers of the head.
         dropout: dropout after each hidden layer.
@@ -30,7 +31,7 @@ class ConvNet(nn.Module):
     """
 
     style: Style
-    blocks: tuple[Any, ...]
+    blocks: tuple[Block, ...]
     pooling: str
     hidden: tuple[int, ...]
     dropout: float
@@ -42,7 +43,7 @@ class ConvNet(nn.Module):
         """Maps float32 images (B, H, W, C) in [0, 1] to logits (B, K)."""
         x = images
         for i, block in enumerate(self.blocks, start=1):
-            x = create_block(block, self.style, name=f"block{i}")(x, train=train)
+            x = create_block(block, name=f"block{i}")(x, self.style, train=train)
         if self.pooling == "flatten":
             x = x.reshape(x.shape[0], -1)  # (B, D)
         else:
@@ -53,13 +54,7 @@ class ConvNet(nn.Module):
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
 
 
-def create_block(block: Any, style: Style, name: str | None = None) -> Any:
-    """Returns the module of one entry of `model.blocks`."""
-    fields = {key: block[key] for key in block if key != "kind"}
-    return BLOCKS[block["kind"]](style=style, **fields, name=name)
-
-
-def create_model(config: Any, num_classes: int) -> ConvNet:
+def create_model(config: Config, num_classes: int) -> ConvNet:
     """Builds the network from `config.model` and checks that the picture survives every block.
 
     Args:
@@ -74,26 +69,26 @@ def create_model(config: Any, num_classes: int) -> ConvNet:
     """
     model, head = config.model, config.model.head
     style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups)
-    blocks = tuple(dict(block) for block in model.blocks)
-    size = smallest = min([input_size(config), *(side for _, side in config.train.sizes)])
-    for i, block in enumerate(blocks):
-        before, size = size, create_block(block, style).size_after(size)
+    stages = [side for _, side in config.train.progressive_resizing]
+    size = smallest = min([config.input_size, *stages])
+    for i, block in enumerate(model.blocks):
+        before, size = size, block.size_after(size)
         if size < 1:
             raise UserError(
                 f"model.blocks[{i}] gets {before} x {before} pixels and leaves none: needs fewer blocks, "
                 f"smaller kernels or pools, SAME padding, or pictures larger than {smallest} pixels"
             )
-        if model.norm == "group" and block["features"] % model.norm_groups:
+        if model.norm == "group" and block.features % model.norm_groups:
             raise UserError(
-                f"model.blocks[{i}].features is {block['features']}: needs a multiple of model.norm_groups="
+                f"model.blocks[{i}].features is {block.features}: needs a multiple of model.norm_groups="
                 f"{model.norm_groups}"
             )
-    sizes = {input_size(config), config.eval.size or input_size(config), *(side for _, side in config.train.sizes)}
+    sizes = {config.input_size, config.eval_size, *stages}
     if head.pooling == "flatten" and len(sizes) > 1:
         raise UserError(
             f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or average or max"
         )
-    return ConvNet(style, blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
+    return ConvNet(style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
 
 
 def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from foodjax.config.check import input_size
+from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
 from foodjax.models.summary import walk
 from foodjax.steps.devices import compiler_options
@@ -54,10 +54,10 @@ class Explainer:
         names: of the taps, first to last.
     """
 
-    def __init__(self, config: Any, model: nn.Module, variables: Mapping[str, Any]):
+    def __init__(self, config: Config, model: nn.Module, variables: Mapping[str, Any]):
         """Takes the experiment, its network and the network's variables, as evaluation runs on them."""
         self._variables, self._model = dict(variables), model
-        self._size, self._area = config.eval.size or input_size(config), config.eval.crop_area
+        self._size, self._area = config.eval_size, config.eval.crop_area
         self.names: list[str] = []
         side = config.data.image_size
         jax.eval_shape(self._maps_of, self._variables, jax.ShapeDtypeStruct((1, side, side, 3), np.uint8))

@@ -1,12 +1,12 @@
 """What the tutorial shows before training: photographs, their channels, their augmentation, the class counts."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from foodjax.config.check import input_size
+from foodjax.config.check import flatten
+from foodjax.config.keys import Config
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.sets import Data, load_data
@@ -19,7 +19,7 @@ _AUGMENTED = 12
 _IN_FIGURE = 20  # classes that samples.png shows; the page shows all
 
 
-def inspect_workdir(config: Any, workdir: Path) -> Path:
+def inspect_workdir(config: Config, workdir: Path) -> Path:
     """Writes PNGs and a page about the data of an experiment to workdir/inspect; returns the page's path.
 
     Raises:
@@ -57,14 +57,14 @@ def samples(data: Data, seed: int) -> dict[str, list[np.ndarray]]:
     return found
 
 
-def augmented(config: Any, photo: np.ndarray) -> np.ndarray:
+def augmented(config: Config, photo: np.ndarray) -> np.ndarray:
     """Returns augmented versions of uint8 (H, H, 3) as training draws them, uint8 (12, h, h, 3)."""
     sampled = sample_params(config.augment, config.seed, 0, _AUGMENTED, photo.shape[0])
     # Mixing needs a second photograph; this is about one.
-    return apply_params(np.stack([photo] * _AUGMENTED), sampled._replace(mix=None), input_size(config))
+    return apply_params(np.stack([photo] * _AUGMENTED), sampled._replace(mix=None), config.input_size)
 
 
-def _figures(config: Any, data: Data) -> dict[str, Figure]:
+def _figures(config: Config, data: Data) -> dict[str, Figure]:
     shown = list(samples(data, config.seed).items())[:_IN_FIGURE]
     photo = shown[0][1][0]
     titles = [name if k == 0 else "" for name, images in shown for k in range(len(images))]
@@ -78,7 +78,7 @@ def _figures(config: Any, data: Data) -> dict[str, Figure]:
     }
 
 
-def to_page(config: Any, data: Data) -> str:
+def to_page(config: Config, data: Data) -> str:
     """Returns the page as HTML."""
     names, counts, found = data.train.class_names, class_counts(data), samples(data, config.seed)
     photo = next(iter(found.values()))[0]
@@ -99,5 +99,5 @@ def to_page(config: Any, data: Data) -> str:
         corner=photo[:4, :4, 0].tolist(),
         channels={name: uri(image) for name, image in pictures.channels(photo).items()},
         augmented=[uri(image) for image in augmented(config, photo)],
-        augment=[(key, str(value)) for key, value in config.augment.items()],
+        augment=[(key, str(value)) for key, value in flatten(config.augment)],
     )

@@ -3,7 +3,6 @@
 import numpy as np
 from clu import parameter_overview
 
-from foodjax.config.check import input_size
 from foodjax.models import summary
 from foodjax.report import figures, pictures
 from foodjax.run.loop import Epoch
@@ -34,7 +33,7 @@ def _curves(epoch: Epoch) -> None:
 def _tensorboard(epoch: Epoch) -> None:
     step, engine = epoch.rows[-1]["step"], epoch.engine
     if epoch.stopping.epoch == 1:
-        rows = summary.layers(engine.model, input_size(engine.config))
+        rows = summary.layers(engine.model, engine.config.input_size)
         epoch.log.write_text(step, "layers", summary.to_markdown(rows))
     weights = parameter_overview.get_parameter_overview(epoch.state.params)  # with the mean and deviation of each
     epoch.log.write_text(step, "weights", f"```\n{weights}\n```")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from foodjax.config import check as config_lib
+from foodjax.config.check import flatten
 from foodjax.evaluation.calibration import reliability
 from foodjax.models import summary
 from foodjax.report import figures, pictures, templating
@@ -59,7 +59,7 @@ def to_page(evaluated: Evaluation, workdir: Path) -> str:
     calibration = reliability(predictions.probabilities, predictions.labels)
     rows = read_metrics(workdir / "metrics.jsonl")
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
-    size = engine.config.eval.size or config_lib.input_size(engine.config)
+    size = engine.config.eval_size
     layers = summary.layers(engine.model, size)
     facts = _facts(evaluated, workdir, rows, best)
     return templating.render(
@@ -89,7 +89,7 @@ def to_page(evaluated: Evaluation, workdir: Path) -> str:
         layers=[summary.cells(layer) for layer in layers],
         total=summary.totals(layers),
         side=size,
-        config=[(key, json.dumps(value)) for key, value in config_lib.flatten(engine.config)],
+        config=[(key, json.dumps(value)) for key, value in flatten(engine.config)],
     )
 
 

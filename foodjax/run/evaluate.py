@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from foodjax.config.keys import Config
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.sets import Data
 from foodjax.data.sources.find import create_source
@@ -45,17 +46,17 @@ class Evaluation(NamedTuple):
     temperature: temperature_lib.Temperature | None
 
 
-def _data_of(config: Any) -> dict[str, str]:
+def _data_of(config: Config) -> dict[str, str]:
     """Returns what says which photographs a config means."""
-    return {key: config.data[key] for key in ("dir", "source", "tfds_name", "tfds_dir")}
+    return {key: getattr(config.data, key) for key in ("dir", "source", "tfds_name", "tfds_dir")}
 
 
-def _is_own(workdir: Path, config: Any) -> bool:
+def _is_own(workdir: Path, config: Config) -> bool:
     """Tells whether a config means the photographs that the run of the workdir had."""
     return _data_of(config) == _data_of(read_description(workdir)[0])
 
 
-def choose_folder(workdir: Path, config: Any, name: str) -> Path:
+def choose_folder(workdir: Path, config: Config, name: str) -> Path:
     """Returns the folder for an evaluation: evaluation/ of the run's own data, evaluation-NAME/ of other photographs.
 
     Args:
@@ -114,7 +115,7 @@ def evaluate_best(
     return Evaluation(engine, step, state, data, predictions, scores, folder, temperature)
 
 
-def evaluate_workdir(config: Any, workdir: Path) -> Evaluation:
+def evaluate_workdir(config: Config, workdir: Path) -> Evaluation:
     """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
 
     A temperature that eval.calibrate asks for and the workdir lacks is fitted, on the run's own data alone.

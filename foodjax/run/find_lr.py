@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from foodjax.config.keys import Config
 from foodjax.data.host_batches import train_batches
 from foodjax.data.sets import load_data
 from foodjax.models.convnet import create_model
@@ -80,7 +81,7 @@ def least(smoothed: list[float]) -> int:
     return _FIRST + int(np.argmin(smoothed[_FIRST:])) if len(smoothed) > _FIRST else 0
 
 
-def range_test(config: Any) -> RangeTest:
+def range_test(config: Config) -> RangeTest:
     """Takes up to NUM_STEPS steps on the training photographs, each at a higher rate than the last.
 
     Raises:
@@ -122,7 +123,7 @@ def plot(result: RangeTest, name: str, path: Path) -> None:
     figure.savefig(path)
 
 
-def find_lr(config: Any, folder: Path) -> RangeTest:
+def find_lr(config: Config, folder: Path) -> RangeTest:
     """Runs the test, writes find_lr.csv and find_lr.png to `folder`, and prints the suggestion.
 
     Raises:

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from clu import parameter_overview
+from ml_collections import ConfigDict
 
+from foodjax.config.check import checked
+from foodjax.config.keys import Config
 from foodjax.data.sets import Data, load_data
 from foodjax.evaluation.predictions import Predictions
 from foodjax.run.evaluate import Evaluation, evaluate_best
@@ -58,7 +61,7 @@ Observer = Callable[[Epoch], str | None]
 
 
 def train(
-    config: Any,
+    config: Config | ConfigDict,
     workdir: Path,
     observers: Sequence[Observer] = (),
     *,
@@ -81,6 +84,7 @@ def train(
     Raises:
         UserError: the data or the workdir cannot be used.
     """
+    config = checked(config)
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         print(f"{workdir} is finished ({end}): nothing to do; --mode evaluate evaluates it again")
         return
@@ -207,7 +211,7 @@ class Loop:
         title = f"epoch {self.stopping.epoch + 1}/{self.config.train.epochs}"
         with Bar(title, self.steps_per_epoch, batch_size, self.step - first) as bar:
             while self.step < stop:
-                before, end = self.total, min(self._next_checkpoint(), stop)
+                before, end = self.total, self._next_checkpoint(stop)
                 count = min(feed.longest - (self.step - first) % feed.longest, end - self.step)
                 self.state, self.total = feed.advance(self.state, self.total, self.step, count)
                 # This dispatch is on its way: reading the last one's sums keeps no device idle.
@@ -225,9 +229,9 @@ class Loop:
             "data_wait": feed.wait_seconds / seconds,
         }
 
-    def _next_checkpoint(self) -> float:
+    def _next_checkpoint(self, stop: int) -> int:
         every = self.config.checkpoint.every_steps
-        return (self.step // every + 1) * every if every else math.inf
+        return min((self.step // every + 1) * every, stop) if every else stop
 
     def _minutes_passed(self) -> bool:
         minutes = self.config.checkpoint.every_minutes

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from foodjax.config.keys import Config
 from foodjax.data.batches import pad_batch
 from foodjax.data.decode import decode
 from foodjax.data.sources.base import IMAGE_SUFFIXES
@@ -55,7 +56,7 @@ class Predictor:
         temperature: that its probabilities are made with; None without eval.calibrate.
     """
 
-    def __init__(self, workdir: Path, batch_size: int = BATCH_SIZE, config: Any = None):
+    def __init__(self, workdir: Path, batch_size: int = BATCH_SIZE, config: Config | None = None):
         """Restores the checkpoint.
 
         Args:
@@ -144,7 +145,7 @@ def find_photos(places: Iterable[str]) -> list[Path]:
     return list(found)
 
 
-def predict_workdir(workdir: Path, places: list[str], output: Path | None, config: Any = None) -> None:
+def predict_workdir(workdir: Path, places: list[str], output: Path | None, config: Config | None = None) -> None:
     """Prints the top 5 of each photograph and, on request, writes them to a file.
 
     Args:

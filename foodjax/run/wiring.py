@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from foodjax.config.keys import Augment, Config
 from foodjax.data.batches import eval_batches
 from foodjax.data.prepare import Prepared
 from foodjax.data.sets import Data
@@ -21,7 +22,7 @@ from foodjax.steps.step import make_steps
 class Engine:
     """What training and evaluation share: the jitted steps, the mesh and how a state is made and restored."""
 
-    def __init__(self, config: Any, class_names: tuple[str, ...], steps_per_epoch: int = 1):
+    def __init__(self, config: Config, class_names: tuple[str, ...], steps_per_epoch: int = 1):
         """Builds everything from config.
 
         Args:
@@ -58,7 +59,9 @@ class Engine:
         augment = self.config.augment if data.parts.validation_is_from_test else None
         return self.evaluate_rows(state, data.validation, data.parts.validation, augment)
 
-    def evaluate_rows(self, state: TrainState, data: Prepared, rows: Any, augment: Any = None) -> Predictions:
+    def evaluate_rows(
+        self, state: TrainState, data: Prepared, rows: Any, augment: Augment | None = None
+    ) -> Predictions:
         """Evaluates the examples `rows` of `data`."""
         devices = self.mesh.size
         size = -(-self.config.data.eval_batch_size // devices) * devices  # padding fills what the data does not

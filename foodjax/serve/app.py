@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from foodjax.config.keys import Config
 from foodjax.data.decode import decode
 from foodjax.report import pictures, templating
 from foodjax.report.explain import Explainer
@@ -39,7 +40,7 @@ _LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 class Guesser:
     """A workdir's best checkpoint, compiled and ready to answer; threads may share it."""
 
-    def __init__(self, workdir: Path, config: Any = None):
+    def __init__(self, workdir: Path, config: Config | None = None):
         """Restores the checkpoint and compiles what an answer needs.
 
         Args:
@@ -156,7 +157,7 @@ def _error(message: str, status: int) -> Response:
     return JSONResponse({"error": message}, status, headers=_HEADERS)
 
 
-def serve_workdir(workdir: Path, host: str, port: int, config: Any = None) -> None:
+def serve_workdir(workdir: Path, host: str, port: int, config: Config | None = None) -> None:
     """Answers photographs until Ctrl-C.
 
     Args:
@@ -179,8 +180,8 @@ def serve_workdir(workdir: Path, host: str, port: int, config: Any = None) -> No
             print(guesser.predictor.temperature)
         name = f"[{host}]" if ":" in host else host
         print(f"serving {workdir} at http://{name}:{listener.getsockname()[1]}/ until Ctrl-C", flush=True)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64)
+        uvicorn.Server(server).run(sockets=[listener])
 
 
 def _allowed(host: str) -> list[str]:

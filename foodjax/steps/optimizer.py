@@ -6,6 +6,7 @@ import jax
 import optax
 import optax.contrib
 
+from foodjax.config.keys import Config
 from foodjax.system.errors import UserError
 
 # Muon's updates get the root mean square of Adam's, so that one learning rate serves both (Liu et al. 2025).
@@ -13,7 +14,7 @@ _ADAM_RMS = 0.2
 _LABELS = {True: "lower", False: "upper"}
 
 
-def create_schedule(config: Any, steps_per_epoch: int) -> float | optax.Schedule:
+def create_schedule(config: Config, steps_per_epoch: int) -> float | optax.Schedule:
     """Returns the learning rate: a number, or a function of the step.
 
     "cosine" rises linearly from 0 and falls along a cosine; "one_cycle" does both along cosines and starts at 1/25 of
@@ -39,7 +40,7 @@ def create_schedule(config: Any, steps_per_epoch: int) -> float | optax.Schedule
     return peak if optimizer.schedule == "constant" else fall
 
 
-def create_optimizer(config: Any, steps_per_epoch: int = 1) -> optax.GradientTransformation:
+def create_optimizer(config: Config, steps_per_epoch: int = 1) -> optax.GradientTransformation:
     """Builds the optax chain of `config.optimizer`.
 
     Args:
@@ -52,7 +53,7 @@ def create_optimizer(config: Any, steps_per_epoch: int = 1) -> optax.GradientTra
     return create_chain(config, create_schedule(config, steps_per_epoch))
 
 
-def create_chain(config: Any, learning_rate: float | optax.Schedule) -> optax.GradientTransformation:
+def create_chain(config: Config, learning_rate: float | optax.Schedule) -> optax.GradientTransformation:
     """Builds the chain of `config.optimizer` with another learning rate than its schedule's.
 
     RMSprop is Keras': v = decay v + (1 - decay) g^2, w -= learning_rate g / sqrt(v + epsilon), v_0 = 0. Weight decay
@@ -62,24 +63,23 @@ def create_chain(config: Any, learning_rate: float | optax.Schedule) -> optax.Gr
         UserError: `optimizer.name` is not known.
     """
     o = config.optimizer
-    decayed = {"weight_decay": o.weight_decay}
     if o.name == "rmsprop":
         if o.weight_decay:
             raise UserError(f"optimizer.weight_decay is {o.weight_decay}: rmsprop has none, needs adamw, sgd or muon")
         momentum = o.momentum or None
         tx = optax.rmsprop(learning_rate, decay=o.decay, eps=o.epsilon, eps_in_sqrt=True, momentum=momentum)
     elif o.name == "adamw":
-        tx = optax.adamw(learning_rate, o.momentum, o.decay, o.epsilon, mask=are_kernels, **decayed)
+        tx = optax.adamw(learning_rate, o.momentum, o.decay, o.epsilon, mask=are_kernels, weight_decay=o.weight_decay)
     elif o.name == "sgd":
         tx = optax.chain(
             optax.trace(o.momentum, nesterov=True),
-            optax.add_decayed_weights(mask=are_kernels, **decayed),
+            optax.add_decayed_weights(mask=are_kernels, weight_decay=o.weight_decay),
             optax.scale_by_learning_rate(learning_rate),
         )
     elif o.name == "muon":
         tx = optax.contrib.muon(
             learning_rate, beta=o.momentum, eps=o.epsilon, adam_b1=o.momentum, adam_b2=o.decay,
-            muon_weight_dimension_numbers=_muon_axes, consistent_rms=_ADAM_RMS, **decayed,
+            muon_weight_dimension_numbers=_muon_axes, consistent_rms=_ADAM_RMS, weight_decay=o.weight_decay,
         )  # fmt: skip
     else:
         raise UserError(f"optimizer.name is {o.name!r}: needs rmsprop, adamw, sgd or muon")

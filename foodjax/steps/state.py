@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from foodjax.config.check import input_size
+from foodjax.config.keys import Config
 from foodjax.models.convnet import ConvNet, init_variables
 
 
@@ -38,7 +38,7 @@ class TrainState:
         return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def create_train_state(config: Any, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
+def create_train_state(config: Config, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
     """Returns the state before the first step; a pure function of the arguments.
 
     Args:
@@ -47,13 +47,13 @@ def create_train_state(config: Any, model: ConvNet, tx: optax.GradientTransforma
         tx: the optimizer.
     """
     init_key, rng = jax.random.split(jax.random.PRNGKey(config.seed))
-    variables = init_variables(model, init_key, input_size(config))
+    variables = init_variables(model, init_key, config.input_size)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     # Copies: the step donates its state, and no buffer can be donated twice.
     ema = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats}) if config.train.ema_decay else {}
     return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), rng, batch_stats, ema)
 
 
-def abstract_train_state(config: Any, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
+def abstract_train_state(config: Config, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
     """Returns the state's shapes and dtypes, to restore a checkpoint into; computes nothing."""
     return jax.eval_shape(lambda: create_train_state(config, model, tx))

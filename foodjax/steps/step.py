@@ -13,7 +13,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
-from foodjax.config.check import input_size
+from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
 from foodjax.data.device_batches import Recipe, make_batch
 from foodjax.models.convnet import ConvNet, apply_model
@@ -28,7 +28,7 @@ def rescale(images: UInt8[Array, "B H W C"] | Float[Array, "B H W C"]) -> Float[
 
 
 def train_step(
-    state: TrainState, batch: dict[str, jax.Array], *, config: Any, model: ConvNet, tx: optax.GradientTransformation
+    state: TrainState, batch: dict[str, jax.Array], *, config: Config, model: ConvNet, tx: optax.GradientTransformation
 ) -> tuple[TrainState, Metrics]:
     """Takes one gradient step on the mean loss of the batch.
 
@@ -84,7 +84,7 @@ def train_steps(
     recipe: Recipe,
     size: int,
     *,
-    config: Any,
+    config: Config,
     model: ConvNet,
     tx: optax.GradientTransformation,
 ) -> tuple[TrainState, Metrics]:
@@ -115,7 +115,7 @@ def train_steps(
 
 
 def eval_step(
-    variables: Any, batch: dict[str, jax.Array], *, config: Any, model: ConvNet
+    variables: Any, batch: dict[str, jax.Array], *, config: Config, model: ConvNet
 ) -> tuple[Metrics, Float[Array, "B K"]]:
     """Evaluates one padded batch without dropout.
 
@@ -128,7 +128,7 @@ def eval_step(
     Returns:
         Sums over the unmasked examples, and the class probabilities (B, K).
     """
-    images = rescale(view(batch["image"], config.eval.size or input_size(config), config.eval.crop_area))
+    images = rescale(view(batch["image"], config.eval_size, config.eval.crop_area))
     logits = apply_model(model, variables, images, train=False)
     probabilities = jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]
     if config.eval.flip:
@@ -138,7 +138,7 @@ def eval_step(
     return Metrics.from_batch(logits, batch["label"], batch["mask"]), probabilities  # pyright: ignore
 
 
-def make_steps(config: Any, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
+def make_steps(config: Config, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
     """Returns (train_step, eval_step) jitted over `mesh`: state replicated, batches split.
 
     The train step donates its state: use only what it returns.
@@ -161,7 +161,7 @@ def make_steps(config: Any, model: ConvNet, tx: optax.GradientTransformation, me
     return jitted_train_step, jitted_eval_step
 
 
-def make_train_steps(config: Any, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
+def make_train_steps(config: Config, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
     """Returns `train_steps` jitted over `mesh`: state replicated, the pictures and every batch split.
 
     It donates its state, and compiles once for every number of steps.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from foodjax.config import check as config_lib
+from foodjax.config.check import difference, not_identity
 from foodjax.study.results import MADE_WITH, RunResult
 from foodjax.system.errors import UserError
 
@@ -126,7 +126,7 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
     """Returns what makes a group no fair comparison; "not compared" where the test would have no meaning."""
     flags = []
     for run in group[1:]:
-        found = config_lib.difference(group[0].config, run.config, ignore=(*config_lib.NOT_IDENTITY, "name", "seed"))
+        found = difference(group[0].config, run.config, ignore=(*not_identity(), "name", "seed"))
         if found:
             raise UserError(f"{group[0].workdir} and {run.workdir} have one label and differ: {found}")
     seeds, others = ({run.config.seed for run in runs} for runs in (group, base))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from foodjax.config.keys import Config
 from foodjax.run import loop
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
@@ -12,7 +13,7 @@ from foodjax.workdir.logs import read_metrics
 FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
 
 
-def reproduce(config: Any, workdir: Path, again: Path, origin: dict[str, Any]) -> bool:
+def reproduce(config: Config, workdir: Path, again: Path, origin: dict[str, Any]) -> bool:
     """Trains the finished run of `workdir` again in `again` and compares every number of both.
 
     Args:

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from foodjax.config import check as config_lib
+from foodjax.config.check import nearest
+from foodjax.config.keys import Config
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
 from foodjax.system.errors import UserError
@@ -39,7 +40,7 @@ class RunResult(NamedTuple):
     label: str
     workdir: Path
     started: str
-    config: Any
+    config: Config
     metrics: list[dict[str, Any]]
     images_per_second: list[float]
     result: dict[str, Any]
@@ -66,7 +67,7 @@ def read_run(workdir: Path) -> RunResult:
             predictions = {row["id"]: (row["true"], row["predicted"]) for row in csv.DictReader(file)}
     except (OSError, KeyError, csv.Error) as error:
         raise UserError(f"workdir {workdir} is damaged: no predictions ({error})") from None
-    layers = summary.layers(create_model(config, len(class_names)), config_lib.input_size(config))
+    layers = summary.layers(create_model(config, len(class_names)), config.input_size)
     return RunResult(
         re.sub(r"-seed\d+$", "", workdir.name),
         workdir,
@@ -113,7 +114,7 @@ def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], lis
     groups = dict(sorted(groups.items(), key=lambda group: min(run.started for run in group[1])))
     name = baseline or ("baseline" if "baseline" in groups else next(iter(groups)))
     if name not in groups:
-        raise UserError(f"--baseline {name} is none of the runs{config_lib.nearest(name, groups)}: {', '.join(groups)}")
+        raise UserError(f"--baseline {name} is none of the runs{nearest(name, groups)}: {', '.join(groups)}")
     return [groups.pop(name), *groups.values()], left_out
 
 

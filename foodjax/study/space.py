@@ -12,10 +12,9 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
-
-from foodjax.config import check as config_lib
 from foodjax.config import variants as variants_lib
+from foodjax.config.check import checked, difference
+from foodjax.config.keys import Config
 from foodjax.system.errors import UserError, first_line
 
 
@@ -45,7 +44,7 @@ class Trial(NamedTuple):
     label: str
     argument: str
     seed: int
-    config: ConfigDict
+    config: Config
     workdir: Path
 
 
@@ -127,13 +126,13 @@ def create_trials(argument: str, overrides: dict[str, Any], folder: Path) -> lis
             try:
                 config = module.get_config(text)
                 config.update_from_flattened_dict(overrides)
-                config_lib.validate(config)
+                config = checked(config)
             except (UserError, KeyError, TypeError) as error:
                 raise UserError(f"variant {variant!r} of the sweep: {first_line(error)}") from None
             label = variants_lib.slug(variant) or "baseline"
             trial = Trial(label, f"{path}:{text}", seed, config, folder / f"{label}-seed{seed}")
             for other in trials:
-                if config_lib.difference(other.config, config, ignore=("name",)) is None:
+                if difference(other.config, config, ignore=("name",)) is None:
                     raise UserError(f"variants {other.label!r} and {label!r} of the sweep are one: needs distinct ones")
             trials.append(trial)
     # Seed by seed, so that a sweep that is looked at early has every variant.

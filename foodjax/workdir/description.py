@@ -4,12 +4,12 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import filelock
 
-from foodjax.config import check as config_lib
-from foodjax.config import stored
+from foodjax.config import stored as stored_lib
+from foodjax.config.check import difference, state_values
+from foodjax.config.keys import Config
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
 
@@ -17,7 +17,7 @@ from foodjax.system.errors import UserError, first_line
 _OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect"}
 
 
-def check(workdir: Path, config: Any) -> bool:
+def check(workdir: Path, config: Config) -> bool:
     """Returns whether the workdir holds this experiment already; False: it is new.
 
     A workdir that only holds an imported model takes any experiment that its weights and random keys fit.
@@ -28,9 +28,9 @@ def check(workdir: Path, config: Any) -> bool:
     if (workdir / "config.json").exists():
         stored, _ = read_description(workdir)
         if (workdir / "imported.json").exists() and not (workdir / "metrics.jsonl").exists():
-            found = config_lib.difference(config_lib.of_state(stored), config_lib.of_state(config))
+            found = difference(state_values(stored), state_values(config), ())
         else:
-            found = config_lib.difference(stored, config)
+            found = difference(stored, config)
         if found:
             raise UserError(f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir")
         return True
@@ -50,7 +50,7 @@ def _is_own(name: str) -> bool:
 
 
 def write_description(
-    workdir: Path, config: Any, class_names: tuple[str, ...], origin: dict[str, str] | None = None
+    workdir: Path, config: Config, class_names: tuple[str, ...], origin: dict[str, str] | None = None
 ) -> None:
     """Writes what a checkpoint needs to be used: the config and the class names.
 
@@ -71,7 +71,7 @@ def write_description(
     # The config comes last: with it, the others are there.
     texts = {"imported.json": json.dumps(origin, indent=2) + "\n"} if origin is not None else {}
     texts["dataset.json"] = json.dumps({"class_names": class_names}, indent=2) + "\n"
-    texts["config.json"] = stored.to_json(config)
+    texts["config.json"] = stored_lib.to_json(config)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -82,14 +82,14 @@ def write_description(
         raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
 
 
-def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
+def read_description(workdir: Path) -> tuple[Config, tuple[str, ...]]:
     """Returns (config, class names) of a workdir; reads data only, never code.
 
     Raises:
         UserError: the workdir holds no run, or its files are damaged, or this foodjax cannot use its config.
     """
     try:
-        config = stored.parse((workdir / "config.json").read_text())
+        config = stored_lib.parse((workdir / "config.json").read_text())
         names = json.loads((workdir / "dataset.json").read_text())["class_names"]
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ValueError("dataset.json holds no class names")
@@ -100,7 +100,7 @@ def read_description(workdir: Path) -> tuple[Any, tuple[str, ...]]:
     except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
     try:
-        return stored.complete(config), tuple(names)
+        return stored_lib.complete(config), tuple(names)
     except UserError as error:
         raise UserError(
             f"workdir {workdir} was made by another foodjax, or its config.json was changed: {error}: "

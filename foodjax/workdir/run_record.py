@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from foodjax.config.keys import Config
 from foodjax.data.prepare import Prepared
 from foodjax.data.sets import Data
 from foodjax.system import files
@@ -35,7 +36,7 @@ PACKAGES = (
 
 
 @contextlib.contextmanager
-def recorded(workdir: Path, config: Any, data: Data, origin: dict[str, Any]) -> Iterator[None]:
+def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) -> Iterator[None]:
     """Records what happens inside as a session of workdir/run.json, at its start and at its end.
 
     Args:

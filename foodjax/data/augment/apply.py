@@ -16,16 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from foodjax.config.check import input_size
+from foodjax.config.keys import Config
 from foodjax.data.augment import colour as colours
 from foodjax.data.augment.mix import Mix, cut_out, mix_images
 from foodjax.data.augment.sample import AugmentParams
 
 
-def output_size(config: Any, step: int, steps_per_epoch: int) -> int:
-    """Returns the side of the pictures that training step `step` sees, pixels: train.sizes, or model.input_size."""
-    epoch, size = step // steps_per_epoch, input_size(config)
-    for first, side in config.train.sizes:
+def output_size(config: Config, step: int, steps_per_epoch: int) -> int:
+    """Returns the side of the pictures that training step `step` sees, pixels (train.progressive_resizing)."""
+    epoch, size = step // steps_per_epoch, config.input_size
+    for first, side in config.train.progressive_resizing:
         size = side if epoch >= first else size
     return size
 

@@ -3,12 +3,12 @@
 Maps compose, so that any number of changes costs one pass over the pixels.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from foodjax.config.keys import Augment
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _MID_GREY = 127.5
@@ -56,7 +56,7 @@ def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     return _map(matrix @ first[:, :, :3], matrix @ first[:, :, 3:] + offset)
 
 
-def sample_colour(augment: Any, rng: np.random.Generator, batch_size: int) -> np.ndarray:
+def sample_colour(augment: Augment, rng: np.random.Generator, batch_size: int) -> np.ndarray:
     """Draws contrast, saturation and hue of `config.augment`; returns their maps, float32 (B, 3, 4)."""
     unit = rng.uniform(-1, 1, size=(3, batch_size))
     changes = compose(saturation(1 + augment.saturation * unit[1]), contrast(1 + augment.contrast * unit[0]))

@@ -3,12 +3,14 @@
 Boxes are fractions of the side, so that they do not depend on the size at which the pictures are trained.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
+
+from foodjax.config.keys import Augment
 
 _GREY = 128
 
@@ -36,7 +38,7 @@ def sample_boxes(rng: np.random.Generator, side: np.ndarray) -> np.ndarray:
     return np.clip(box, 0, 1).astype(np.float32)
 
 
-def sample_mix(augment: Any, rng: np.random.Generator, batch_size: int) -> Mix:
+def sample_mix(augment: Augment, rng: np.random.Generator, batch_size: int) -> Mix:
     """Draws mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019) for each picture, or neither.
 
     Args:

@@ -1,9 +1,10 @@
 """Drawing the augmentation of a batch: plain arrays, a pure function of (seed, step). `augment` applies them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from foodjax.config.keys import Augment
 from foodjax.data.augment import colour as colours
 from foodjax.data.augment.mix import Mix, sample_boxes, sample_mix
 
@@ -26,7 +27,7 @@ class AugmentParams(NamedTuple):
     mix: Mix | None = None
 
 
-def sample_params(augment: Any, seed: int, step: int, batch_size: int, image_size: int) -> AugmentParams:
+def sample_params(augment: Augment, seed: int, step: int, batch_size: int, image_size: int) -> AugmentParams:
     """Draws the augmentation of the batch of one step.
 
     Args:
@@ -53,7 +54,7 @@ def sample_params(augment: Any, seed: int, step: int, batch_size: int, image_siz
         sampled = sampled._replace(crop=_sample_crop(augment, rng, batch_size, image_size))
     if augment.contrast or augment.saturation or augment.hue:
         sampled = sampled._replace(colour=colours.sample_colour(augment, rng, batch_size))
-    if augment.random_ops:
+    if augment.randaugment_ops:
         sampled = _sample_randaugment(sampled, augment, rng, image_size)
     if augment.cutout:
         sampled = sampled._replace(cutout=sample_boxes(rng, np.full(batch_size, augment.cutout)))
@@ -62,7 +63,7 @@ def sample_params(augment: Any, seed: int, step: int, batch_size: int, image_siz
     return sampled
 
 
-def _sample_crop(augment: Any, rng: np.random.Generator, batch_size: int, image_size: int) -> np.ndarray:
+def _sample_crop(augment: Augment, rng: np.random.Generator, batch_size: int, image_size: int) -> np.ndarray:
     """Draws crops of random area and aspect anywhere inside the picture (Szegedy et al. 2015); float32 (B, 4)."""
     low, high = augment.crop_area
     unit = rng.uniform(size=(4, batch_size))
@@ -74,20 +75,20 @@ def _sample_crop(augment: Any, rng: np.random.Generator, batch_size: int, image_
 
 
 def _sample_randaugment(
-    sampled: AugmentParams, augment: Any, rng: np.random.Generator, image_size: int
+    sampled: AugmentParams, augment: Augment, rng: np.random.Generator, image_size: int
 ) -> AugmentParams:
     """Adds operations chosen at random for each picture, in the manner of RandAugment (Cubuk et al. 2020).
 
     One of: nothing, rotation to 30 degrees, two shears to 0.3, two shifts to 0.45 of the side, and brightness,
-    contrast and saturation by factors to 1 +- 0.9; all times random_strength, up or down.
+    contrast and saturation by factors to 1 +- 0.9; all times randaugment_magnitude, up or down.
     """
     batch_size = len(sampled.angle)
     angle, rows, columns = sampled.angle.copy(), sampled.shift_rows.copy(), sampled.shift_columns.copy()
     shear = np.zeros((batch_size, 2), np.float32)
     colour = colours.identity(batch_size) if sampled.colour is None else sampled.colour
-    for _ in range(augment.random_ops):
+    for _ in range(augment.randaugment_ops):
         kind = rng.integers(9, size=batch_size)
-        sign = augment.random_strength * (2 * rng.integers(2, size=batch_size) - 1)
+        sign = augment.randaugment_magnitude * (2 * rng.integers(2, size=batch_size) - 1)
 
         def amount(number, most, kind=kind, sign=sign):
             return np.where(kind == number, most * sign, 0).astype(np.float32)

@@ -1,8 +1,8 @@
 """Finds the source that a config names, and selects classes."""
 
 from pathlib import Path
-from typing import Any
 
+from foodjax.config.keys import Config
 from foodjax.data.sources.base import Listing, Source, select_names
 from foodjax.data.sources.drawn import DrawnSource
 from foodjax.data.sources.folders import ClassFolders
@@ -30,7 +30,7 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     return Listing(chosen, train, test)
 
 
-def create_source(config: Any) -> Source:
+def create_source(config: Config) -> Source:
     """Returns the source that `config.data` names.
 
     Raises:

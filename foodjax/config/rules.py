@@ -1,0 +1,97 @@
+"""Rules: tests of one value, with the words that an error message needs."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Rule(NamedTuple):
+    """A test of one value and the words that complete "needs ..."."""
+
+    test: Callable[[Any], bool]
+    needs: str
+
+    def accepts(self, value: Any) -> bool:
+        """Returns whether the value passes the test; a value that cannot be compared does not."""
+        try:
+            return bool(self.test(value))
+        except (TypeError, ValueError, OverflowError):
+            return False
+
+
+def is_int(value: Any) -> bool:
+    """Returns whether a value is an integer; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Returns whether a value is a finite number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def integer(low: int) -> Rule:
+    """Returns the rule of the integers >= `low`."""
+    return Rule(lambda v: is_int(v) and v >= low, f"an integer >= {low}")
+
+
+def number(low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Rule:
+    """Returns the rule of the finite numbers from `low` to `high`.
+
+    Args:
+        low: smallest value.
+        high: largest value; infinity sets no limit.
+        open_low: `low` itself is refused.
+        open_high: `high` itself is refused.
+    """
+    if high == math.inf:
+        words = f"{'>' if open_low else '>='} {low:g}"
+    else:
+        words = f"in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+    above = (lambda v: v > low) if open_low else (lambda v: v >= low)
+    below = (lambda v: v < high) if open_high else (lambda v: v <= high)
+    return Rule(lambda v: is_number(v) and above(v) and below(v), f"a number {words}")
+
+
+def choice(*names: str) -> Rule:
+    """Returns the rule that the value is one of `names`."""
+    return Rule(lambda v: v in names, "one of " + ", ".join(names))
+
+
+def tuple_of(rule: Rule, words: str) -> Rule:
+    """Returns the rule of tuples whose members all keep `rule`; `words` name the members."""
+    return Rule(lambda v: isinstance(v, tuple) and all(rule.accepts(x) for x in v), f"a tuple of {words}")
+
+
+def pair(test: Callable[[float, float], bool], words: str) -> Rule:
+    """Returns the rule of pairs (low, high) of finite numbers that pass `test`; `words` say which those are."""
+
+    def accepts(value: Any) -> bool:
+        return isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value)) and test(*value)
+
+    return Rule(accepts, f"a pair (low, high) with {words}")
+
+
+def _are_stages(value: Any) -> bool:
+    """Returns whether `value` is ((0, side), (epoch, side), ...) with rising epochs."""
+    if not isinstance(value, tuple) or not all(
+        isinstance(x, tuple) and len(x) == 2 and all(map(is_int, x)) and x[1] > 0 for x in value
+    ):
+        return False
+    epochs = [epoch for epoch, _ in value]
+    return epochs[:1] in ([], [0]) and epochs == sorted(set(epochs))
+
+
+TEXT = Rule(lambda v: isinstance(v, str), "text")
+NAME = Rule(lambda v: isinstance(v, str) and v != "" and "/" not in v, "a name without '/'")
+BOOL = Rule(lambda v: isinstance(v, bool), "true or false")
+SEED = Rule(lambda v: is_int(v) and 0 <= v < 2**31, "an integer in [0, 2**31)")
+FRACTION = number(0, 1, open_high=True)
+UNIT = number(0, 1)
+POSITIVE = number(0, open_low=True)
+RANGE = pair(lambda low, high: 0 <= low <= high, "0 <= low <= high")
+AREA = pair(lambda low, high: 0 < low <= high <= 1, "0 < low <= high <= 1")
+STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
+PADDING = Rule(
+    lambda v: isinstance(v, tuple) and len(v) > 0 and set(v) <= {"SAME", "VALID"},
+    "a tuple of 'SAME' or 'VALID', one for each convolution",
+)
