@@ -48,14 +48,16 @@ def test_a_mistake_is_one_clear_line(arguments, message):
     result = run_main(*arguments)
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1 and message in lines[0], result.stderr
+    assert len(lines) == 1, result.stderr
+    assert message in lines[0]
     assert "Traceback" not in result.stderr
 
 
 def test_summary_prints_the_layer_table():
     result = run_main(*FOOD10, "--mode", "summary")
     assert result.returncode == 0
-    assert "10,588,458" in result.stdout and "126, 126, 32" in result.stdout
+    assert "10,588,458" in result.stdout
+    assert "126, 126, 32" in result.stdout
 
 
 def test_blocks_are_overridden_on_the_command_line():
@@ -67,7 +69,9 @@ def test_blocks_are_overridden_on_the_command_line():
 def test_a_variant_is_written_behind_the_file():
     result = run_main("--config", "experiments/food10.py:blocks=3,pool=avg", "--mode", "summary")
     assert result.returncode == 0, result.stderr
-    assert "block3/conv2" in result.stdout and "block4" not in result.stdout and "128, 1024" in result.stdout
+    assert "block3/conv2" in result.stdout
+    assert "block4" not in result.stdout
+    assert "128, 1024" in result.stdout
 
 
 @pytest.mark.slow

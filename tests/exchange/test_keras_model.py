@@ -90,7 +90,8 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
     theirs = model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
     assert theirs.max() > 0.5, "opinions must differ for the comparison to mean something"
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    assert int(state.step) == 0 and not any(np.any(x) for x in jax.tree.leaves(state.opt_state))
+    assert int(state.step) == 0
+    assert not any(np.any(x) for x in jax.tree.leaves(state.opt_state))
     assert "10 classes, in this order: bars, checkerboard" in capsys.readouterr().out
     assert workdir_lib.read_description(workdir)[1][2] == "cross"
     before = sorted(p.name for p in workdir.rglob("*"))
@@ -129,7 +130,8 @@ def test_another_architecture_is_refused_with_the_first_layer_that_differs(tiny_
     create_keras(changes()).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match=message) as caught:
         keras_model.import_model(tiny_config, tmp_path / "model.keras", tmp_path / "run")
-    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_of_another_architecture_are_refused(tiny_config, tmp_path):
@@ -247,7 +249,8 @@ def test_a_forged_file_is_refused_and_runs_nothing(tiny_config, tmp_path, saved,
         rewrite(saved[1], **forgery)
     with pytest.raises(UserError, match=message) as caught:
         keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
-    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
 
 
 def test_a_zip_bomb_is_not_unpacked(tiny_config, tmp_path, saved):
@@ -358,7 +361,8 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     ours, _ = probabilities(tiny_config, tmp_path / "run", tiny_images)
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
     loss, _ = loaded.evaluate(tiny_images / np.float32(255), np.eye(10)[np.arange(12) % 10], verbose=0)
-    assert np.isfinite(loss) and loaded.optimizer.epsilon == tiny_config.optimizer.epsilon
+    assert np.isfinite(loss)
+    assert loaded.optimizer.epsilon == tiny_config.optimizer.epsilon
     content = output.read_bytes()
     with pytest.raises(UserError, match="exists already"):
         keras_model.export_model(tiny_config, tmp_path / "run", output)
@@ -398,7 +402,8 @@ def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tm
 
 def test_the_needed_layers_are_the_tutorials():
     layers = keras_model.keras_layers(create_model(food10.get_config(), 10), 128)
-    assert [layer.kind for layer in layers].count("conv2d") == 8 and isinstance(layers[0], keras_file.Layer)
+    assert [layer.kind for layer in layers].count("conv2d") == 8
+    assert isinstance(layers[0], keras_file.Layer)
     assert [layer.dropout for layer in layers if layer.dropout] == [0.2] * 5
 
 
@@ -456,7 +461,8 @@ def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
     run_main("--mode", "import", "--keras", tmp_path / "reader.keras", *common)
     out = run_main("--mode", "evaluate", "--workdir", tmp_path / "mine")
     ours = float(re.search(r"test accuracy ([\d.]+)%", out)[1]) / 100
-    assert ours == pytest.approx(accuracy, abs=1e-6) and "750 images" in out
+    assert ours == pytest.approx(accuracy, abs=1e-6)
+    assert "750 images" in out
     with (tmp_path / "mine" / "evaluation" / "predictions.csv").open() as file:
         predicted = {row["id"]: row["predicted"] for row in csv.DictReader(file)}
     assert predicted == {i: names[k] for i, k in zip(ids, theirs.argmax(axis=1), strict=True)}
@@ -466,6 +472,8 @@ def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
     np.testing.assert_allclose(back.predict(test_images, verbose=0), theirs, atol=1e-6)
 
     out = run_main(*common, "--config.train.epochs=1")
-    assert "continuing" in out and "after epoch 0" in out
+    assert "continuing" in out
+    assert "after epoch 0" in out
     row = read_metrics(tmp_path / "mine" / "metrics.jsonl")[0]
-    assert row["epoch"] == 1 and row["loss"] < 2.3, "training went on from what Keras had learnt"
+    assert row["epoch"] == 1
+    assert row["loss"] < 2.3, "training went on from what Keras had learnt"

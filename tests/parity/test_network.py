@@ -61,7 +61,8 @@ def count_different_rows(ours, theirs):
 def test_layers(parity):
     theirs = keras_table(program.create_model())
     config = food10.get_config()
-    assert theirs["parameters"] == 10_588_458 and len(theirs) == 16
+    assert theirs["parameters"] == 10_588_458
+    assert len(theirs) == 16
     parity.holds("layers", count_different_rows(our_table(config), theirs))
     exported = keras_model.to_keras(config, create_model(config, 10), Foodjax(config).params)
     names = [layer.name for layer in exported.layers if layer.weights]

@@ -62,7 +62,8 @@ def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
     weights = np.asarray(variables["params"]["logits"]["kernel"])[:, labels]  # (C, B)
     expected = np.maximum(np.einsum("bhwc,cb->bhw", found.maps["block1/activation1"], weights), 0)
     expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-9)
-    assert expected.min() == 0 and expected.max() == 1
+    assert expected.min() == 0
+    assert expected.max() == 1
     np.testing.assert_allclose(found.cams["block1/activation1"], expected, atol=1e-4)
 
 

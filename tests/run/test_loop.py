@@ -53,7 +53,8 @@ def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
         state, metrics = step(state, batch)
         losses.append(metrics.compute()["loss"])
     assert losses[0] == pytest.approx(np.log(10), rel=0.2)
-    assert losses[-1] < 0.2 and int(state.step) == 300
+    assert losses[-1] < 0.2
+    assert int(state.step) == 300
     # The first state lives where init put it, all later ones on the mesh.
     assert step._cache_size() <= 2
 
@@ -159,14 +160,16 @@ def test_a_wrong_loss_beside_the_best_does_not_cost_the_next_best(setup, tmp_pat
             path = tmp_path / "checkpoints/1/metrics/metrics"
             path.write_text(found) if found is not None else path.unlink()
             restored = checkpoints.restore_latest(jax.eval_shape(lambda: state), one_device_mesh())
-            assert restored is not None and restored[0] == 3
+            assert restored is not None
+            assert restored[0] == 3
             assert json.loads(path.read_text()) == {"val_loss": 3.0}
         for loss in losses:
             stopping = stopping.update(loss)
             at = state.replace(step=jnp.int32(stopping.epoch))
             checkpoints.save(at, LoopState(stopping, Metrics.zeros()), loss)
         checkpoints.close()
-    assert Checkpoints(tmp_path).steps() == [4, 5, 6] and Checkpoints(tmp_path).best_step() == 4
+    assert Checkpoints(tmp_path).steps() == [4, 5, 6]
+    assert Checkpoints(tmp_path).best_step() == 4
 
 
 @pytest.mark.slow
@@ -218,7 +221,8 @@ def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tiny_config, tmp
     jax.tree.map(np.testing.assert_array_equal, whole, parts)
     assert best == best_of_parts
     rows = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "parts")]
-    assert rows[0] == rows[1] and [row["epoch"] for row in rows[0]] == [1, 2, 3]
+    assert rows[0] == rows[1]
+    assert [row["epoch"] for row in rows[0]] == [1, 2, 3]
 
 
 def run_main(*arguments):
@@ -240,7 +244,8 @@ def test_the_main_job_on_drawn_pictures(tmp_path):
     result = run_main("--config", "experiments/demo.py", *small, "--workdir", workdir)
     assert result.returncode == 0, result.stderr
     assert "280 train, 40 validation, 80 test images" in result.stdout
-    assert "devices: " in result.stdout and "\x1b" not in result.stdout
+    assert "devices: " in result.stdout
+    assert "\x1b" not in result.stdout
     again = run_main("--config", "experiments/demo.py", "--mode", "evaluate", "--workdir", workdir)
     assert again.returncode == 0, again.stderr
     assert accuracy_line(again.stdout) == accuracy_line(result.stdout)
@@ -248,12 +253,14 @@ def test_the_main_job_on_drawn_pictures(tmp_path):
     assert accuracy_line(alone.stdout) == accuracy_line(result.stdout)
     with (workdir / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 80 and {row["true"] for row in rows} == {row["id"].split("/")[0] for row in rows}
+    assert len(rows) == 80
+    assert {row["true"] for row in rows} == {row["id"].split("/")[0] for row in rows}
     report = json.loads((workdir / "evaluation" / "evaluation.json").read_text())
     assert report["accuracy"] == np.mean([row["true"] == row["predicted"] for row in rows])
     assert list((workdir / "tensorboard").glob("events*"))
     other = run_main("--config", "experiments/demo.py", "--workdir", workdir, "--config.seed=1")
-    assert other.returncode == 2 and "different experiment" in other.stderr
+    assert other.returncode == 2
+    assert "different experiment" in other.stderr
 
 
 @pytest.mark.slow
@@ -288,7 +295,8 @@ def test_a_signal_keeps_the_checkpoints_and_the_run_goes_on(tmp_path, signum, st
     process.send_signal(signum)
     out, err = process.communicate(timeout=60)
     assert process.returncode == status, err
-    assert "the same command continues" in out and "Traceback" not in err
+    assert "the same command continues" in out
+    assert "Traceback" not in err
     done = len(read_metrics(tmp_path / "run" / "metrics.jsonl"))
     result = run_main(*arguments, f"--config.train.epochs={done + 1}")
     assert result.returncode == 0, result.stderr
@@ -300,7 +308,8 @@ def test_two_processes_do_not_share_a_workdir(tmp_path):
     held = "import filelock, sys; f = filelock.FileLock(sys.argv[1]); f.acquire(); print(1, flush=True); input()"
     command = [sys.executable, "-c", held, str(tmp_path / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout and other.stdout.readline() == "1\n"
+        assert other.stdout
+        assert other.stdout.readline() == "1\n"
         with pytest.raises(UserError, match="another process trains in workdir"), workdir_lib.lock(tmp_path):
             pass
         other.kill()
@@ -353,8 +362,11 @@ def test_a_damaged_newest_checkpoint_falls_back_and_what_a_kill_left_is_removed(
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
     step, restored = checkpoints.restore_latest(state, one_device_mesh())
-    assert step == 3 and int(restored.step) == 3 and checkpoints.restore_loop_state(3, 10).rows == rows[:3]
-    assert "moved to" in capsys.readouterr().out and (tmp_path / "damaged" / "4-0").is_dir()
+    assert step == 3
+    assert int(restored.step) == 3
+    assert checkpoints.restore_loop_state(3, 10).rows == rows[:3]
+    assert "moved to" in capsys.readouterr().out
+    assert (tmp_path / "damaged" / "4-0").is_dir()
     assert checkpoints.steps() == [1, 2, 3]  # the two latest and the best
     shutil.rmtree(tmp_path / "checkpoints/1/state")
     with pytest.raises(UserError, match="it is the best so far: needs a copy of it, or another --workdir"):

@@ -68,7 +68,8 @@ def test_a_table_of_the_report_sorts_by_a_click(tab, report):
     counts = [
         int(x.replace(",", "") or -1) for x in tab.locator("#layer-table tbody td:nth-child(4)").all_inner_texts()
     ]
-    assert counts == sorted(counts, reverse=True) and counts[0] > 999
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 999
     background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(255, 255, 255)" if tab.viewport_size["width"] == 1200 else "rgb(20, 23, 27)")
 
@@ -96,9 +97,11 @@ def test_a_photograph_is_uploaded_and_named(tab, address, workdir, tmp_path):
     names = tab.locator("#top .class").all_inner_texts()
     percents = [float(x.split()[0]) for x in tab.locator("#top li span:last-child").all_inner_texts()]
     assert sorted(names) == ["bars", "cross", "ring"]  # the three classes that it knows
-    assert percents == sorted(percents, reverse=True) and sum(percents) == pytest.approx(100, abs=0.2)
+    assert percents == sorted(percents, reverse=True)
+    assert sum(percents) == pytest.approx(100, abs=0.2)
     assert names[0] in tab.inner_text("#status")
-    assert tab.locator("#cams img").count() >= 2 and tab.locator("#maps img").count() == 2
+    assert tab.locator("#cams img").count() >= 2
+    assert tab.locator("#maps img").count() == 2
     assert tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     assert not is_wider_than_the_screen(tab)
 
@@ -108,7 +111,8 @@ def test_what_is_no_photograph_is_told_on_the_page(tab, address, tmp_path):
     tab.goto(address)
     tab.set_input_files("#file", tmp_path / "text.jpg")
     tab.wait_for_selector("#status.wrong")
-    assert "no photograph" in tab.inner_text("#status") and tab.locator("#result").is_hidden()
+    assert "no photograph" in tab.inner_text("#status")
+    assert tab.locator("#result").is_hidden()
     # The browser itself notes a reply of 422; that alone is expected.
     assert all("422" in problem for problem in tab.problems)
     tab.problems.clear()

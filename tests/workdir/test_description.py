@@ -42,7 +42,8 @@ def test_no_python_file_of_a_workdir_is_run(tiny_config, tmp_path):
         path.write_text(f"open({os.fspath(marker)!r}, 'w')\n")
     command = [sys.executable, str(ROOT / "main.py"), "--mode", "predict", "--workdir", ".", "--images", "config.json"]
     result = subprocess.run(command, cwd=workdir, capture_output=True, text=True, env=one_device_environment())
-    assert result.returncode == 2 and "has no checkpoint yet" in result.stderr, result.stderr
+    assert result.returncode == 2, result.stderr
+    assert "has no checkpoint yet" in result.stderr
     assert not marker.exists()
     subprocess.run([sys.executable, "-c", "import config"], cwd=workdir, check=True)
     assert marker.exists()  # the trap works

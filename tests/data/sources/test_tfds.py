@@ -48,7 +48,8 @@ def test_tfds_downloads_prepares_and_gives_the_archives_photographs(server, tmp_
     config.data.dir = str(root)
     for part, data in ours.items():
         theirs = prepare.prepare(find.create_source(config), part, config, lambda *a: a[2])
-        assert data.ids == theirs.ids and data.class_names == theirs.class_names == CLASSES[:3]
+        assert data.ids == theirs.ids
+        assert data.class_names == theirs.class_names == CLASSES[:3]
         np.testing.assert_array_equal(data.images, theirs.images)
     assert set(json.loads((root / "meta" / "train.json").read_text())) == set(CLASSES)
     # Once prepared, neither the server nor TFDS's own files are needed to train.
