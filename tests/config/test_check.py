@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 from experiments import food10
 from foodjax.config import check as config_lib

@@ -1,7 +1,7 @@
 import importlib
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 from ml_collections import ConfigDict
 
 from experiments import food10

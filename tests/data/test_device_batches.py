@@ -1,12 +1,10 @@
 import functools
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_environment, one_device_mesh
+from helpers import one_device_mesh, run_main
 
 from foodjax.data.device_batches import make_batch, put_images, sample_recipe
 from foodjax.data.host_batches import train_batches
@@ -109,16 +107,14 @@ runpy.run_path("main.py", run_name="__main__")
 
 
 def train_without_tensorflow(config, workdir, *overrides):
-    command = [
-        sys.executable, "-c", WITHOUT, "--config", "experiments/demo.py", "--workdir", workdir,
+    return run_main(
+        "--config", "experiments/demo.py", "--workdir", workdir,
         f"--config.data.cache_dir={config.data.cache_dir}", "--config.data.drawn_train=20",
         "--config.data.drawn_test=5", "--config.data.image_size=16", "--config.train.epochs=2", *overrides,
-    ]  # fmt: skip
-    # A GLIBC_TUNABLES of its own keeps main.py from starting again, with TensorFlow.
-    environment = one_device_environment() | {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}
-    return subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=600, env=environment
-    )
+        program=("-c", WITHOUT), timeout=600,
+        # A GLIBC_TUNABLES of its own keeps main.py from starting again, with TensorFlow.
+        environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"},
+    )  # fmt: skip
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from conftest import SHARED, make_food_root
+from helpers import SHARED, make_food_root
 from PIL import Image
 
 from foodjax.config.check import validate

@@ -3,7 +3,7 @@
 import re
 
 import jax
-from conftest import ROOT
+from helpers import ROOT
 
 from foodjax.config import check as config_lib
 from foodjax.config import keys

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_food_root
+from helpers import make_food_root
 from scipy.special import softmax
 
 from foodjax.commands import arguments

@@ -10,7 +10,7 @@ import jax
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_environment, one_device_mesh
+from helpers import ROOT, one_device_environment, one_device_mesh, run_main
 
 from experiments import food10
 from foodjax.evaluation import temperature
@@ -412,15 +412,6 @@ def test_the_needed_layers_are_the_tutorials():
 SMALL = {"data.image_size": 48, "data.eval_batch_size": 250, "train.epochs": 1, "model.head.hidden": "(64,)"}
 
 
-def run_main(*arguments):
-    command = [sys.executable, "main.py", *map(str, arguments)]
-    result = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=one_device_environment()
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
 @pytest.mark.slow
 def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
     from foodjax.data.decode import decode
@@ -458,8 +449,8 @@ def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
         "--config", config, f"--config.data.dir={food_photos}", f"--config.data.cache_dir={tmp_path}/cache",
         "--workdir", tmp_path / "mine", *(f"--config.{key}={value}" for key, value in SMALL.items()),
     ]  # fmt: skip
-    run_main("--mode", "import", "--keras", tmp_path / "reader.keras", *common)
-    out = run_main("--mode", "evaluate", "--workdir", tmp_path / "mine")
+    run_main("--mode", "import", "--keras", tmp_path / "reader.keras", *common, check=True)
+    out = run_main("--mode", "evaluate", "--workdir", tmp_path / "mine", check=True).stdout
     ours = float(re.search(r"test accuracy ([\d.]+)%", out)[1]) / 100
     assert ours == pytest.approx(accuracy, abs=1e-6)
     assert "750 images" in out
@@ -467,11 +458,11 @@ def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
         predicted = {row["id"]: row["predicted"] for row in csv.DictReader(file)}
     assert predicted == {i: names[k] for i, k in zip(ids, theirs.argmax(axis=1), strict=True)}
 
-    run_main("--mode", "export", "--workdir", tmp_path / "mine", "--output", tmp_path / "back.keras")
+    run_main("--mode", "export", "--workdir", tmp_path / "mine", "--output", tmp_path / "back.keras", check=True)
     back = keras.saving.load_model(tmp_path / "back.keras")
     np.testing.assert_allclose(back.predict(test_images, verbose=0), theirs, atol=1e-6)
 
-    out = run_main(*common, "--config.train.epochs=1")
+    out = run_main(*common, "--config.train.epochs=1", check=True).stdout
     assert "continuing" in out
     assert "after epoch 0" in out
     row = read_metrics(tmp_path / "mine" / "metrics.jsonl")[0]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import one_device_environment
+from helpers import one_device_environment
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import io
 import keras
 import numpy as np
 import pytest
-from conftest import SHARED
+from helpers import SHARED
 from PIL import Image, ImageOps
 from scipy.stats import ks_2samp
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_environment, one_device_mesh
+from helpers import one_device_mesh, run_main, start_main
 
 from foodjax.config import stored
 from foodjax.data import host_batches
@@ -225,11 +225,6 @@ def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tiny_config, tmp
     assert [row["epoch"] for row in rows[0]] == [1, 2, 3]
 
 
-def run_main(*arguments):
-    command = [sys.executable, "main.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=one_device_environment())
-
-
 def accuracy_line(output):
     return next(line for line in output.splitlines() if line.startswith("test accuracy"))
 
@@ -285,10 +280,8 @@ def test_a_signal_keeps_the_checkpoints_and_the_run_goes_on(tmp_path, signum, st
         "--config", "experiments/demo.py", f"--config.data.cache_dir={tmp_path}/cache", "--workdir", f"{tmp_path}/run",
         "--config.data.drawn_train=40", "--config.data.drawn_test=8", "--config.data.image_size=16",
     ]  # fmt: skip
-    command = [sys.executable, "main.py", *arguments, "--config.train.epochs=2000"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=one_device_environment()
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start_main(*arguments, "--config.train.epochs=2000", **pipes)
     deadline = time.monotonic() + 120
     while len(read_metrics(tmp_path / "run" / "metrics.jsonl")) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -3,10 +3,9 @@
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
-from conftest import ROOT, one_device_environment
+from helpers import SHARED, run_main, start_main
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -44,8 +43,7 @@ def is_wider_than_the_screen(page):
 @pytest.fixture(scope="module")
 def report(workdir):
     """The report's address, written by the command line."""
-    command = [sys.executable, "main.py", "--mode", "evaluate", "--workdir", str(workdir)]
-    subprocess.run(command, cwd=ROOT, check=True, env=one_device_environment(), capture_output=True)
+    run_main("--mode", "evaluate", "--workdir", workdir, check=True)
     return (workdir / "report.html").as_uri()
 
 
@@ -76,8 +74,7 @@ def test_a_table_of_the_report_sorts_by_a_click(tab, report):
 
 @pytest.fixture(scope="module")
 def address(workdir):
-    command = [sys.executable, "main.py", "--mode", "serve", "--workdir", str(workdir), "--port", "0"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=one_device_environment())
+    server = start_main("--mode", "serve", "--workdir", workdir, "--port", 0, stdout=subprocess.PIPE)
     line = server.stdout.readline()
     yield line.split(" at ")[1].split(" ")[0]
     server.terminate()
@@ -86,7 +83,7 @@ def address(workdir):
 
 def photograph(workdir):
     """A real photograph where there is one, else a drawn one."""
-    real = sorted((ROOT.parent / "shared" / "food-101-originals" / "images").glob("*/*.jpg"))
+    real = sorted((SHARED / "food-101-originals" / "images").glob("*/*.jpg"))
     return (real or sorted((workdir.parent / "food-101" / "images").glob("*/*.jpg")))[0]
 
 

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_environment
+from helpers import ROOT, run_main, start_main
 from scipy import stats
 
 from experiments import ablate_blocks, food10, food10_fast
@@ -50,10 +50,10 @@ def write_experiment(folder, variants, seeds=1, epochs=2):
     return path
 
 
-def run_main(tmp_path, *arguments):
-    environment = one_device_environment() | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, "main.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, env=environment)
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Processes keep prepared data and compiled programs in the test's folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_a_grid_has_every_combination_and_random_is_repeatable():
@@ -309,11 +309,12 @@ def test_the_table_in_each_form():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_a_sweep_survives_a_failing_variant_and_compares_the_others(tmp_path):
     # 16 pixels do not survive a pool of 32: the run fails when it starts.
     path = write_experiment(tmp_path, ["", "blocks=1", "model.blocks[0].pool=32"], seeds=2)
     folder = tmp_path / "runs"
-    done = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder, "--jobs", 2)
+    done = run_main("--mode", "sweep", "--config", path, "--workdir", folder, "--jobs", 2)
     assert done.returncode == 2, done.stderr
     assert "error: 2 runs failed, first model.blocks-0-.pool=32-seed0 (model.blocks[0] gets 16 x 16" in done.stderr
     rows = list(csv.DictReader((folder / "comparison" / "table.csv").open()))
@@ -334,27 +335,27 @@ def test_a_sweep_survives_a_failing_variant_and_compares_the_others(tmp_path):
     assert session["command"]
     assert record["result"]["test_accuracy"] == float(rows[1]["accuracy"]) or record["result"]["epochs"] == 2
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("metrics.jsonl")}
-    again = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder)
+    again = run_main("--mode", "sweep", "--config", path, "--workdir", folder)
     assert "sweep: 6 runs, 8 of 12 epochs are done" in again.stdout
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("metrics.jsonl")} == before
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_a_sweep_that_is_killed_ends_as_one_that_was_not(tmp_path):
     path = write_experiment(tmp_path, ["", "blocks=1"], epochs=6)
-    whole = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", tmp_path / "whole")
+    whole = run_main("--mode", "sweep", "--config", path, "--workdir", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     folder = tmp_path / "killed"
-    command = [sys.executable, "main.py", "--mode", "sweep", "--config", str(path), "--workdir", str(folder)]
-    environment = one_device_environment() | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    arguments = "--mode", "sweep", "--config", path, "--workdir", folder
     for name, lines in (("baseline-seed0", 2), ("blocks=1-seed0", 1)):
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        process = start_main(*arguments, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while _lines(folder / name / "metrics.jsonl") < lines and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    end = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder)
+    end = run_main("--mode", "sweep", "--config", path, "--workdir", folder)
     assert end.returncode == 0, end.stderr
     for name in ("baseline-seed0", "blocks=1-seed0"):
         for file in ("metrics.jsonl", "evaluation/predictions.csv"):
@@ -365,34 +366,36 @@ def test_a_sweep_that_is_killed_ends_as_one_that_was_not(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_hopeless_variants_are_pruned_and_the_kept_are_as_without(tmp_path):
     path = write_experiment(tmp_path, ["", "lr=1e-9", "lr=2e-3", "lr=1e-8"], epochs=4)
     folder = tmp_path / "runs"
-    done = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder, "--prune", 2)
+    done = run_main("--mode", "sweep", "--config", path, "--workdir", folder, "--prune", 2)
     assert done.returncode == 0, done.stderr
     assert "epoch 1: pruned" in done.stdout
     assert "lr=1e-9" in done.stdout.split("epoch 1: pruned")[1].splitlines()[0]
     epochs = {p.name: _lines(p / "metrics.jsonl") for p in folder.iterdir() if p.is_dir() and p.name != "comparison"}
     assert epochs["baseline-seed0"] == epochs["lr=2e-3-seed0"] == 4
     assert epochs["lr=1e-9-seed0"] < 4
-    alone = run_main(tmp_path, "--config", f"{path}:lr=2e-3,seed=0", "--workdir", tmp_path / "alone")
+    alone = run_main("--config", f"{path}:lr=2e-3,seed=0", "--workdir", tmp_path / "alone")
     assert alone.returncode == 0
     ours, theirs = ((p / "metrics.jsonl").read_bytes() for p in (folder / "lr=2e-3-seed0", tmp_path / "alone"))
     assert ours == theirs
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_a_run_is_reproduced_and_another_one_is_not(tmp_path):
     path = write_experiment(tmp_path, [""])
-    assert run_main(tmp_path, "--config", path, "--workdir", tmp_path / "run").returncode == 0
-    same = run_main(tmp_path, "--mode", "reproduce", "--workdir", tmp_path / "run")
+    assert run_main("--config", path, "--workdir", tmp_path / "run").returncode == 0
+    same = run_main("--mode", "reproduce", "--workdir", tmp_path / "run")
     assert same.returncode == 0, same.stderr
     assert "the same: 2 epochs, evaluation and every prediction are equal to the byte" in same.stdout
     metrics = tmp_path / "run" / "metrics.jsonl"
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     rows[1]["val_loss"] += 1e-7
     metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    other = run_main(tmp_path, "--mode", "reproduce", "--workdir", tmp_path / "run")
+    other = run_main("--mode", "reproduce", "--workdir", tmp_path / "run")
     assert other.returncode == 1
     assert "metrics.jsonl differs: line 2 is val_loss" in other.stdout
     assert "not the same: 1 of 4 files differ" in other.stdout

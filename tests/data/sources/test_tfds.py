@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import make_food_root
+from helpers import make_food_root
 
 from experiments import food10
 from foodjax.data import prepare
