@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import jax
@@ -55,14 +57,21 @@ def create_keras(changes=()):
     return keras.Sequential([layer for layer in stack if layer is not None])
 
 
+class Saved(NamedTuple):
+    """A Keras model and the .keras file that holds it."""
+
+    model: keras.Model
+    path: Path
+
+
 @pytest.fixture
 def saved(tmp_path):
-    """(Keras model with random biases, path of its .keras)."""
+    """A model with random weights and biases."""
     keras.utils.set_random_seed(1)
     model = create_keras()
     model.set_weights([np.random.default_rng(0).normal(0, 0.3, w.shape) for w in model.get_weights()])
     model.save(tmp_path / "model.keras")
-    return model, tmp_path / "model.keras"
+    return Saved(model, tmp_path / "model.keras")
 
 
 @pytest.fixture
@@ -81,13 +90,12 @@ def probabilities(config, workdir, images):
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
 def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, saved, tiny_images, name, capsys):
-    model, path = saved
     if name.endswith(".h5"):
-        model.save_weights(tmp_path / name)
+        saved.model.save_weights(tmp_path / name)
     workdir = tmp_path / "runs" / "mine"
     keras_model.import_model(tiny_config, tmp_path / name, workdir)
     ours, state = probabilities(tiny_config, workdir, tiny_images)
-    theirs = model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
+    theirs = saved.model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
     assert theirs.max() > 0.5, "opinions must differ for the comparison to mean something"
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert int(state.step) == 0
@@ -96,7 +104,7 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
     assert workdir_lib.read_description(workdir)[1][2] == "cross"
     before = sorted(p.name for p in workdir.rglob("*"))
     with pytest.raises(UserError, match="exists already: --mode import needs a new --workdir"):
-        keras_model.import_model(tiny_config, path, workdir)
+        keras_model.import_model(tiny_config, saved.path, workdir)
     assert sorted(p.name for p in workdir.rglob("*")) == before
     assert [p.name for p in workdir.parent.iterdir()] == ["mine"], "nothing half-written is left"
 
@@ -241,35 +249,35 @@ FORGED = [
 @pytest.mark.parametrize("forgery,message", FORGED)
 def test_a_forged_file_is_refused_and_runs_nothing(tiny_config, tmp_path, saved, forgery, message):
     if "model__weights__h5" in forgery:
-        with zipfile.ZipFile(saved[1]) as archive:
+        with zipfile.ZipFile(saved.path) as archive:
             text = archive.read("config.json")
-        with zipfile.ZipFile(saved[1], "w") as archive:
+        with zipfile.ZipFile(saved.path, "w") as archive:
             archive.writestr("config.json", text)
     else:
-        rewrite(saved[1], **forgery)
+        rewrite(saved.path, **forgery)
     with pytest.raises(UserError, match=message) as caught:
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
 
 
 def test_a_zip_bomb_is_not_unpacked(tiny_config, tmp_path, saved):
-    with zipfile.ZipFile(saved[1]) as archive:
+    with zipfile.ZipFile(saved.path) as archive:
         text = archive.read("config.json")
-    with zipfile.ZipFile(saved[1], "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(saved.path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", text)
         archive.writestr("model.weights.h5", bytes(2**26))
     with pytest.raises(UserError, match="is too large: its weights take 67,108,864 bytes"):
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
 
 
 @pytest.mark.parametrize("length", [0, 10, 3000, -40])
 def test_a_truncated_file_is_refused(tiny_config, tmp_path, saved, length):
-    saved[1].write_bytes(saved[1].read_bytes()[:length])
+    saved.path.write_bytes(saved.path.read_bytes()[:length])
     with pytest.raises(UserError, match="is not a whole file that Keras wrote"):
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
     path = tmp_path / "model.weights.h5"
-    saved[0].save_weights(path)
+    saved.model.save_weights(path)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(UserError, match="is not a whole file that Keras wrote"):
         keras_model.import_model(tiny_config, path, tmp_path / "run")
@@ -294,7 +302,7 @@ def test_a_path_that_is_no_model_is_refused(tiny_config, tmp_path, name, message
 def test_what_keras_would_do_otherwise_is_refused(tiny_config, tmp_path, saved, change, message):
     tiny_config.update_from_flattened_dict(change)
     with pytest.raises(UserError, match=message):
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -311,9 +319,8 @@ def test_only_export_imports_keras():
 
 @pytest.mark.slow
 def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
-    model, path = saved
     workdir = tmp_path / "run"
-    keras_model.import_model(tiny_config, path, workdir)
+    keras_model.import_model(tiny_config, saved.path, workdir)
     # No epoch is trained yet: another rate and other data are the user's to choose; another network is not.
     tiny_config.optimizer.learning_rate, tiny_config.data.drawn_train = 1e-9, 14
     tiny_config.data.batch_size = 8
@@ -325,7 +332,7 @@ def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
     assert [row["epoch"] for row in read_metrics(workdir / "metrics.jsonl")] == [1, 2]
     _, state = probabilities(tiny_config, workdir, np.zeros((1, 16, 16, 3), np.uint8))
     assert int(state.step) > 0
-    np.testing.assert_allclose(state.params["block1"]["conv1"]["kernel"], model.get_weights()[0], atol=1e-6)
+    np.testing.assert_allclose(state.params["block1"]["conv1"]["kernel"], saved.model.get_weights()[0], atol=1e-6)
     tiny_config.optimizer.learning_rate = 1e-3
     with pytest.raises(UserError, match="different experiment: optimizer.learning_rate"):
         loop.train(tiny_config, workdir)
