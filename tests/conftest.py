@@ -1,21 +1,17 @@
 """Shared fixtures: real photographs when they are here, drawn ones always."""
 
 import os
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Eight devices, so that one process can test both the mesh of one and the mesh of eight.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
-import jax
 import pytest
+from helpers import SHARED, make_food_root
 
 from foodjax.steps.devices import configure_jax
 
 configure_jax()  # many tests compile the same programs
-
-ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture
@@ -64,37 +60,3 @@ def workdir(tmp_path_factory):
 def food_root(tmp_path):
     """A small food-101/ folder of drawn pictures in the official layout: 3 classes x (6 train, 4 test)."""
     return make_food_root(tmp_path / "food-101")
-
-
-def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, num_test=4) -> Path:
-    import io
-    import json
-
-    from PIL import Image
-
-    from foodjax.data.sources.shapes import CLASS_NAMES, draw_png
-
-    (root / "meta").mkdir(parents=True)
-    (root / "meta" / "classes.txt").write_text("\n".join(classes) + "\n")
-    lists = {"train": {}, "test": {}}
-    for name, shape in zip(classes, CLASS_NAMES, strict=False):
-        (root / "images" / name).mkdir(parents=True)
-        for k in range(num_train + num_test):
-            image = Image.open(io.BytesIO(draw_png(shape, k, 0)))
-            image.save(root / "images" / name / f"{k}.jpg")
-            lists["train" if k < num_train else "test"].setdefault(name, []).append(f"{name}/{k}")
-    for part, table in lists.items():
-        (root / "meta" / f"{part}.json").write_text(json.dumps(table))
-    return root
-
-
-def one_device_mesh():
-    import numpy as np
-    from jax.sharding import Mesh
-
-    return Mesh(np.array(jax.devices()[:1]), ("batch",))
-
-
-def one_device_environment():
-    """The environment of a user: without this file's eight devices."""
-    return {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}

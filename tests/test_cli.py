@@ -1,8 +1,5 @@
-import subprocess
-import sys
-
 import pytest
-from conftest import ROOT, one_device_environment
+from helpers import run_main
 
 FOOD10 = ("--config", "experiments/food10.py")
 # arguments, what the one line on stderr must say
@@ -38,36 +35,35 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-def run_main(*arguments):
-    command = [sys.executable, "main.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=one_device_environment())
-
-
 @pytest.mark.parametrize("arguments,message", MISTAKES)
 def test_a_mistake_is_one_clear_line(arguments, message):
-    result = run_main(*arguments)
+    result = run_main(*arguments, timeout=120)
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1 and message in lines[0], result.stderr
+    assert len(lines) == 1, result.stderr
+    assert message in lines[0]
     assert "Traceback" not in result.stderr
 
 
 def test_summary_prints_the_layer_table():
-    result = run_main(*FOOD10, "--mode", "summary")
+    result = run_main(*FOOD10, "--mode", "summary", timeout=120)
     assert result.returncode == 0
-    assert "10,588,458" in result.stdout and "126, 126, 32" in result.stdout
+    assert "10,588,458" in result.stdout
+    assert "126, 126, 32" in result.stdout
 
 
 def test_blocks_are_overridden_on_the_command_line():
-    result = run_main(*FOOD10, "--mode", "summary", "--config.model.blocks[3].kernel=3")
+    result = run_main(*FOOD10, "--mode", "summary", "--config.model.blocks[3].kernel=3", timeout=120)
     assert result.returncode == 0, result.stderr
     assert "3, 3, 512, 512" in result.stdout
 
 
 def test_a_variant_is_written_behind_the_file():
-    result = run_main("--config", "experiments/food10.py:blocks=3,pool=avg", "--mode", "summary")
+    result = run_main("--config", "experiments/food10.py:blocks=3,pool=avg", "--mode", "summary", timeout=120)
     assert result.returncode == 0, result.stderr
-    assert "block3/conv2" in result.stdout and "block4" not in result.stdout and "128, 1024" in result.stdout
+    assert "block3/conv2" in result.stdout
+    assert "block4" not in result.stdout
+    assert "128, 1024" in result.stdout
 
 
 @pytest.mark.slow

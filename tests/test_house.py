@@ -2,7 +2,7 @@
 
 import ast
 
-from conftest import ROOT
+from helpers import ROOT
 
 ORDER = [
     *("system", "config", "data", "models", "steps", "workdir", "evaluation", "run"),

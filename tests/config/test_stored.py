@@ -37,7 +37,8 @@ def test_json_round_trip_is_exact():
     config = food10.get_config()
     again = stored.from_json(stored.to_json(config))
     assert config_lib.difference(config, again, ignore=()) is None
-    assert isinstance(again.model.blocks[0], ConfigDict) and again.augment.brightness == (0.1, 0.7)
+    assert isinstance(again.model.blocks[0], ConfigDict)
+    assert again.augment.brightness == (0.1, 0.7)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{", '{"name": "x"}', '{"model": {"blocks": 3}}', '{"model": 1}'])
@@ -51,7 +52,8 @@ def test_every_key_is_an_old_one_or_has_what_it_meant_before_it_was_there():
     assert {key: value for group in stored.ADDED_LATER for key, value in group.items()} == {
         key: default[key] for key in ADDED
     }
-    assert len(ADDED) == len(set(ADDED)) and set(ADDED) <= keys.SCHEMA.keys()
+    assert len(ADDED) == len(set(ADDED))
+    assert set(ADDED) <= keys.SCHEMA.keys()
     old = keys.SCHEMA.keys() - set(ADDED)
     assert len(old) == 32, "a new key of the config needs a line in stored_config.ADDED_LATER"
 
@@ -94,7 +96,8 @@ def test_what_another_foodjax_stored_is_told_from_damage(tmp_path, text, words):
     (tmp_path / "dataset.json").write_text('{"class_names": ["a", "b"]}')
     with pytest.raises(UserError) as caught:
         workdir_lib.read_description(tmp_path)
-    assert words in str(caught.value) and "made by another foodjax" in str(caught.value)
+    assert words in str(caught.value)
+    assert "made by another foodjax" in str(caught.value)
     assert "damaged" not in str(caught.value)
     (tmp_path / "config.json").write_text(text[:-1])
     with pytest.raises(UserError, match="is damaged: not a stored config"):

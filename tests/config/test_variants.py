@@ -1,7 +1,7 @@
 import importlib
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 from ml_collections import ConfigDict
 
 from experiments import food10
@@ -80,10 +80,14 @@ def test_the_number_of_parameters_of_a_variant(variant, blocks, change):
 
 def test_values_without_layers():
     config = food10.get_config("dropout=0.5,lr=3e-4,train.epochs=7,data.resize=box,augment.brightness=(0.5,1.0)")
-    assert [block.dropout for block in config.model.blocks] == [0.5] * 4 and config.model.head.dropout == 0.5
-    assert config.optimizer.learning_rate == 3e-4 and config.train.epochs == 7
-    assert config.data.resize == "box" and config.augment.brightness == (0.5, 1.0)
-    assert config.name.startswith("food10-dropout=0.5-lr=3e-4-") and "/" not in config.name
+    assert [block.dropout for block in config.model.blocks] == [0.5] * 4
+    assert config.model.head.dropout == 0.5
+    assert config.optimizer.learning_rate == 3e-4
+    assert config.train.epochs == 7
+    assert config.data.resize == "box"
+    assert config.augment.brightness == (0.5, 1.0)
+    assert config.name.startswith("food10-dropout=0.5-lr=3e-4-")
+    assert "/" not in config.name
     assert food10.get_config("lr=1").optimizer.learning_rate == 1.0  # an integer where a float is needed
 
 
@@ -124,7 +128,8 @@ def test_blocks_of_any_kind_can_be_added_and_those_without_a_kernel_are_left_alo
     assert config.model.blocks[2].dropout == 0.5
     variants.apply(config, "add_block=3")
     config_lib.validate(config)
-    assert config.model.blocks[3].pool == 1 and config.model.blocks[2].pool == 2
+    assert config.model.blocks[3].pool == 1
+    assert config.model.blocks[2].pool == 2
 
 
 def test_changes_apply_from_left_to_right():
@@ -162,7 +167,8 @@ def test_an_experiment_may_have_options_of_its_own():
     own = {"budget": ("gpu", "cpu")}
     assert variants.parse("lr=1e-3", **own).own == {"budget": "gpu"}
     variant = variants.parse("budget=cpu,lr=1e-3", **own)
-    assert variant.own == {"budget": "cpu"} and variant.changes == (("lr", 1e-3),)
+    assert variant.own == {"budget": "cpu"}
+    assert variant.changes == (("lr", 1e-3),)
     assert variants.apply(food10.get_config(), variant).name == "food10-budget=cpu-lr=1e-3"
     with pytest.raises(UserError, match="variant budget is 'tpu': needs one of gpu, cpu"):
         variants.parse("budget=tpu", **own)
@@ -174,4 +180,5 @@ def test_an_experiment_may_have_options_of_its_own():
 def test_every_experiment_takes_variants(name):
     config = importlib.import_module(f"experiments.{name}").get_config("lr=0.5,drop_block=1")
     config_lib.validate(config)
-    assert config.optimizer.learning_rate == 0.5 and config.name == f"{name}-lr=0.5-drop_block=1"
+    assert config.optimizer.learning_rate == 0.5
+    assert config.name == f"{name}-lr=0.5-drop_block=1"

@@ -1,12 +1,10 @@
 import functools
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_environment, one_device_mesh
+from helpers import one_device_mesh, run_main
 
 from foodjax.data.device_batches import make_batch, put_images, sample_recipe
 from foodjax.data.host_batches import train_batches
@@ -46,14 +44,16 @@ def test_the_device_makes_the_batches_of_the_pipeline(tiny_config, data, mesh):
         batch = make(images, jax.tree.map(lambda x: x[i], recipe), 16)  # noqa: B023
         np.testing.assert_array_equal(batch["label"], expected["label"])
         difference = np.abs(np.asarray(batch["image"], int) - expected["image"])
-        assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 1e-3
 
 
 def test_every_device_holds_its_share_of_the_pictures(data):
     mesh = create_mesh(8)
     short = data.__class__(data.class_names, data.images[:51], data.labels[:51], data.ids[:51])
     images = put_images(short, mesh)
-    assert images.shape == (56, 16, 16, 3) and {x.data.shape[0] for x in images.addressable_shards} == {7}
+    assert images.shape == (56, 16, 16, 3)
+    assert {x.data.shape[0] for x in images.addressable_shards} == {7}
     np.testing.assert_array_equal(np.asarray(images)[:51], short.images)
 
 
@@ -89,7 +89,9 @@ def test_a_cpu_takes_one_step_a_dispatch_without_a_loop_and_compiles_it_once(tin
     state, total = engine.create_state(), Metrics.zeros()
     for first in (0, 1):
         state, total = feed.advance(state, total, first, 1)
-    assert isinstance(feed, DeviceFeed) and feed.longest == 1 and int(total.num_examples) == 32
+    assert isinstance(feed, DeviceFeed)
+    assert feed.longest == 1
+    assert int(total.num_examples) == 32
     assert feed._train_steps._cache_size() == 1
     arguments = state, total, feed._images, sample_recipe(data, rows, tiny_config, 2, 1), 16
     steps = functools.partial(train_steps, config=tiny_config, model=engine.model, tx=engine.tx)
@@ -105,23 +107,22 @@ runpy.run_path("main.py", run_name="__main__")
 
 
 def train_without_tensorflow(config, workdir, *overrides):
-    command = [
-        sys.executable, "-c", WITHOUT, "--config", "experiments/demo.py", "--workdir", workdir,
+    return run_main(
+        "--config", "experiments/demo.py", "--workdir", workdir,
         f"--config.data.cache_dir={config.data.cache_dir}", "--config.data.drawn_train=20",
         "--config.data.drawn_test=5", "--config.data.image_size=16", "--config.train.epochs=2", *overrides,
-    ]  # fmt: skip
-    # A GLIBC_TUNABLES of its own keeps main.py from starting again, with TensorFlow.
-    environment = one_device_environment() | {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}
-    return subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=600, env=environment
-    )
+        program=("-c", WITHOUT), timeout=600,
+        # A GLIBC_TUNABLES of its own keeps main.py from starting again, with TensorFlow.
+        environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"},
+    )  # fmt: skip
 
 
 @pytest.mark.slow
 def test_training_needs_no_tensorflow_and_gives_the_numbers_of_the_pipeline(tiny_config, tmp_path):
     whole = train_without_tensorflow(tiny_config, tmp_path / "whole", "--config.data.backend=device")
     assert whole.returncode == 0, whole.stderr
-    assert "test accuracy" in whole.stdout and list((tmp_path / "whole" / "tensorboard").glob("events*"))
+    assert "test accuracy" in whole.stdout
+    assert list((tmp_path / "whole" / "tensorboard").glob("events*"))
     refused = train_without_tensorflow(tiny_config, tmp_path / "tf", "--config.data.backend=tf")
     assert refused.returncode == 2
     assert "error: data.backend is 'tf' and tensorflow is not installed: needs it, or 'device'" in refused.stderr
@@ -188,6 +189,9 @@ def test_bfloat16_learns_eight_images_by_heart(tiny_config):
     for _ in range(600):
         state, metrics = step(state, batch)
         losses.append(metrics.compute()["loss"])
-    assert losses[0] == pytest.approx(np.log(10), rel=0.2) and losses[-1] < 0.2 and np.mean(losses[-20:]) < 0.2
+    assert losses[0] == pytest.approx(np.log(10), rel=0.2)
+    assert losses[-1] < 0.2
+    assert np.mean(losses[-20:]) < 0.2
     floats = [x for x in jax.tree.leaves((state, metrics)) if jnp.issubdtype(x.dtype, jnp.floating)]
-    assert floats and all(x.dtype == jnp.float32 for x in floats)
+    assert floats
+    assert all(x.dtype == jnp.float32 for x in floats)

@@ -4,7 +4,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from conftest import SHARED, make_food_root
+from helpers import SHARED, make_food_root
 from PIL import Image
 
 from foodjax.config.check import validate
@@ -80,7 +80,8 @@ def test_a_picture_that_does_not_decode_is_named_or_left_out(food_config, food_r
         prepared(food_config)
     food_config.data.on_error = "skip"
     data = prepared(food_config)
-    assert len(data.ids) == 16 and "cross/3" not in data.ids
+    assert len(data.ids) == 16
+    assert "cross/3" not in data.ids
     assert "left out 2 images" in capsys.readouterr().out
 
 
@@ -162,7 +163,8 @@ def test_a_batch_is_a_function_of_seed_and_step(tiny_config):
 def test_an_epoch_sees_every_example_at_most_once_and_epochs_differ():
     orders = [np.concatenate([batches.batch_rows(50, 8, 7, epoch * 6 + i) for i in range(6)]) for epoch in (0, 1)]
     for order in orders:
-        assert len(set(order)) == 48 and order.max() < 50
+        assert len(set(order)) == 48
+        assert order.max() < 50
     assert not np.array_equal(*orders)
 
 
@@ -198,10 +200,13 @@ def test_draws_stay_in_range_and_fill_it():
 
     augment = food10.get_config().augment
     sampled = sample_params(augment, 0, 3, 20_000, 128)
-    assert np.abs(sampled.angle).max() <= np.pi / 2 and np.abs(sampled.angle).max() > 0.99 * np.pi / 2
-    assert np.abs(sampled.shift_rows).max() <= 64 and np.abs(sampled.shift_rows).max() > 63
+    assert np.abs(sampled.angle).max() <= np.pi / 2
+    assert np.abs(sampled.angle).max() > 0.99 * np.pi / 2
+    assert np.abs(sampled.shift_rows).max() <= 64
+    assert np.abs(sampled.shift_rows).max() > 63
     assert not sampled.shift_columns.any()
-    assert 0.1 <= sampled.brightness.min() < 0.11 and 0.69 < sampled.brightness.max() <= 0.7
+    assert 0.1 <= sampled.brightness.min() < 0.11
+    assert 0.69 < sampled.brightness.max() <= 0.7
     assert sampled.flip_horizontal.mean() == pytest.approx(0.5, abs=0.02)
     assert sampled.flip_vertical.mean() == pytest.approx(0.5, abs=0.02)
     assert np.corrcoef(sampled.flip_horizontal, sampled.flip_vertical)[0, 1] == pytest.approx(0, abs=0.03)
@@ -238,7 +243,8 @@ def test_real_photographs_prepare_to_the_tutorials_counts(food_photos, tmp_path)
     data = prepared(config)
     assert data.images.shape == (100, 32, 32, 3)
     assert len(prepared(config, "test").ids) == 40
-    assert data.class_names[0] == "apple_pie" and data.class_names[-1] == "breakfast_burrito"
+    assert data.class_names[0] == "apple_pie"
+    assert data.class_names[-1] == "breakfast_burrito"
     assert 40 < data.images.mean() < 200
 
 

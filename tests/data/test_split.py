@@ -34,7 +34,8 @@ def test_counts_follow_the_official_rule(num_classes, num_train, num_test, proto
     if protocol == "holdout":
         assert not set(parts.train) & set(parts.validation)
     else:
-        assert parts.validation_is_from_test and set(parts.validation) <= set(parts.test)
+        assert parts.validation_is_from_test
+        assert set(parts.validation) <= set(parts.test)
 
 
 def test_validation_takes_the_first_names_in_string_order():

@@ -3,7 +3,7 @@
 import re
 
 import jax
-from conftest import ROOT
+from helpers import ROOT
 
 from foodjax.config import check as config_lib
 from foodjax.config import keys
@@ -25,10 +25,12 @@ def test_the_new_kind_of_block_works_as_written_in_under_20_lines(monkeypatch):
     exec(experiment, written)
     config = written["get_config"]("block4=separable,seed=3")
     config_lib.validate(config)
-    assert config.seed == 3 and [b.kind for b in config.model.blocks] == ["conv", "conv", "conv", "separable"]
+    assert config.seed == 3
+    assert [b.kind for b in config.model.blocks] == ["conv", "conv", "conv", "separable"]
     model = create_model(config, 10)
     rows = {row.name: row for row in summary.layers(model, 48)}
-    assert rows["block4/depthwise"].num_params == 25 * 64 + 64 and rows["block4/pointwise"].num_params == 64 * 128 + 128
+    assert rows["block4/depthwise"].num_params == 25 * 64 + 64
+    assert rows["block4/pointwise"].num_params == 64 * 128 + 128
     assert summary.multiply_adds(rows["block4/depthwise"]) == 4 * 4 * 25 * 64
     images = jax.numpy.zeros((2, 48, 48, 3))
     params = jax.eval_shape(lambda: model.init(jax.random.PRNGKey(0), images, train=False))

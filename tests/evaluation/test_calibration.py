@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_food_root
+from helpers import make_food_root
 from scipy.special import softmax
 
 from foodjax.commands import arguments
@@ -51,12 +51,16 @@ def test_an_underconfident_network_is_mended_and_an_average_too():
     fitted = temperature_lib.fit(
         Predictions({"loss": 9.0, "accuracy": 0.5}, average, labels, np.arange(len(labels))), 7
     )
-    assert fitted.step == 7 and fitted.num_examples == 20_000 and fitted.temperature < 0.6
-    assert fitted.calibration_error_before > 0.2 and fitted.calibration_error_after < 0.02
+    assert fitted.step == 7
+    assert fitted.num_examples == 20_000
+    assert fitted.temperature < 0.6
+    assert fitted.calibration_error_before > 0.2
+    assert fitted.calibration_error_after < 0.02
     assert fitted.loss_after < fitted.loss_before - 0.05
     assert fitted.loss_before == pytest.approx(-np.log(average[np.arange(len(labels)), labels]).mean(), rel=1e-5)
     text = str(fitted)
-    assert text.startswith("temperature 0.") and "fitted on 20,000 validation images: loss 1." in text
+    assert text.startswith("temperature 0.")
+    assert "fitted on 20,000 validation images: loss 1." in text
 
 
 @pytest.mark.parametrize("temperature", [0.01, 0.3, 1.0, 7.0, 100.0])
@@ -154,7 +158,9 @@ def set_calibrate(workdir, value):
 def test_the_temperature_is_that_of_the_best_checkpoint_and_changes_probabilities_alone(run, capsys):
     found = stored(run)
     best = min(read_metrics(run / "metrics.jsonl"), key=lambda row: row["val_loss"])
-    assert found["step"] == best["step"] and found["num_examples"] == 18 and found["temperature"] != 1
+    assert found["step"] == best["step"]
+    assert found["num_examples"] == 18
+    assert found["temperature"] != 1
     assert found["loss_before"] == pytest.approx(best["val_loss"], rel=1e-5)
     assert found["loss_after"] < found["loss_before"]
     mended, mended_rows = numbers(run), rows(run)
@@ -169,7 +175,8 @@ def test_the_temperature_is_that_of_the_best_checkpoint_and_changes_probabilitie
     assert [(r["id"], r["predicted"]) for r in mended_rows] == [(r["id"], r["predicted"]) for r in plain_rows]
     assert mended_rows != plain_rows
     evaluate.evaluate_workdir(set_calibrate(run, True), run)
-    assert numbers(run) == mended and rows(run) == mended_rows
+    assert numbers(run) == mended
+    assert rows(run) == mended_rows
     out = capsys.readouterr().out
     assert f"temperature {found['temperature']:.3f}, fitted on 18 validation images: loss " in out
     assert f"calibration error {mended['calibration_error']:.3f}, 45 images" in out
@@ -184,7 +191,8 @@ def test_a_kill_before_it_was_written_ends_in_the_same_files(trained, root, tmp_
         patch.setattr(temperature_lib, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             loop.train(small_config(root), tmp_path / "run")
-    assert not (tmp_path / "run" / "calibration.json").exists() and not (tmp_path / "run" / "finished.json").exists()
+    assert not (tmp_path / "run" / "calibration.json").exists()
+    assert not (tmp_path / "run" / "finished.json").exists()
     (tmp_path / "run" / "calibration.json").write_text("{")  # training never believes what lies there
     loop.train(small_config(root), tmp_path / "run")
     names = ["calibration.json", "finished.json", "metrics.jsonl"]
@@ -211,7 +219,8 @@ def test_a_finished_run_without_one_gets_it(root, tmp_path):
     config = small_config(root)
     config.eval.calibrate = False
     loop.train(config, tmp_path / "run")
-    assert not (tmp_path / "run" / "calibration.json").exists() and numbers(tmp_path / "run")["temperature"] is None
+    assert not (tmp_path / "run" / "calibration.json").exists()
+    assert numbers(tmp_path / "run")["temperature"] is None
     asked, _ = arguments.load(
         "evaluate", arguments.Mode(print, "stored"), None, str(tmp_path / "run"), ["--config.eval.calibrate=True"]
     )
@@ -270,7 +279,8 @@ def test_what_is_no_calibration_at_all_is_refused_in_a_line(tmp_path, text):
     (tmp_path / "calibration.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(UserError, match="is damaged") as found:
         temperature_lib.read(tmp_path, 3)
-    assert "\n" not in str(found.value) and len(str(found.value)) < 500
+    assert "\n" not in str(found.value)
+    assert len(str(found.value)) < 500
 
 
 def test_predict_and_serve_tell_the_same(run, root, tmp_path, capsys):
@@ -316,8 +326,10 @@ def test_an_override_of_the_workdirs_config_that_cannot_be(trained, given, messa
 def test_overrides_without_an_experiment_are_of_the_workdir(trained):
     command = ["main.py", "--mode", "evaluate", "--config.data.dir=/other", "--noconfig.eval.calibrate"]
     rest, taken = arguments.split_overrides(command)
-    assert rest == command[:3] and taken == command[3:]
+    assert rest == command[:3]
+    assert taken == command[3:]
     config, _ = arguments.load("evaluate", arguments.Mode(print, "stored"), None, str(trained), taken)
-    assert config.data.dir == "/other" and config.eval.calibrate is False
+    assert config.data.dir == "/other"
+    assert config.eval.calibrate is False
     for with_config in (["main.py", "--config=a.py", "--config.seed=1"], ["main.py", "--config", "a.py"]):
         assert arguments.split_overrides(with_config) == (with_config, [])

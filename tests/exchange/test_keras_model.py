@@ -4,13 +4,15 @@ import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import jax
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_environment, one_device_mesh
+from helpers import ROOT, one_device_environment, one_device_mesh, run_main
 
 from experiments import food10
 from foodjax.evaluation import temperature
@@ -55,14 +57,21 @@ def create_keras(changes=()):
     return keras.Sequential([layer for layer in stack if layer is not None])
 
 
+class Saved(NamedTuple):
+    """A Keras model and the .keras file that holds it."""
+
+    model: keras.Model
+    path: Path
+
+
 @pytest.fixture
 def saved(tmp_path):
-    """(Keras model with random biases, path of its .keras)."""
+    """A model with random weights and biases."""
     keras.utils.set_random_seed(1)
     model = create_keras()
     model.set_weights([np.random.default_rng(0).normal(0, 0.3, w.shape) for w in model.get_weights()])
     model.save(tmp_path / "model.keras")
-    return model, tmp_path / "model.keras"
+    return Saved(model, tmp_path / "model.keras")
 
 
 @pytest.fixture
@@ -81,21 +90,21 @@ def probabilities(config, workdir, images):
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
 def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, saved, tiny_images, name, capsys):
-    model, path = saved
     if name.endswith(".h5"):
-        model.save_weights(tmp_path / name)
+        saved.model.save_weights(tmp_path / name)
     workdir = tmp_path / "runs" / "mine"
     keras_model.import_model(tiny_config, tmp_path / name, workdir)
     ours, state = probabilities(tiny_config, workdir, tiny_images)
-    theirs = model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
+    theirs = saved.model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
     assert theirs.max() > 0.5, "opinions must differ for the comparison to mean something"
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    assert int(state.step) == 0 and not any(np.any(x) for x in jax.tree.leaves(state.opt_state))
+    assert int(state.step) == 0
+    assert not any(np.any(x) for x in jax.tree.leaves(state.opt_state))
     assert "10 classes, in this order: bars, checkerboard" in capsys.readouterr().out
     assert workdir_lib.read_description(workdir)[1][2] == "cross"
     before = sorted(p.name for p in workdir.rglob("*"))
     with pytest.raises(UserError, match="exists already: --mode import needs a new --workdir"):
-        keras_model.import_model(tiny_config, path, workdir)
+        keras_model.import_model(tiny_config, saved.path, workdir)
     assert sorted(p.name for p in workdir.rglob("*")) == before
     assert [p.name for p in workdir.parent.iterdir()] == ["mine"], "nothing half-written is left"
 
@@ -129,7 +138,8 @@ def test_another_architecture_is_refused_with_the_first_layer_that_differs(tiny_
     create_keras(changes()).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match=message) as caught:
         keras_model.import_model(tiny_config, tmp_path / "model.keras", tmp_path / "run")
-    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_of_another_architecture_are_refused(tiny_config, tmp_path):
@@ -239,34 +249,35 @@ FORGED = [
 @pytest.mark.parametrize("forgery,message", FORGED)
 def test_a_forged_file_is_refused_and_runs_nothing(tiny_config, tmp_path, saved, forgery, message):
     if "model__weights__h5" in forgery:
-        with zipfile.ZipFile(saved[1]) as archive:
+        with zipfile.ZipFile(saved.path) as archive:
             text = archive.read("config.json")
-        with zipfile.ZipFile(saved[1], "w") as archive:
+        with zipfile.ZipFile(saved.path, "w") as archive:
             archive.writestr("config.json", text)
     else:
-        rewrite(saved[1], **forgery)
+        rewrite(saved.path, **forgery)
     with pytest.raises(UserError, match=message) as caught:
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
-    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
 
 
 def test_a_zip_bomb_is_not_unpacked(tiny_config, tmp_path, saved):
-    with zipfile.ZipFile(saved[1]) as archive:
+    with zipfile.ZipFile(saved.path) as archive:
         text = archive.read("config.json")
-    with zipfile.ZipFile(saved[1], "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(saved.path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", text)
         archive.writestr("model.weights.h5", bytes(2**26))
     with pytest.raises(UserError, match="is too large: its weights take 67,108,864 bytes"):
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
 
 
 @pytest.mark.parametrize("length", [0, 10, 3000, -40])
 def test_a_truncated_file_is_refused(tiny_config, tmp_path, saved, length):
-    saved[1].write_bytes(saved[1].read_bytes()[:length])
+    saved.path.write_bytes(saved.path.read_bytes()[:length])
     with pytest.raises(UserError, match="is not a whole file that Keras wrote"):
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
     path = tmp_path / "model.weights.h5"
-    saved[0].save_weights(path)
+    saved.model.save_weights(path)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(UserError, match="is not a whole file that Keras wrote"):
         keras_model.import_model(tiny_config, path, tmp_path / "run")
@@ -291,7 +302,7 @@ def test_a_path_that_is_no_model_is_refused(tiny_config, tmp_path, name, message
 def test_what_keras_would_do_otherwise_is_refused(tiny_config, tmp_path, saved, change, message):
     tiny_config.update_from_flattened_dict(change)
     with pytest.raises(UserError, match=message):
-        keras_model.import_model(tiny_config, saved[1], tmp_path / "run")
+        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -308,9 +319,8 @@ def test_only_export_imports_keras():
 
 @pytest.mark.slow
 def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
-    model, path = saved
     workdir = tmp_path / "run"
-    keras_model.import_model(tiny_config, path, workdir)
+    keras_model.import_model(tiny_config, saved.path, workdir)
     # No epoch is trained yet: another rate and other data are the user's to choose; another network is not.
     tiny_config.optimizer.learning_rate, tiny_config.data.drawn_train = 1e-9, 14
     tiny_config.data.batch_size = 8
@@ -322,7 +332,7 @@ def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
     assert [row["epoch"] for row in read_metrics(workdir / "metrics.jsonl")] == [1, 2]
     _, state = probabilities(tiny_config, workdir, np.zeros((1, 16, 16, 3), np.uint8))
     assert int(state.step) > 0
-    np.testing.assert_allclose(state.params["block1"]["conv1"]["kernel"], model.get_weights()[0], atol=1e-6)
+    np.testing.assert_allclose(state.params["block1"]["conv1"]["kernel"], saved.model.get_weights()[0], atol=1e-6)
     tiny_config.optimizer.learning_rate = 1e-3
     with pytest.raises(UserError, match="different experiment: optimizer.learning_rate"):
         loop.train(tiny_config, workdir)
@@ -358,7 +368,8 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     ours, _ = probabilities(tiny_config, tmp_path / "run", tiny_images)
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
     loss, _ = loaded.evaluate(tiny_images / np.float32(255), np.eye(10)[np.arange(12) % 10], verbose=0)
-    assert np.isfinite(loss) and loaded.optimizer.epsilon == tiny_config.optimizer.epsilon
+    assert np.isfinite(loss)
+    assert loaded.optimizer.epsilon == tiny_config.optimizer.epsilon
     content = output.read_bytes()
     with pytest.raises(UserError, match="exists already"):
         keras_model.export_model(tiny_config, tmp_path / "run", output)
@@ -398,22 +409,14 @@ def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tm
 
 def test_the_needed_layers_are_the_tutorials():
     layers = keras_model.keras_layers(create_model(food10.get_config(), 10), 128)
-    assert [layer.kind for layer in layers].count("conv2d") == 8 and isinstance(layers[0], keras_file.Layer)
+    assert [layer.kind for layer in layers].count("conv2d") == 8
+    assert isinstance(layers[0], keras_file.Layer)
     assert [layer.dropout for layer in layers if layer.dropout] == [0.2] * 5
 
 
 # The whole way, on real photographs
 
 SMALL = {"data.image_size": 48, "data.eval_batch_size": 250, "train.epochs": 1, "model.head.hidden": "(64,)"}
-
-
-def run_main(*arguments):
-    command = [sys.executable, "main.py", *map(str, arguments)]
-    result = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=one_device_environment()
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 @pytest.mark.slow
@@ -453,19 +456,22 @@ def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
         "--config", config, f"--config.data.dir={food_photos}", f"--config.data.cache_dir={tmp_path}/cache",
         "--workdir", tmp_path / "mine", *(f"--config.{key}={value}" for key, value in SMALL.items()),
     ]  # fmt: skip
-    run_main("--mode", "import", "--keras", tmp_path / "reader.keras", *common)
-    out = run_main("--mode", "evaluate", "--workdir", tmp_path / "mine")
+    run_main("--mode", "import", "--keras", tmp_path / "reader.keras", *common, check=True)
+    out = run_main("--mode", "evaluate", "--workdir", tmp_path / "mine", check=True).stdout
     ours = float(re.search(r"test accuracy ([\d.]+)%", out)[1]) / 100
-    assert ours == pytest.approx(accuracy, abs=1e-6) and "750 images" in out
+    assert ours == pytest.approx(accuracy, abs=1e-6)
+    assert "750 images" in out
     with (tmp_path / "mine" / "evaluation" / "predictions.csv").open() as file:
         predicted = {row["id"]: row["predicted"] for row in csv.DictReader(file)}
     assert predicted == {i: names[k] for i, k in zip(ids, theirs.argmax(axis=1), strict=True)}
 
-    run_main("--mode", "export", "--workdir", tmp_path / "mine", "--output", tmp_path / "back.keras")
+    run_main("--mode", "export", "--workdir", tmp_path / "mine", "--output", tmp_path / "back.keras", check=True)
     back = keras.saving.load_model(tmp_path / "back.keras")
     np.testing.assert_allclose(back.predict(test_images, verbose=0), theirs, atol=1e-6)
 
-    out = run_main(*common, "--config.train.epochs=1")
-    assert "continuing" in out and "after epoch 0" in out
+    out = run_main(*common, "--config.train.epochs=1", check=True).stdout
+    assert "continuing" in out
+    assert "after epoch 0" in out
     row = read_metrics(tmp_path / "mine" / "metrics.jsonl")[0]
-    assert row["epoch"] == 1 and row["loss"] < 2.3, "training went on from what Keras had learnt"
+    assert row["epoch"] == 1
+    assert row["loss"] < 2.3, "training went on from what Keras had learnt"

@@ -101,7 +101,8 @@ class Trials:
             progress = self.save(checkpoints, progress, step, loss)
             self.states[step], self.progress[step] = self.bits(self.at(step)), progress
         checkpoints.close()
-        assert checkpoints.steps() == list(losses) and checkpoints.best_step() == self.best(30)
+        assert checkpoints.steps() == list(losses)
+        assert checkpoints.best_step() == self.best(30)
 
     def best(self, step: int) -> int:
         """Returns the best step until this one."""
@@ -178,7 +179,8 @@ class Trials:
         later = {str(later) for later in self.losses if later > step}
         assert aside == later & there, f"set aside: {aside} of {later & there}"
         best, state = load_best(self.workdir, self.like, self.mesh)
-        assert best == self.best(step) and self.bits(state) == self.states[best], f"the best is step {best}"
+        assert best == self.best(step), f"the best is step {best}"
+        assert self.bits(state) == self.states[best], f"the best is step {best}"
         # From here on a better one, and then worse ones, must be ranked rightly.
         for later, loss in ((40, 0.95), (50, 0.3), (60, 0.6), (70, 0.7)):
             progress = self.save(checkpoints, progress, later, loss)
@@ -188,7 +190,8 @@ class Trials:
         best, state = load_best(self.workdir, self.like, self.mesh)
         assert self.bits(state) == self.bits(self.at(50))
         again = Checkpoints(self.workdir).restore_latest(self.like, self.mesh)
-        assert again is not None and again[0] == 70
+        assert again is not None
+        assert again[0] == 70
         return "continued" if step == max(self.losses) else "went back"
 
     def contents(self) -> dict[str, bytes]:

@@ -180,10 +180,12 @@ def equal_arrays(ours: Path, theirs: Path) -> None:
     reader = ocp.PyTreeCheckpointer()
     for step in steps(theirs):
         a, b = (_leaves(reader.restore(folder.resolve() / f"checkpoints/{step}/state")) for folder in (ours, theirs))
-        assert a.keys() == b.keys() and len(a) > 10
+        assert a.keys() == b.keys()
+        assert len(a) > 10
         for name, value in a.items():
             value, other = np.asarray(value), np.asarray(b[name])
-            assert value.dtype == other.dtype and value.tobytes() == other.tobytes(), f"{name} of step {step} differs"
+            assert value.dtype == other.dtype, f"{name} of step {step} differs"
+            assert value.tobytes() == other.tobytes(), f"{name} of step {step} differs"
 
 
 def _leaves(tree) -> dict:

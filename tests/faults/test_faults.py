@@ -11,11 +11,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import drill as drill_lib
 import processes
+from helpers import SHARED
 
 from foodjax.workdir.logs import read_metrics
 
 pytestmark = pytest.mark.slow
-SHARED = Path(__file__).parents[3] / "shared" / "food-101"
+PHOTOS = SHARED / "food-101"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def drill(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drill")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("XLA_FLAGS", raising=False)  # the eight devices of conftest
-        patch.setenv("FOODJAX_DRILL_DATA", str(SHARED) if SHARED.is_dir() else "")  # "": the program draws them
+        patch.setenv("FOODJAX_DRILL_DATA", str(PHOTOS) if PHOTOS.is_dir() else "")  # "": the program draws them
         if "XDG_CACHE_HOME" not in os.environ:
             patch.setenv("XDG_CACHE_HOME", str(folder / "xdg"))
         found = drill_lib.Drill(folder, seed=0)

@@ -46,7 +46,8 @@ def decoder(_: Path, content: bytes) -> bool:
     except ValueError as error:
         assert str(error)
         return False
-    assert picture.shape == (8, 8, 3) and picture.dtype == np.uint8
+    assert picture.shape == (8, 8, 3)
+    assert picture.dtype == np.uint8
     return True
 
 
@@ -128,7 +129,8 @@ def workdir(folder: Path, content: bytes) -> bool:
         _, names = workdir_lib.read_description(folder)
     except UserError:
         return False
-    assert names and all(isinstance(class_name, str) for class_name in names)
+    assert names
+    assert all(isinstance(class_name, str) for class_name in names)
     return True
 
 
@@ -153,7 +155,8 @@ def progress(folder: Path, content: bytes) -> bool:
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     checkpoints = _checkpoints(folder)
-    assert checkpoints.steps() == [1] and checkpoints.best_step() is None
+    assert checkpoints.steps() == [1]
+    assert checkpoints.best_step() is None
     try:
         found = checkpoints.restore_loop_state(1, patience=3)
     except UserError as error:
@@ -173,7 +176,8 @@ def events(folder: Path, content: bytes) -> bool:
         found = EventFile(folder, step=5)
         found.close()
         steps.append(found.steps)
-    assert steps[0] == steps[1] and all(step <= 5 for step in steps[0])
+    assert steps[0] == steps[1]
+    assert all(step <= 5 for step in steps[0])
     return bool(steps[0])
 
 

@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, one_device_environment
 from fuzz import run
 from fuzz.targets import CONFIG, TARGETS, Target
+from helpers import ROOT, one_device_environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

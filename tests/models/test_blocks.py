@@ -53,9 +53,12 @@ def test_an_unknown_kind_and_another_kinds_key_are_refused(modern_config):
 
 def test_shapes_and_parameters_of_each_kind(modern_config):
     rows = {row.name: row for row in layers(create_model(modern_config, 10), 17)}
-    assert rows["block1/conv"].output == (8, 8, 8) and rows["block1/conv"].num_params == 3 * 3 * 12 * 8
-    assert rows["block2/conv1"].output == (8, 8, 12) and rows["block2/conv1"].num_params == 3 * 3 * 8 * 12
-    assert rows["block2/conv3"].output == (4, 4, 12) and rows["block2/norm3"].num_params == 24
+    assert rows["block1/conv"].output == (8, 8, 8)
+    assert rows["block1/conv"].num_params == 3 * 3 * 12 * 8
+    assert rows["block2/conv1"].output == (8, 8, 12)
+    assert rows["block2/conv1"].num_params == 3 * 3 * 8 * 12
+    assert rows["block2/conv3"].output == (4, 4, 12)
+    assert rows["block2/norm3"].num_params == 24
     assert rows["logits"].num_params == 4 * 10 + 10
 
 
@@ -104,7 +107,8 @@ def test_what_pooling_drops_is_computed_only_for_those_who_look(size, padding):
         jax.jit(total, static_argnums=2).lower(params, x, watch).cost_analysis()["flops"]  # pyright: ignore
         for watch in (False, True)
     ]
-    assert (work[0] < work[1]) == any(n % 3 for n in whole[-1]) and work[0] <= work[1]
+    assert (work[0] < work[1]) == any(n % 3 for n in whole[-1])
+    assert work[0] <= work[1]
 
 
 def test_a_residual_branch_of_zero_kernels_passes_its_input_on():
@@ -113,7 +117,8 @@ def test_a_residual_branch_of_zero_kernels_passes_its_input_on():
     params = deep.init(jax.random.PRNGKey(1), x, train=False)["params"]
     expected = plain.apply({"params": {"conv1": params["conv1"]}}, x, train=False)
     changed = deep.apply({"params": params}, x, train=False)
-    assert np.abs(changed - expected).max() > 0.1 and np.all(changed - expected >= 0)  # the branch ends in a ReLU
+    assert np.abs(changed - expected).max() > 0.1
+    assert np.all(changed - expected >= 0)  # the branch ends in a ReLU
     silent = params | {"conv3": jax.tree.map(jnp.zeros_like, params["conv3"])}
     np.testing.assert_array_equal(deep.apply({"params": silent}, x, train=False), expected)
 

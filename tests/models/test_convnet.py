@@ -62,10 +62,12 @@ def test_kernels_start_glorot_uniform_and_biases_at_zero():
     params = init_params(create_model(config, 10), jax.random.PRNGKey(3), 128)
     kernel = np.asarray(params["block3"]["conv2"]["kernel"])
     limit = np.sqrt(6 / (3 * 3 * 128 + 3 * 3 * 128))
-    assert np.abs(kernel).max() <= limit and np.abs(kernel).max() > 0.999 * limit
+    assert np.abs(kernel).max() <= limit
+    assert np.abs(kernel).max() > 0.999 * limit
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
     biases = [x for path, x in jax.tree_util.tree_leaves_with_path(params) if path[-1].key == "bias"]
-    assert len(biases) == 10 and not any(np.any(x) for x in biases)
+    assert len(biases) == 10
+    assert not any(np.any(x) for x in biases)
 
 
 def test_dropout_acts_in_training_alone(tiny_config):

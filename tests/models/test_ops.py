@@ -68,7 +68,8 @@ def test_convolutions_hold_in_float64(form):
         ours = values_and_gradients(lambda x, w: form(x, w, pads), x, w)
         theirs = values_and_gradients(lambda x, w: direct_conv(x, w, pads), x, w)
         for one, other in zip(ours, theirs, strict=True):
-            assert one.dtype == np.float64 and one.shape == other.shape
+            assert one.dtype == np.float64
+            assert one.shape == other.shape
             assert np.linalg.norm(np.subtract(one, other)) < 1e-12 * np.linalg.norm(other)
 
 

@@ -53,7 +53,8 @@ def test_it_is_what_gradients_say():
         rows |= set(np.flatnonzero(np.abs(gradient(noise)).sum(axis=(0, 2, 3))).tolist())
     shift = reach.strides[1] * middle
     assert (min(rows), max(rows)) == (reach.low + shift, reach.high + shift)
-    assert reach.strides == (0, 8, 0, 0) and reach.size == 30
+    assert reach.strides == (0, 8, 0, 0)
+    assert reach.size == 30
 
 
 def test_a_normalisation_over_the_picture_sees_everything():
@@ -99,7 +100,8 @@ def test_slices_pads_and_sums():
         return [x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:], jnp.ones(3)]
 
     reach, none = trace(function, {}, shapes(8))
-    assert reach == (-1, 1, (0, 1, 0, 0)) and none is None
+    assert reach == (-1, 1, (0, 1, 0, 0))
+    assert none is None
 
 
 def test_ten_blocks_keep_their_order():

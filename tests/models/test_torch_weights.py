@@ -1,8 +1,11 @@
 """A ResNet-18 of random numbers, in the layout of the public files, against plain PyTorch operations."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from safetensors.numpy import save_file
 
 from experiments import food10_resnet18
@@ -68,39 +71,44 @@ def features_of_torch(arrays, images):
     return x.mean(dim=(2, 3)).numpy()
 
 
+class ResNet(NamedTuple):
+    """An experiment whose network starts from a file, and the arrays of that file."""
+
+    config: ConfigDict
+    arrays: dict[str, np.ndarray]
+
+
 @pytest.fixture
-def config_and_arrays(tmp_path):
+def resnet(tmp_path):
     config, arrays = food10_resnet18.get_config(), random_resnet18()
     for block, width in zip(config.model.blocks, (WIDTHS[0], *WIDTHS), strict=True):
         block.features = width
     config.model.init_from = str(tmp_path / "resnet18.safetensors")
     config.data.batch_size = 8
     save_file(arrays, config.model.init_from)
-    return config, arrays
+    return ResNet(config, arrays)
 
 
 @pytest.mark.slow
-def test_a_file_of_the_right_layout_gives_the_features_that_torch_computes(config_and_arrays):
-    config, arrays = config_and_arrays
-    assert len(arrays) == 122  # as many as torchvision's ResNet-18 has
-    engine = Engine(config, ("a", "b", "c"))
+def test_a_file_of_the_right_layout_gives_the_features_that_torch_computes(resnet):
+    assert len(resnet.arrays) == 122  # as many as torchvision's ResNet-18 has
+    engine = Engine(resnet.config, ("a", "b", "c"))
     state = engine.create_state()
     images = np.random.default_rng(1).uniform(size=(2, 61, 61, 3)).astype(np.float32)
     logits = engine.model.apply(state.variables, jnp.asarray(images), train=False)
     head = state.params["logits"]
     assert head["kernel"].shape == (32, 3)
-    expected = features_of_torch(arrays, images) @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
+    expected = features_of_torch(resnet.arrays, images) @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_another_network_is_refused(config_and_arrays, tmp_path):
-    config, arrays = config_and_arrays
-    engine = Engine(config, ("a", "b", "c"))
-    short = {name: array for name, array in arrays.items() if name != "layer3.1.bn2.running_var"}
-    save_file(short, config.model.init_from)
+def test_another_network_is_refused(resnet, tmp_path):
+    engine = Engine(resnet.config, ("a", "b", "c"))
+    short = {name: array for name, array in resnet.arrays.items() if name != "layer3.1.bn2.running_var"}
+    save_file(short, resnet.config.model.init_from)
     with pytest.raises(UserError, match=r"batch_stats/block4/norm2_2/var is absent there, needs \(24,\)"):
         engine.create_state()
-    save_file({"layer1.0.conv3.weight": arrays["conv1.weight"]}, config.model.init_from)
+    save_file({"layer1.0.conv3.weight": resnet.arrays["conv1.weight"]}, resnet.config.model.init_from)
     with pytest.raises(UserError, match="holds layer1.0.conv3.weight: needs a ResNet of basic blocks"):
         engine.create_state()
     (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04pickle")

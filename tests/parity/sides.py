@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import SHARED, one_device_mesh
+from helpers import SHARED, one_device_mesh
 
 from foodjax.data.decode import decode
 from foodjax.models.convnet import create_model

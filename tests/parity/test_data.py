@@ -5,7 +5,7 @@ import io
 import keras
 import numpy as np
 import pytest
-from conftest import SHARED
+from helpers import SHARED
 from PIL import Image, ImageOps
 from scipy.stats import ks_2samp
 
@@ -59,7 +59,8 @@ def count_different(ours, theirs):
 def test_file_lists(parity, food_photos, tmp_path, protocol, part, capfd):
     folder = program.move_files(food_photos, tmp_path)
     theirs = keras_files(folder, "train", "training"), keras_files(folder, part, "validation")
-    assert len(theirs[0]) == 3190 and len(theirs[1]) == {"holdout": 560, "tutorial": 110}[protocol]
+    assert len(theirs[0]) == 3190
+    assert len(theirs[1]) == {"holdout": 560, "tutorial": 110}[protocol]
     parity.holds("split", count_different(our_files(food_photos, protocol), theirs))
     parity.misses("split", count_different(our_files(food_photos, protocol, 0.2), theirs), "fraction 0.2")
     other = {"holdout": "tutorial", "tutorial": "holdout"}[protocol]
@@ -89,7 +90,8 @@ def upright(encoded):
 def originals_and_a_turned_one(originals, tmp_path_factory):
     """The photographs here have orientations 0 and 1 alone: adds one with the tag of a camera held upright."""
     images = [Image.open(path) for path in originals]
-    assert "L" in {image.mode for image in images} and any(ORIENTATION in image.getexif() for image in images)
+    assert "L" in {image.mode for image in images}
+    assert any(ORIENTATION in image.getexif() for image in images)
     path = tmp_path_factory.mktemp("turned") / "turned.jpg"
     exif = Image.Exif()
     exif[ORIENTATION] = 6

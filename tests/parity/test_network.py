@@ -1,5 +1,7 @@
 """Layers, initial weights, probabilities and the table of precision and recall against a Keras Sequential model."""
 
+from typing import NamedTuple
+
 import jax
 import keras
 import numpy as np
@@ -61,7 +63,8 @@ def count_different_rows(ours, theirs):
 def test_layers(parity):
     theirs = keras_table(program.create_model())
     config = food10.get_config()
-    assert theirs["parameters"] == 10_588_458 and len(theirs) == 16
+    assert theirs["parameters"] == 10_588_458
+    assert len(theirs) == 16
     parity.holds("layers", count_different_rows(our_table(config), theirs))
     exported = keras_model.to_keras(config, create_model(config, 10), Foodjax(config).params)
     names = [layer.name for layer in exported.layers if layer.weights]
@@ -124,6 +127,14 @@ def test_initial_weights(parity, keras_inits):
 # Probabilities and the table made of them
 
 
+class Trained(NamedTuple):
+    """A Keras model and the photographs that it is asked about."""
+
+    model: keras.Model
+    images: np.ndarray
+    labels: np.ndarray
+
+
 @pytest.fixture(scope="module")
 def trained():
     """A Keras model of the tutorial's architecture after some steps on real photographs, so that its opinions vary."""
@@ -139,7 +150,7 @@ def trained():
     kernel, bias = model.layers[-1].get_weights()
     factor = 0.7 / logs.std(axis=0).mean()
     model.layers[-1].set_weights([kernel * factor, bias - factor * logs.mean(axis=0)])
-    return model, images, labels
+    return Trained(model, images, labels)
 
 
 def probabilities(params, images, labels):
@@ -154,16 +165,15 @@ def worst_difference(ours, theirs):
 
 
 def test_probabilities(parity, trained):
-    model, images, labels = trained
-    theirs = model.predict(program.rescale(images), batch_size=24, verbose=0)
-    ours = probabilities(to_params(model.get_weights()), images, labels)
+    theirs = trained.model.predict(program.rescale(trained.images), batch_size=24, verbose=0)
+    ours = probabilities(to_params(trained.model.get_weights()), trained.images, trained.labels)
     assert len(set(theirs.argmax(axis=1))) > 3, "a model with one opinion compares nothing"
     parity.holds("forward", worst_difference(ours.probabilities, theirs))
-    wrong = model.get_weights()
+    wrong = trained.model.get_weights()
     wrong[0] = wrong[0][::-1]
-    flipped = probabilities(to_params(wrong), images, labels)
+    flipped = probabilities(to_params(wrong), trained.images, trained.labels)
     parity.misses("forward", worst_difference(flipped.probabilities, theirs), "a flipped kernel")
-    unscaled = model.predict(program.rescale(images) * (255 / 256), batch_size=24, verbose=0)
+    unscaled = trained.model.predict(program.rescale(trained.images) * (255 / 256), batch_size=24, verbose=0)
     parity.misses("forward", worst_difference(ours.probabilities, unscaled), "rescale 1/256")
 
 
@@ -181,14 +191,13 @@ def worst_cell(report, theirs, names):
 
 
 def test_report(parity, trained):
-    model, images, labels = trained
     names = tuple(f"class {c}" for c in "abcdefghij")
-    predicted = model.predict(program.rescale(images), batch_size=24, verbose=0).argmax(axis=1)
+    predicted = trained.model.predict(program.rescale(trained.images), batch_size=24, verbose=0).argmax(axis=1)
     table = classification_report(
-        labels, predicted, labels=range(10), target_names=names, output_dict=True, zero_division=0.0
+        trained.labels, predicted, labels=range(10), target_names=names, output_dict=True, zero_division=0.0
     )
-    theirs = accuracy_score(labels, predicted), table
-    ours = probabilities(to_params(model.get_weights()), images, labels)
+    theirs = accuracy_score(trained.labels, predicted), table
+    ours = probabilities(to_params(trained.model.get_weights()), trained.images, trained.labels)
     report = scores.compute_scores(ours, names)
     assert sum(row[1] > 0 for row in report.classes) > 3
     parity.holds("report", worst_cell(report, theirs, names))

@@ -1,7 +1,11 @@
+from typing import NamedTuple
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from experiments import demo
 from foodjax.models import blocks
@@ -15,9 +19,17 @@ def random_variables(model, seed):
     return {"params": jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.2, x.shape), x.dtype), shapes)}
 
 
+class Network(NamedTuple):
+    """A network with weights, and the config that it was made of."""
+
+    config: ConfigDict
+    model: nn.Module
+    variables: dict
+
+
 @pytest.fixture(scope="module")
 def network():
-    """(config, model, variables) of a plain and a residual block."""
+    """A plain and a residual block."""
     config = demo.get_config()
     config.data.image_size = 16
     config.model.blocks = (
@@ -25,8 +37,7 @@ def network():
         dict(kind="residual", features=8, pool=1, depth=1, dropout=0.2),
     )
     model = create_model(config, 5)
-    variables = random_variables(model, 1)
-    return config, model, variables
+    return Network(config, model, random_variables(model, 1))
 
 
 @pytest.fixture
@@ -35,16 +46,15 @@ def images():
 
 
 def test_maps_come_in_order_and_are_what_the_network_made(network, images):
-    config, model, variables = network
-    found = Explainer(config, model, variables)(images, np.array([0, 1, 2]))
+    found = Explainer(*network)(images, np.array([0, 1, 2]))
     assert list(found.maps) == [f"block{i}/activation{j}" for i in (1, 2) for j in (1, 2)]
     first = found.maps["block1/activation1"]
-    kernel, bias = (variables["params"]["block1"]["conv1"][name] for name in ("kernel", "bias"))
+    kernel, bias = (network.variables["params"]["block1"]["conv1"][name] for name in ("kernel", "bias"))
     conv = jax.lax.conv_general_dilated(
         images / np.float32(255), kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     np.testing.assert_allclose(first, np.maximum(conv + bias, 0), atol=1e-5)
-    logits = model.apply(variables, jnp.asarray(images / np.float32(255)), train=False)
+    logits = network.model.apply(network.variables, jnp.asarray(images / np.float32(255)), train=False)
     np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), rtol=1e-4)
     assert found.maps["block2/activation2"].shape == (3, 7, 7, 8)
 
@@ -62,7 +72,8 @@ def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
     weights = np.asarray(variables["params"]["logits"]["kernel"])[:, labels]  # (C, B)
     expected = np.maximum(np.einsum("bhwc,cb->bhw", found.maps["block1/activation1"], weights), 0)
     expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-9)
-    assert expected.min() == 0 and expected.max() == 1
+    assert expected.min() == 0
+    assert expected.max() == 1
     np.testing.assert_allclose(found.cams["block1/activation1"], expected, atol=1e-4)
 
 
@@ -81,12 +92,10 @@ def test_nothing_that_speaks_for_a_class_is_a_map_of_zeros():
 
 
 def test_taps_leave_the_step_as_it_was(network, images, monkeypatch):
-    config, model, variables = network
-
     def forward(variables, images):
-        return model.apply(variables, images, train=False)
+        return network.model.apply(variables, images, train=False)
 
-    args = variables, jnp.asarray(images / np.float32(255))
+    args = network.variables, jnp.asarray(images / np.float32(255))
     tapped = str(jax.make_jaxpr(forward)(*args))
     monkeypatch.setattr(blocks, "tap", lambda module, name, x: x)
     assert tapped == str(jax.make_jaxpr(lambda *args: forward(*args))(*args))

@@ -77,24 +77,32 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     run_report.write_report(evaluated, workdir)
     text = (workdir / "report.html").read_text()
     found = Page(text)
-    assert not found.fetched and not found.silent and not found.open
+    assert not found.fetched
+    assert not found.silent
+    assert not found.open
     assert {"class-table", "layer-table", "learning", "calibration", "config"} <= found.ids
-    assert "url(http" not in text and "@import" not in text and len(text) < 10 * 2**20
+    assert "url(http" not in text
+    assert "@import" not in text
+    assert len(text) < 10 * 2**20
     report = evaluated.scores
-    assert f"{report.accuracy:.1%}" in text and f"{report.interval[0]:.1%} to {report.interval[1]:.1%}" in text
+    assert f"{report.accuracy:.1%}" in text
+    assert f"{report.interval[0]:.1%} to {report.interval[1]:.1%}" in text
     first = re.search(r'id="class-table".*?<tbody>\s*<tr><td class="text">(\w+)</td>', text, re.S)
-    assert first and first.group(1) == report.classes[0][0]
+    assert first
+    assert first.group(1) == report.classes[0][0]
     predicted = evaluated.predictions.probabilities.argmax(axis=1)
     wrong = int((predicted != evaluated.predictions.labels).sum())
     assert text.count("<figcaption class=") == 20 + min(wrong, 10)
     assert found.images == 20 + min(wrong, 10) + 2 * 2 + 1 * (wrong > 0) * 2 + 2  # Grad-CAM, and maps of two layers
-    assert "train.patience</td>" in text and "run.json" not in text
+    assert "train.patience</td>" in text
+    assert "run.json" not in text
     assert not list(workdir.glob(".report*"))
     other = evaluated._replace(folder=workdir / "evaluation-mine")
     other.folder.mkdir()
     (workdir / "report.html").write_text("of its own data")
     run_report.write_report(other, workdir)
-    assert (workdir / "report.html").read_text() == "of its own data" and (other.folder / "report.html").exists()
+    assert (workdir / "report.html").read_text() == "of its own data"
+    assert (other.folder / "report.html").exists()
 
 
 def test_names_are_told_as_they_are(evaluated, workdir, monkeypatch):
@@ -102,7 +110,9 @@ def test_names_are_told_as_they_are(evaluated, workdir, monkeypatch):
     monkeypatch.setattr(evaluated.engine, "class_names", names)
     rows = [(name, *row[1:]) for name, row in zip(names, evaluated.scores.classes, strict=True)]
     text = run_report.to_page(evaluated._replace(scores=evaluated.scores._replace(classes=rows)), workdir)
-    assert "<script>alert" not in text and "&lt;script&gt;alert" in text and "$x$ of $" in text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+    assert "$x$ of $" in text
     assert not Page(text).open
 
 
@@ -110,7 +120,8 @@ def test_a_run_without_curves_or_convolutions_has_a_report_too(evaluated, tmp_pa
     monkeypatch.setattr(run_report.Explainer, "names", [], raising=False)
     monkeypatch.setattr(run_report, "Explainer", lambda *_: type("None", (), {"names": []}))
     text = run_report.to_page(evaluated, tmp_path)
-    assert "holds no learning curves" in text and "no convolutions to look into" in text
+    assert "holds no learning curves" in text
+    assert "no convolutions to look into" in text
 
 
 def rows(count):
@@ -123,16 +134,21 @@ def rows(count):
 def test_svg_figures_take_the_colours_of_the_page():
     text = figures.to_svg(figures.curve(rows(3), "loss", 2), 'a "curve" & more')
     assert 'aria-label="a &quot;curve&quot; &amp; more"' in text
-    assert "var(--first)" in text and "var(--ink)" in text and not re.search("#2f6db5|#1c1e21", text)
-    assert "best epoch 2: 1.500" in text and ">epoch</text>" in text
-    assert re.match(r"<svg [^>]*viewBox", text) and not re.match(r"<svg [^>]*width", text)
+    assert "var(--first)" in text
+    assert "var(--ink)" in text
+    assert not re.search("#2f6db5|#1c1e21", text)
+    assert "best epoch 2: 1.500" in text
+    assert ">epoch</text>" in text
+    assert re.match(r"<svg [^>]*viewBox", text)
+    assert not re.match(r"<svg [^>]*width", text)
 
 
 @pytest.mark.parametrize("count", [2, 101])
 def test_confusions_of_few_and_of_all_classes_stay_small(count):
     matrix = np.random.default_rng(0).integers(0, 9, (count, count))
     text = figures.to_svg(figures.confusion(matrix, tuple(f"class {i}" for i in range(count))), "x")
-    assert f"class {count - 1}" in text and len(text) < 300_000
+    assert f"class {count - 1}" in text
+    assert len(text) < 300_000
 
 
 def test_feature_maps_become_tiles_from_dark_to_yellow():
@@ -141,7 +157,8 @@ def test_feature_maps_become_tiles_from_dark_to_yellow():
     assert pictures.strongest(maps, 2).tolist() == [3, 7]
     sheet = pictures.mosaic(maps)
     assert sheet.shape == (72 * 2 + 3, 75 * 8 - 3, 4)
-    assert sheet[0, 3 * 75, :3].tolist() == [253, 231, 36] and sheet[71, 3 * 75 + 71, :3].tolist() == [68, 1, 84]
+    assert sheet[0, 3 * 75, :3].tolist() == [253, 231, 36]
+    assert sheet[71, 3 * 75 + 71, :3].tolist() == [68, 1, 84]
     assert sheet[0, 72, 3] == 0  # between the tiles
 
 
@@ -188,7 +205,8 @@ def test_tensorboard_gets_the_layers_and_the_predictions(workdir, tmp_path):
     (file,) = (tmp_path / "tensorboard").iterdir()
     found = {v.tag: (e.step, v) for e in EventFileLoader(str(file)).Load() for v in e.summary.value}
     step, text = found["layers"]
-    assert step == 7 and text.tensor.string_val[0] == b"| layer |\n| --- |"
+    assert step == 7
+    assert text.tensor.string_val[0] == b"| layer |\n| --- |"
     assert text.metadata.plugin_data.plugin_name == "text"
     width, height, encoded = found["photographs"][1].tensor.string_val[:3]
     assert Image.open(io.BytesIO(encoded)).size == (int(width), int(height)) == (4 * 168, 2 * 190)
@@ -202,7 +220,9 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     names = {p.name for p in path.parent.iterdir()}
     assert names == {"inspect.html", "samples.png", "channels.png", "augmented.png", "class_counts.png"}
     found = Page(path.read_text())
-    assert not found.fetched and not found.silent and not found.open
+    assert not found.fetched
+    assert not found.silent
+    assert not found.open
     assert found.images == 10 * 5 + 4 + 13
     assert "<td>total</td><td>110</td><td>10</td><td>50</td>" in path.read_text()
     write_description(tmp_path / "run", tiny_config, ("a", "b"))

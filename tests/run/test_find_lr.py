@@ -10,7 +10,8 @@ from foodjax.system.errors import UserError
 
 def test_rates_rise_by_equal_factors():
     rates = [find_lr.rate_at(step) for step in range(find_lr.NUM_STEPS)]
-    assert rates[0] == pytest.approx(1e-6) and rates[-1] == pytest.approx(1.0)
+    assert rates[0] == pytest.approx(1e-6)
+    assert rates[-1] == pytest.approx(1.0)
     np.testing.assert_allclose(np.diff(np.log(rates)), np.log(1e6) / (find_lr.NUM_STEPS - 1))
 
 

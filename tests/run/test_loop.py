@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from conftest import ROOT, one_device_environment, one_device_mesh
+from helpers import one_device_mesh, run_main, start_main
+from ml_collections import ConfigDict
 
 from foodjax.config import stored
 from foodjax.data import host_batches
@@ -21,7 +25,7 @@ from foodjax.steps.devices import create_mesh
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.optimizer import create_optimizer
-from foodjax.steps.state import create_train_state
+from foodjax.steps.state import TrainState, create_train_state
 from foodjax.steps.step import make_steps
 from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
@@ -30,43 +34,51 @@ from foodjax.workdir.checkpoints import Checkpoints
 from foodjax.workdir.logs import read_metrics
 
 
+class Setup(NamedTuple):
+    """What a training starts from; the batch is 8 random images, one of each of 8 classes."""
+
+    config: ConfigDict
+    model: nn.Module
+    tx: optax.GradientTransformation
+    state: TrainState
+    batch: dict[str, np.ndarray]
+
+
 @pytest.fixture
 def setup(tiny_config):
-    """(config, model, tx, state, batch of 8 random images)."""
     model, tx = create_model(tiny_config, 10), create_optimizer(tiny_config)
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8),
         "label": np.arange(8, dtype=np.int32),
     }
-    return tiny_config, model, tx, create_train_state(tiny_config, model, tx), batch
+    return Setup(tiny_config, model, tx, create_train_state(tiny_config, model, tx), batch)
 
 
 def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
-    config, model, _, _, batch = setup
-    config.optimizer.learning_rate = 3e-3
-    tx = create_optimizer(config)
-    state = create_train_state(config, model, tx)
-    step, _ = make_steps(config, model, tx, one_device_mesh())
+    setup.config.optimizer.learning_rate = 3e-3
+    tx = create_optimizer(setup.config)
+    state = create_train_state(setup.config, setup.model, tx)
+    step, _ = make_steps(setup.config, setup.model, tx, one_device_mesh())
     losses = []
     for _ in range(300):
-        state, metrics = step(state, batch)
+        state, metrics = step(state, setup.batch)
         losses.append(metrics.compute()["loss"])
     assert losses[0] == pytest.approx(np.log(10), rel=0.2)
-    assert losses[-1] < 0.2 and int(state.step) == 300
+    assert losses[-1] < 0.2
+    assert int(state.step) == 300
     # The first state lives where init put it, all later ones on the mesh.
     assert step._cache_size() <= 2
 
 
 def test_eight_devices_give_the_losses_of_one(setup):
-    config, model, tx, _, batch = setup
     losses = {}
     for mesh in (one_device_mesh(), create_mesh(8)):
-        step, _ = make_steps(config, model, tx, mesh)
-        state = create_train_state(config, model, tx)
+        step, _ = make_steps(setup.config, setup.model, setup.tx, mesh)
+        state = create_train_state(setup.config, setup.model, setup.tx)
         curve = []
         for _ in range(10):
-            state, metrics = step(state, batch)
+            state, metrics = step(state, setup.batch)
             curve.append(metrics.compute()["loss"])
         losses[mesh.size] = curve
     assert set(losses) == {1, 8}
@@ -79,15 +91,14 @@ def test_a_batch_that_does_not_divide_among_the_devices_is_refused():
 
 
 def test_padding_changes_nothing(setup):
-    config, model, tx, state, batch = setup
-    _, eval_step = make_steps(config, model, tx, one_device_mesh())
-    plain, probs = eval_step(state.variables, batch | {"mask": np.ones(8, np.float32)})
+    _, eval_step = make_steps(setup.config, setup.model, setup.tx, one_device_mesh())
+    plain, probs = eval_step(setup.state.variables, setup.batch | {"mask": np.ones(8, np.float32)})
     padded = {
-        "image": np.concatenate([batch["image"], np.full((4, 16, 16, 3), 200, np.uint8)]),
-        "label": np.concatenate([batch["label"], np.zeros(4, np.int32)]),
+        "image": np.concatenate([setup.batch["image"], np.full((4, 16, 16, 3), 200, np.uint8)]),
+        "label": np.concatenate([setup.batch["label"], np.zeros(4, np.int32)]),
         "mask": np.array([1] * 8 + [0] * 4, np.float32),
     }
-    total, padded_probs = eval_step(state.variables, padded)
+    total, padded_probs = eval_step(setup.state.variables, padded)
     assert total.compute() == pytest.approx(plain.compute(), rel=1e-6)
     np.testing.assert_allclose(padded_probs[:8], probs, rtol=1e-5)
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
@@ -103,9 +114,8 @@ def test_metrics_are_sums_divided_once():
 
 
 def test_rmsprop_is_keras_arithmetic(setup):
-    config, *_ = setup
-    tx = create_optimizer(config)
-    w, v, lr, rho, eps = 1.0, 0.0, config.optimizer.learning_rate, 0.9, 1e-7
+    tx = create_optimizer(setup.config)
+    w, v, lr, rho, eps = 1.0, 0.0, setup.config.optimizer.learning_rate, 0.9, 1e-7
     params = {"w": jnp.array(w)}
     opt_state = tx.init(params)
     for g in (1e-4, -3e-4, 0.5):
@@ -117,32 +127,30 @@ def test_rmsprop_is_keras_arithmetic(setup):
 
 
 def test_best_and_latest_are_kept_through_ties_and_nan(setup, tmp_path):
-    *_, state, _ = setup
     checkpoints = Checkpoints(tmp_path)
     stopping = EarlyStopping(10)
     for epoch, loss in enumerate([3.0, 1.0, 2.0, 1.0, float("nan"), 2.0], start=1):
         stopping = stopping.update(loss)
-        checkpoints.save(state.replace(step=jnp.int32(epoch)), LoopState(stopping, Metrics.zeros()), loss)
+        checkpoints.save(setup.state.replace(step=jnp.int32(epoch)), LoopState(stopping, Metrics.zeros()), loss)
         checkpoints.wait()
         assert checkpoints.best_step() == min(epoch, 2)
         assert checkpoints.latest_step() == epoch
     checkpoints.close()
     again = Checkpoints(tmp_path)
     assert again.best_step() == 2
-    restored = again.restore(2, state, one_device_mesh())
-    jax.tree.map(np.testing.assert_array_equal, restored.params, state.params)
+    restored = again.restore(2, setup.state, one_device_mesh())
+    jax.tree.map(np.testing.assert_array_equal, restored.params, setup.state.params)
     assert again.restore_loop_state(6, 10).stopping == stopping
     again.close()
 
 
 @pytest.mark.parametrize("losses,best", [([np.nan, 2.0, np.nan], 1), ([np.inf, np.inf], 1), ([np.inf, 3.0, 4.0], 2)])
 def test_a_first_loss_that_is_no_number_is_kept_as_keras_keeps_it(setup, tmp_path, losses, best):
-    *_, state, _ = setup
     checkpoints = Checkpoints(tmp_path)
     stopping = EarlyStopping(10)
     for epoch, loss in enumerate(losses, start=1):
         stopping = stopping.update(loss)
-        checkpoints.save(state.replace(step=jnp.int32(epoch)), LoopState(stopping, Metrics.zeros()), loss)
+        checkpoints.save(setup.state.replace(step=jnp.int32(epoch)), LoopState(stopping, Metrics.zeros()), loss)
     checkpoints.close()
     again = Checkpoints(tmp_path)
     assert again.best_step() == best == again.restore_loop_state(len(losses), 10).stopping.best_epoch
@@ -151,32 +159,32 @@ def test_a_first_loss_that_is_no_number_is_kept_as_keras_keeps_it(setup, tmp_pat
 
 @pytest.mark.parametrize("found", ['{"val_loss": 0.1}', '{"val_loss": 3', "", None])
 def test_a_wrong_loss_beside_the_best_does_not_cost_the_next_best(setup, tmp_path, found):
-    *_, state, _ = setup
     stopping = EarlyStopping(10)
     for losses in ([3.0, 4.0, 5.0], [2.0, 6.0, 7.0]):
         checkpoints = Checkpoints(tmp_path)
         if stopping.epoch:
             path = tmp_path / "checkpoints/1/metrics/metrics"
             path.write_text(found) if found is not None else path.unlink()
-            restored = checkpoints.restore_latest(jax.eval_shape(lambda: state), one_device_mesh())
-            assert restored is not None and restored[0] == 3
+            restored = checkpoints.restore_latest(jax.eval_shape(lambda: setup.state), one_device_mesh())
+            assert restored is not None
+            assert restored[0] == 3
             assert json.loads(path.read_text()) == {"val_loss": 3.0}
         for loss in losses:
             stopping = stopping.update(loss)
-            at = state.replace(step=jnp.int32(stopping.epoch))
+            at = setup.state.replace(step=jnp.int32(stopping.epoch))
             checkpoints.save(at, LoopState(stopping, Metrics.zeros()), loss)
         checkpoints.close()
-    assert Checkpoints(tmp_path).steps() == [4, 5, 6] and Checkpoints(tmp_path).best_step() == 4
+    assert Checkpoints(tmp_path).steps() == [4, 5, 6]
+    assert Checkpoints(tmp_path).best_step() == 4
 
 
 @pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
-    config, _, tx, state, _ = setup
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(state, LoopState(EarlyStopping(1).update(1.0), Metrics.zeros()), 1.0)
+    checkpoints.save(setup.state, LoopState(EarlyStopping(1).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.wait()
-    config.model.blocks[1].features = 9
-    other = create_train_state(config, create_model(config, 10), tx)
+    setup.config.model.blocks[1].features = 9
+    other = create_train_state(setup.config, create_model(setup.config, 10), setup.tx)
     with pytest.raises(UserError, match=r"does not fit .*: params/block2/conv1/bias is \(8,\) there, needs \(9,\)"):
         checkpoints.restore(0, other, one_device_mesh())
     checkpoints.close()
@@ -218,12 +226,8 @@ def test_a_continued_run_equals_an_uninterrupted_one_to_the_bit(tiny_config, tmp
     jax.tree.map(np.testing.assert_array_equal, whole, parts)
     assert best == best_of_parts
     rows = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "parts")]
-    assert rows[0] == rows[1] and [row["epoch"] for row in rows[0]] == [1, 2, 3]
-
-
-def run_main(*arguments):
-    command = [sys.executable, "main.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=one_device_environment())
+    assert rows[0] == rows[1]
+    assert [row["epoch"] for row in rows[0]] == [1, 2, 3]
 
 
 def accuracy_line(output):
@@ -240,7 +244,8 @@ def test_the_main_job_on_drawn_pictures(tmp_path):
     result = run_main("--config", "experiments/demo.py", *small, "--workdir", workdir)
     assert result.returncode == 0, result.stderr
     assert "280 train, 40 validation, 80 test images" in result.stdout
-    assert "devices: " in result.stdout and "\x1b" not in result.stdout
+    assert "devices: " in result.stdout
+    assert "\x1b" not in result.stdout
     again = run_main("--config", "experiments/demo.py", "--mode", "evaluate", "--workdir", workdir)
     assert again.returncode == 0, again.stderr
     assert accuracy_line(again.stdout) == accuracy_line(result.stdout)
@@ -248,12 +253,14 @@ def test_the_main_job_on_drawn_pictures(tmp_path):
     assert accuracy_line(alone.stdout) == accuracy_line(result.stdout)
     with (workdir / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 80 and {row["true"] for row in rows} == {row["id"].split("/")[0] for row in rows}
+    assert len(rows) == 80
+    assert {row["true"] for row in rows} == {row["id"].split("/")[0] for row in rows}
     report = json.loads((workdir / "evaluation" / "evaluation.json").read_text())
     assert report["accuracy"] == np.mean([row["true"] == row["predicted"] for row in rows])
     assert list((workdir / "tensorboard").glob("events*"))
     other = run_main("--config", "experiments/demo.py", "--workdir", workdir, "--config.seed=1")
-    assert other.returncode == 2 and "different experiment" in other.stderr
+    assert other.returncode == 2
+    assert "different experiment" in other.stderr
 
 
 @pytest.mark.slow
@@ -278,17 +285,16 @@ def test_a_signal_keeps_the_checkpoints_and_the_run_goes_on(tmp_path, signum, st
         "--config", "experiments/demo.py", f"--config.data.cache_dir={tmp_path}/cache", "--workdir", f"{tmp_path}/run",
         "--config.data.drawn_train=40", "--config.data.drawn_test=8", "--config.data.image_size=16",
     ]  # fmt: skip
-    command = [sys.executable, "main.py", *arguments, "--config.train.epochs=2000"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=one_device_environment()
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start_main(*arguments, "--config.train.epochs=2000", **pipes)
     deadline = time.monotonic() + 120
     while len(read_metrics(tmp_path / "run" / "metrics.jsonl")) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signum)
     out, err = process.communicate(timeout=60)
     assert process.returncode == status, err
-    assert "the same command continues" in out and "Traceback" not in err
+    assert "the same command continues" in out
+    assert "Traceback" not in err
     done = len(read_metrics(tmp_path / "run" / "metrics.jsonl"))
     result = run_main(*arguments, f"--config.train.epochs={done + 1}")
     assert result.returncode == 0, result.stderr
@@ -300,7 +306,8 @@ def test_two_processes_do_not_share_a_workdir(tmp_path):
     held = "import filelock, sys; f = filelock.FileLock(sys.argv[1]); f.acquire(); print(1, flush=True); input()"
     command = [sys.executable, "-c", held, str(tmp_path / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout and other.stdout.readline() == "1\n"
+        assert other.stdout
+        assert other.stdout.readline() == "1\n"
         with pytest.raises(UserError, match="another process trains in workdir"), workdir_lib.lock(tmp_path):
             pass
         other.kill()
@@ -336,13 +343,12 @@ def test_the_wait_for_data_is_told(tiny_config, tmp_path, monkeypatch):
 
 
 def test_a_damaged_newest_checkpoint_falls_back_and_what_a_kill_left_is_removed(setup, tmp_path, capsys):
-    *_, state, _ = setup
     checkpoints = Checkpoints(tmp_path)
     stopping, rows = EarlyStopping(10), []
     for epoch, loss in enumerate([1.0, 2.0, 3.0, 4.0], start=1):
         stopping = stopping.update(loss)
         rows.append({"epoch": epoch, "val_loss": loss})
-        checkpoints.save(state.replace(step=jnp.int32(epoch)), LoopState(stopping, Metrics.zeros(), rows), loss)
+        checkpoints.save(setup.state.replace(step=jnp.int32(epoch)), LoopState(stopping, Metrics.zeros(), rows), loss)
         checkpoints.wait()
         if epoch == 2:
             shutil.copytree(tmp_path / "checkpoints/2", tmp_path / "kept")
@@ -352,16 +358,19 @@ def test_a_damaged_newest_checkpoint_falls_back_and_what_a_kill_left_is_removed(
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
-    step, restored = checkpoints.restore_latest(state, one_device_mesh())
-    assert step == 3 and int(restored.step) == 3 and checkpoints.restore_loop_state(3, 10).rows == rows[:3]
-    assert "moved to" in capsys.readouterr().out and (tmp_path / "damaged" / "4-0").is_dir()
+    step, restored = checkpoints.restore_latest(setup.state, one_device_mesh())
+    assert step == 3
+    assert int(restored.step) == 3
+    assert checkpoints.restore_loop_state(3, 10).rows == rows[:3]
+    assert "moved to" in capsys.readouterr().out
+    assert (tmp_path / "damaged" / "4-0").is_dir()
     assert checkpoints.steps() == [1, 2, 3]  # the two latest and the best
     shutil.rmtree(tmp_path / "checkpoints/1/state")
     with pytest.raises(UserError, match="it is the best so far: needs a copy of it, or another --workdir"):
-        checkpoints.restore_latest(state, one_device_mesh())
+        checkpoints.restore_latest(setup.state, one_device_mesh())
     for step in (2, 3):
         (tmp_path / f"checkpoints/{step}/progress/metadata").write_text("{")
     with pytest.raises(UserError, match="no older one can be read"):
-        checkpoints.restore_latest(state, one_device_mesh())
+        checkpoints.restore_latest(setup.state, one_device_mesh())
     assert checkpoints.steps() == [1, 2, 3]
     checkpoints.close()

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import NamedTuple
+
 import jax
 import numpy as np
 import pytest
@@ -12,9 +15,16 @@ from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
 
 
+class Source(NamedTuple):
+    """A finished run."""
+
+    config: ConfigDict
+    workdir: Path
+
+
 @pytest.fixture
 def source(tiny_config, tmp_path):
-    """(config, workdir) of a run on seven of the ten drawn classes, with running statistics and averages."""
+    """A run on seven of the ten drawn classes, with running statistics and averages."""
     tiny_config.model.blocks = (
         ConfigDict(dict(kind="stem", features=6, patch=2, kernel=3)),
         ConfigDict(dict(kind="residual", features=6, pool=2, depth=1, dropout=0.0)),
@@ -25,17 +35,17 @@ def source(tiny_config, tmp_path):
     tiny_config.data.class_names = ("bars", "checkerboard", "cross", "crescent", "dots", "hexagon", "ring")
     tiny_config.train.update(epochs=1, ema_decay=0.9)
     loop.train(tiny_config, tmp_path / "seven")
-    return tiny_config, tmp_path / "seven"
+    return Source(tiny_config, tmp_path / "seven")
 
 
 @pytest.mark.slow
 def test_other_classes_take_all_but_the_head_and_frozen_blocks_stay(source, tmp_path):
-    config, workdir = source
-    variables, names = load_variables(workdir)
+    config = source.config
+    variables, names = load_variables(source.workdir)
     assert len(names) == 7
     config.data.class_names = ("spiral", "star", "triangle")
     config.data.update(train_per_class=6, batch_size=16)
-    config.model.init_from = str(workdir)
+    config.model.init_from = str(source.workdir)
     config.optimizer.lower_blocks = 1
     engine = Engine(config, config.data.class_names)
     state = engine.create_state()

@@ -34,15 +34,18 @@ def test_it_says_what_predict_says(client, workdir):
             [p for p in x] for x in ([g["probability"] for g in answer["top"]], dict(prediction.top).values())
         )
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
-        assert answer["cams"] and answer["maps"][0]["text"].startswith("16 x 16 pixels, all 32 channels")
+        assert answer["cams"]
+        assert answer["maps"][0]["text"].startswith("16 x 16 pixels, all 32 channels")
 
 
 def test_the_page_runs_nothing_but_its_own(client):
     reply = client.get("/")
     policy = reply.headers["content-security-policy"]
     nonce = policy.split("script-src 'nonce-")[1].split("'")[0]
-    assert reply.text.count(f'nonce="{nonce}"') == 2 and "default-src 'none'" in policy
-    assert "http://" not in reply.text and "https://" not in reply.text
+    assert reply.text.count(f'nonce="{nonce}"') == 2
+    assert "default-src 'none'" in policy
+    assert "http://" not in reply.text
+    assert "https://" not in reply.text
     assert nonce != client.get("/").headers["content-security-policy"].split("script-src 'nonce-")[1].split("'")[0]
     assert reply.headers["cache-control"] == "no-store"
 
@@ -72,7 +75,8 @@ def png(width, height):
 )
 def test_what_is_no_photograph_gets_one_clear_line(client, content, status, says):
     reply = post(client, content)
-    assert reply.status_code == status and says in reply.json()["error"], reply.text
+    assert reply.status_code == status, reply.text
+    assert says in reply.json()["error"]
 
 
 def test_another_site_cannot_ask(client):
@@ -86,7 +90,8 @@ def test_several_at_once_each_get_their_own_answer(client, workdir):
     alone = [post(client, path.read_bytes()).json()["top"] for path in paths]
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         together = list(pool.map(lambda path: post(client, path.read_bytes()).json()["top"], paths))
-    assert together == alone and len({str(top) for top in alone}) == 12
+    assert together == alone
+    assert len({str(top) for top in alone}) == 12
 
 
 def test_nothing_is_written(client, workdir, tmp_path, monkeypatch):
@@ -98,7 +103,8 @@ def test_nothing_is_written(client, workdir, tmp_path, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
     Image.fromarray(noise).save(large, "PNG")
     assert post(client, large.getvalue()).status_code == 200
-    assert sorted(workdir.rglob("*")) == before and not list(tmp_path.iterdir())
+    assert sorted(workdir.rglob("*")) == before
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_address_that_cannot_be_used_is_a_user_error(workdir):
@@ -107,4 +113,5 @@ def test_an_address_that_cannot_be_used_is_a_user_error(workdir):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(UserError, match="cannot listen on --host 127.0.0.1 --port"):
             serve_app.serve_workdir(workdir, "127.0.0.1", taken.getsockname()[1])
-    assert serve_app._allowed("0.0.0.0") == ["*"] and serve_app._allowed("127.0.0.1")[0] == "127.0.0.1"
+    assert serve_app._allowed("0.0.0.0") == ["*"]
+    assert serve_app._allowed("127.0.0.1")[0] == "127.0.0.1"

@@ -3,10 +3,9 @@
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
-from conftest import ROOT, one_device_environment
+from helpers import SHARED, run_main, start_main
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -44,8 +43,7 @@ def is_wider_than_the_screen(page):
 @pytest.fixture(scope="module")
 def report(workdir):
     """The report's address, written by the command line."""
-    command = [sys.executable, "main.py", "--mode", "evaluate", "--workdir", str(workdir)]
-    subprocess.run(command, cwd=ROOT, check=True, env=one_device_environment(), capture_output=True)
+    run_main("--mode", "evaluate", "--workdir", workdir, check=True)
     return (workdir / "report.html").as_uri()
 
 
@@ -68,15 +66,15 @@ def test_a_table_of_the_report_sorts_by_a_click(tab, report):
     counts = [
         int(x.replace(",", "") or -1) for x in tab.locator("#layer-table tbody td:nth-child(4)").all_inner_texts()
     ]
-    assert counts == sorted(counts, reverse=True) and counts[0] > 999
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 999
     background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(255, 255, 255)" if tab.viewport_size["width"] == 1200 else "rgb(20, 23, 27)")
 
 
 @pytest.fixture(scope="module")
 def address(workdir):
-    command = [sys.executable, "main.py", "--mode", "serve", "--workdir", str(workdir), "--port", "0"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=one_device_environment())
+    server = start_main("--mode", "serve", "--workdir", workdir, "--port", 0, stdout=subprocess.PIPE)
     line = server.stdout.readline()
     yield line.split(" at ")[1].split(" ")[0]
     server.terminate()
@@ -85,7 +83,7 @@ def address(workdir):
 
 def photograph(workdir):
     """A real photograph where there is one, else a drawn one."""
-    real = sorted((ROOT.parent / "shared" / "food-101-originals" / "images").glob("*/*.jpg"))
+    real = sorted((SHARED / "food-101-originals" / "images").glob("*/*.jpg"))
     return (real or sorted((workdir.parent / "food-101" / "images").glob("*/*.jpg")))[0]
 
 
@@ -96,9 +94,11 @@ def test_a_photograph_is_uploaded_and_named(tab, address, workdir, tmp_path):
     names = tab.locator("#top .class").all_inner_texts()
     percents = [float(x.split()[0]) for x in tab.locator("#top li span:last-child").all_inner_texts()]
     assert sorted(names) == ["bars", "cross", "ring"]  # the three classes that it knows
-    assert percents == sorted(percents, reverse=True) and sum(percents) == pytest.approx(100, abs=0.2)
+    assert percents == sorted(percents, reverse=True)
+    assert sum(percents) == pytest.approx(100, abs=0.2)
     assert names[0] in tab.inner_text("#status")
-    assert tab.locator("#cams img").count() >= 2 and tab.locator("#maps img").count() == 2
+    assert tab.locator("#cams img").count() >= 2
+    assert tab.locator("#maps img").count() == 2
     assert tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     assert not is_wider_than_the_screen(tab)
 
@@ -108,7 +108,8 @@ def test_what_is_no_photograph_is_told_on_the_page(tab, address, tmp_path):
     tab.goto(address)
     tab.set_input_files("#file", tmp_path / "text.jpg")
     tab.wait_for_selector("#status.wrong")
-    assert "no photograph" in tab.inner_text("#status") and tab.locator("#result").is_hidden()
+    assert "no photograph" in tab.inner_text("#status")
+    assert tab.locator("#result").is_hidden()
     # The browser itself notes a reply of 422; that alone is expected.
     assert all("422" in problem for problem in tab.problems)
     tab.problems.clear()

@@ -5,7 +5,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import one_device_mesh
+from helpers import one_device_mesh
 from ml_collections import ConfigDict
 
 from experiments import food10

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, one_device_environment
+from helpers import ROOT, run_main, start_main
 from scipy import stats
 
 from experiments import ablate_blocks, food10, food10_fast
@@ -50,10 +50,10 @@ def write_experiment(folder, variants, seeds=1, epochs=2):
     return path
 
 
-def run_main(tmp_path, *arguments):
-    environment = one_device_environment() | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, "main.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, env=environment)
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Processes keep prepared data and compiled programs in the test's folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_a_grid_has_every_combination_and_random_is_repeatable():
@@ -63,7 +63,8 @@ def test_a_grid_has_every_combination_and_random_is_repeatable():
     assert drawn == space.random(20, seed=3, lr=(1e-5, 1e-2), dropout=[0.0, 0.5])
     assert drawn != space.random(20, seed=4, lr=(1e-5, 1e-2), dropout=[0.0, 0.5])
     rates = [float(text.split(",")[0].removeprefix("lr=")) for text in drawn]
-    assert all(1e-5 <= rate <= 1e-2 for rate in rates) and len(set(rates)) == 20
+    assert all(1e-5 <= rate <= 1e-2 for rate in rates)
+    assert len(set(rates)) == 20
     assert 3 < sum(rate < 10**-3.5 for rate in rates) < 17  # log-uniform: about half; uniform: 3 % of them
     assert {text.split(",")[1] for text in drawn} == {"dropout=0.0", "dropout=0.5"}
 
@@ -77,8 +78,10 @@ def test_the_trials_of_a_sweep(tmp_path):
         ("baseline", 1, "baseline-seed1"),
         ("lr=0.5-blocks=1", 1, "lr=0.5-blocks=1-seed1"),
     ]
-    assert [t.config.seed for t in trials] == [0, 0, 1, 1] and {t.config.data.batch_size for t in trials} == {8}
-    assert trials[1].argument == f"{path}:lr=0.5,blocks=1,seed=0" and len(trials[1].config.model.blocks) == 1
+    assert [t.config.seed for t in trials] == [0, 0, 1, 1]
+    assert {t.config.data.batch_size for t in trials} == {8}
+    assert trials[1].argument == f"{path}:lr=0.5,blocks=1,seed=0"
+    assert len(trials[1].config.model.blocks) == 1
 
 
 @pytest.mark.parametrize(
@@ -133,8 +136,10 @@ def test_multiply_adds_of_the_tutorial():
     config = ablate_blocks.get_config()
     rows = summary.layers(create_model(config, 10), 128)
     counts = {row.name: summary.multiply_adds(row) for row in rows}
-    assert counts["block1/conv1"] == 128 * 128 * 32 * 27 and counts["block4/conv2"] == 10 * 10 * 512 * 25 * 512
-    assert counts["dense1"] == 2048 * 1024 and counts["block1/dropout"] == 0
+    assert counts["block1/conv1"] == 128 * 128 * 32 * 27
+    assert counts["block4/conv2"] == 10 * 10 * 512 * 25 * 512
+    assert counts["dense1"] == 2048 * 1024
+    assert counts["block1/dropout"] == 0
 
 
 def test_one_seed_is_mcnemars_exact_test():
@@ -146,7 +151,8 @@ def test_one_seed_is_mcnemars_exact_test():
     assert p == pytest.approx(stats.binomtest(wins, wins + losses).pvalue, abs=0.01)
     # The bootstrap of a mean is near its normal interval.
     half = 1.96 * np.std(ours.astype(float) - theirs) / math.sqrt(300)
-    assert low == pytest.approx(difference - half, abs=0.01) and high == pytest.approx(difference + half, abs=0.01)
+    assert low == pytest.approx(difference - half, abs=0.01)
+    assert high == pytest.approx(difference + half, abs=0.01)
 
 
 def test_equal_predictions_differ_by_nothing():
@@ -194,17 +200,24 @@ def test_variants_stand_in_the_order_of_their_start(tmp_path, monkeypatch, basel
 
     monkeypatch.setattr(results, "read_run", read_run)
     groups, _ = results.read_groups(f"{tmp_path}/*", baseline)
-    assert "".join(group[0].label for group in groups) == order and all(len(group) == 2 for group in groups)
+    assert "".join(group[0].label for group in groups) == order
+    assert all(len(group) == 2 for group in groups)
 
 
 def test_a_comparison_has_mean_deviation_and_paired_difference():
     base = [fake_run("baseline", k, [1, 1, 0, 0] * 20) for k in (0, 1)]
     better = [fake_run("better", 0, [1, 1, 1, 1] * 20), fake_run("better", 1, [1, 1, 1, 0] * 20)]
     first, second = compare([base, better])
-    assert math.isnan(first.difference) and first.accuracy == (0.5, 0.0)
-    assert second.accuracy.mean == 0.875 and second.accuracy.deviation == pytest.approx(0.125 * math.sqrt(2))
-    assert second.difference == 0.375 and second.interval[0] > 0.25 and second.p < 0.001 and second.flags == ()
-    assert second.val_loss == pytest.approx((1.45, 0.1 / math.sqrt(2))) and second.images_per_second == 110
+    assert math.isnan(first.difference)
+    assert first.accuracy == (0.5, 0.0)
+    assert second.accuracy.mean == 0.875
+    assert second.accuracy.deviation == pytest.approx(0.125 * math.sqrt(2))
+    assert second.difference == 0.375
+    assert second.interval[0] > 0.25
+    assert second.p < 0.001
+    assert second.flags == ()
+    assert second.val_loss == pytest.approx((1.45, 0.1 / math.sqrt(2)))
+    assert second.images_per_second == 110
 
 
 @pytest.mark.parametrize(
@@ -221,13 +234,16 @@ def test_a_comparison_has_mean_deviation_and_paired_difference():
 def test_an_unfair_comparison_is_flagged(other, flag, tested):
     other = {"seed": 0, **other}
     rows = compare([[fake_run("baseline", 0, [1, 1, 0, 0])], [fake_run("x", right=[1, 1, 1, 0], **other)]])
-    assert flag in rows[1].flags and math.isnan(rows[1].p) != tested
+    assert flag in rows[1].flags
+    assert math.isnan(rows[1].p) != tested
 
 
 def test_the_page_holds_every_run_and_its_figures(tmp_path):
     groups = [[fake_run("baseline", k, [1, 1, 0, 0] * 9) for k in (0, 1)], [fake_run("<b>&x", 0, [1, 0, 1, 1] * 9)]]
     text = page.to_page(groups, compare(groups), ["workdir y holds no finished run"])
-    assert "3 runs of 2 variants" in text and "Left out: workdir y" in text and "<b>&x" not in text
+    assert "3 runs of 2 variants" in text
+    assert "Left out: workdir y" in text
+    assert "<b>&x" not in text
     assert text.count('<g id="variant0"><title>baseline</title>') == 3  # two curves and a point
     assert text.count('<g id="variant1"><title>&lt;b&gt;&amp;x</title>') == 2
 
@@ -248,7 +264,8 @@ def test_another_run_starts_only_where_memory_allows(tmp_path, monkeypatch):
         [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=subprocess.PIPE
     )
     try:
-        assert process.stdout is not None and process.stdout.readline()
+        assert process.stdout is not None
+        assert process.stdout.readline()
         running = [sweep.TrialProcess(trials[0], process, 0, tmp_path / "log", 0, time.monotonic())]
         assert not runner._fits(running)  # in its first epoch: how much it will take is not known
         trials[0].workdir.mkdir()
@@ -273,25 +290,31 @@ ROWS = [
 def test_the_table_in_each_form():
     markdown = tables.to_markdown(ROWS).splitlines()
     assert markdown[2] == "| baseline | 2 | 40.0 ± 1.2 |  |  |  | 1.500 ± 0.010 | 8.0 | 10,588,458 | 1.23 G | 36.9 |  |"
-    assert "| 35.0 ± 2.0 | -5.0 | -8.0 to -2.0 | < 0.001 | 1.600" in markdown[3] and "| other 100 % |" in markdown[3]
+    assert "| 35.0 ± 2.0 | -5.0 | -8.0 to -2.0 | < 0.001 | 1.600" in markdown[3]
+    assert "| other 100 % |" in markdown[3]
     assert len({line.count("|") for line in markdown}) == 1
     text = tables.to_text(ROWS).splitlines()
     end = text[0].index("test accuracy (%)") + len("test accuracy (%)")
     assert [line[:end].split("  ")[-1].strip() for line in text[1:]] == ["40.0 ± 1.2", "35.0 ± 2.0"]
     latex = tables.to_latex(ROWS)
-    assert r"lr=3e-4\_x & 2 & 35.0 $\pm$ 2.0 & -5.0" in latex and r"$<$ 0.001" in latex and r"other 100 \%" in latex
+    assert r"lr=3e-4\_x & 2 & 35.0 $\pm$ 2.0 & -5.0" in latex
+    assert r"$<$ 0.001" in latex
+    assert r"other 100 \%" in latex
     assert len({line.count(" & ") for line in latex.splitlines() if "&" in line}) == 1
     rows = list(csv.DictReader(tables.to_csv(ROWS).splitlines()))
-    assert rows[1]["difference"] == "-0.05" and rows[0]["difference"] == "" and rows[0]["accuracy"] == "0.4"
+    assert rows[1]["difference"] == "-0.05"
+    assert rows[0]["difference"] == ""
+    assert rows[0]["accuracy"] == "0.4"
     assert "remarks" not in tables.to_markdown(ROWS[:1])  # a column that nobody needs
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_a_sweep_survives_a_failing_variant_and_compares_the_others(tmp_path):
     # 16 pixels do not survive a pool of 32: the run fails when it starts.
     path = write_experiment(tmp_path, ["", "blocks=1", "model.blocks[0].pool=32"], seeds=2)
     folder = tmp_path / "runs"
-    done = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder, "--jobs", 2)
+    done = run_main("--mode", "sweep", "--config", path, "--workdir", folder, "--jobs", 2)
     assert done.returncode == 2, done.stderr
     assert "error: 2 runs failed, first model.blocks-0-.pool=32-seed0 (model.blocks[0] gets 16 x 16" in done.stderr
     rows = list(csv.DictReader((folder / "comparison" / "table.csv").open()))
@@ -300,70 +323,84 @@ def test_a_sweep_survives_a_failing_variant_and_compares_the_others(tmp_path):
     assert page.count("<svg") == 3
     assert (folder / "comparison" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     # Names of XML vocabularies are no addresses that a browser asks for.
-    assert not re.findall(r"""(?:src|href)=["'](?!#)""", page) and "url(http" not in page
+    assert not re.findall(r"""(?:src|href)=["'](?!#)""", page)
+    assert "url(http" not in page
     record = json.loads((folder / "blocks=1-seed1" / "run.json").read_text())
     session = record["sessions"][-1]
-    assert session["config"] == f"{path}:blocks=1,seed=1" and session["seed"] == 1 and session["outcome"] == "finished"
-    assert session["data"]["test"]["images"] == 50 and session["packages"]["jax"] and session["command"]
-    assert record["result"]["test_accuracy"] == float(rows[1]["accuracy"]) or record["result"]["epochs"] == 2
+    assert session["config"] == f"{path}:blocks=1,seed=1"
+    assert session["seed"] == 1
+    assert session["outcome"] == "finished"
+    assert session["data"]["test"]["images"] == 50
+    assert session["packages"]["jax"]
+    assert session["command"]
+    outcomes = [json.loads((folder / f"blocks=1-seed{k}" / "run.json").read_text())["result"] for k in (0, 1)]
+    assert [outcome["epochs"] for outcome in outcomes] == [2, 2]
+    mean = np.mean([outcome["test_accuracy"] for outcome in outcomes])
+    assert float(rows[1]["accuracy"]) == pytest.approx(mean, abs=1e-12)
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("metrics.jsonl")}
-    again = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder)
+    again = run_main("--mode", "sweep", "--config", path, "--workdir", folder)
     assert "sweep: 6 runs, 8 of 12 epochs are done" in again.stdout
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("metrics.jsonl")} == before
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_a_sweep_that_is_killed_ends_as_one_that_was_not(tmp_path):
     path = write_experiment(tmp_path, ["", "blocks=1"], epochs=6)
-    whole = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", tmp_path / "whole")
+    whole = run_main("--mode", "sweep", "--config", path, "--workdir", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     folder = tmp_path / "killed"
-    command = [sys.executable, "main.py", "--mode", "sweep", "--config", str(path), "--workdir", str(folder)]
-    environment = one_device_environment() | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    arguments = "--mode", "sweep", "--config", path, "--workdir", folder
     for name, lines in (("baseline-seed0", 2), ("blocks=1-seed0", 1)):
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        process = start_main(*arguments, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while _lines(folder / name / "metrics.jsonl") < lines and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    end = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder)
+    end = run_main("--mode", "sweep", "--config", path, "--workdir", folder)
     assert end.returncode == 0, end.stderr
     for name in ("baseline-seed0", "blocks=1-seed0"):
         for file in ("metrics.jsonl", "evaluation/predictions.csv"):
             assert (folder / name / file).read_bytes() == (tmp_path / "whole" / name / file).read_bytes()
     sessions = json.loads((folder / "baseline-seed0" / "run.json").read_text())["sessions"]
-    assert len(sessions) == 2 and sessions[0]["outcome"] in ("killed", "interrupted")
+    assert len(sessions) == 2
+    assert sessions[0]["outcome"] in ("killed", "interrupted")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_hopeless_variants_are_pruned_and_the_kept_are_as_without(tmp_path):
     path = write_experiment(tmp_path, ["", "lr=1e-9", "lr=2e-3", "lr=1e-8"], epochs=4)
     folder = tmp_path / "runs"
-    done = run_main(tmp_path, "--mode", "sweep", "--config", path, "--workdir", folder, "--prune", 2)
+    done = run_main("--mode", "sweep", "--config", path, "--workdir", folder, "--prune", 2)
     assert done.returncode == 0, done.stderr
-    assert "epoch 1: pruned" in done.stdout and "lr=1e-9" in done.stdout.split("epoch 1: pruned")[1].splitlines()[0]
+    assert "epoch 1: pruned" in done.stdout
+    assert "lr=1e-9" in done.stdout.split("epoch 1: pruned")[1].splitlines()[0]
     epochs = {p.name: _lines(p / "metrics.jsonl") for p in folder.iterdir() if p.is_dir() and p.name != "comparison"}
-    assert epochs["baseline-seed0"] == epochs["lr=2e-3-seed0"] == 4 and epochs["lr=1e-9-seed0"] < 4
-    alone = run_main(tmp_path, "--config", f"{path}:lr=2e-3,seed=0", "--workdir", tmp_path / "alone")
+    assert epochs["baseline-seed0"] == epochs["lr=2e-3-seed0"] == 4
+    assert epochs["lr=1e-9-seed0"] < 4
+    alone = run_main("--config", f"{path}:lr=2e-3,seed=0", "--workdir", tmp_path / "alone")
     assert alone.returncode == 0
     ours, theirs = ((p / "metrics.jsonl").read_bytes() for p in (folder / "lr=2e-3-seed0", tmp_path / "alone"))
     assert ours == theirs
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_a_run_is_reproduced_and_another_one_is_not(tmp_path):
     path = write_experiment(tmp_path, [""])
-    assert run_main(tmp_path, "--config", path, "--workdir", tmp_path / "run").returncode == 0
-    same = run_main(tmp_path, "--mode", "reproduce", "--workdir", tmp_path / "run")
+    assert run_main("--config", path, "--workdir", tmp_path / "run").returncode == 0
+    same = run_main("--mode", "reproduce", "--workdir", tmp_path / "run")
     assert same.returncode == 0, same.stderr
     assert "the same: 2 epochs, evaluation and every prediction are equal to the byte" in same.stdout
     metrics = tmp_path / "run" / "metrics.jsonl"
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     rows[1]["val_loss"] += 1e-7
     metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    other = run_main(tmp_path, "--mode", "reproduce", "--workdir", tmp_path / "run")
-    assert other.returncode == 1 and "metrics.jsonl differs: line 2 is val_loss" in other.stdout
+    other = run_main("--mode", "reproduce", "--workdir", tmp_path / "run")
+    assert other.returncode == 1
+    assert "metrics.jsonl differs: line 2 is val_loss" in other.stdout
     assert "not the same: 1 of 4 files differ" in other.stdout
 
 
@@ -381,6 +418,7 @@ def test_the_recipe_changes_step_by_step_from_the_tutorial_to_food10_fast(tmp_pa
     assert {key for key in fast if fast[key] != last[key]} == {"name", "train.epochs", "train.patience"}
     scaled = {"data.image_size", "data.resize", "data.batch_size", "train.epochs", "train.patience"}
     changed = {key for key in first if first[key] != tutorial.get(key)}
-    assert trials[0].label == "step=tutorial" and changed == scaled | {"name", "model.blocks[3].padding"}
+    assert trials[0].label == "step=tutorial"
+    assert changed == scaled | {"name", "model.blocks[3].padding"}
     for trial in trials:
         create_model(trial.config, 10)

@@ -4,14 +4,14 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 from foodjax.system.malloc import TUNABLES
 
 PROGRAM = """
 import os, sys
 print("start", os.getpid(), flush=True)
-from foodjax.allocator import tune_malloc
+from foodjax.system.malloc import tune_malloc
 tune_malloc()
 print(os.environ.get("GLIBC_TUNABLES"), sys.argv[1:])
 """

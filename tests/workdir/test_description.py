@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, one_device_environment
+from helpers import run_main
 
 from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
@@ -40,9 +40,9 @@ def test_no_python_file_of_a_workdir_is_run(tiny_config, tmp_path):
         path = workdir / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"open({os.fspath(marker)!r}, 'w')\n")
-    command = [sys.executable, str(ROOT / "main.py"), "--mode", "predict", "--workdir", ".", "--images", "config.json"]
-    result = subprocess.run(command, cwd=workdir, capture_output=True, text=True, env=one_device_environment())
-    assert result.returncode == 2 and "has no checkpoint yet" in result.stderr, result.stderr
+    result = run_main("--mode", "predict", "--workdir", ".", "--images", "config.json", cwd=workdir)
+    assert result.returncode == 2, result.stderr
+    assert "has no checkpoint yet" in result.stderr
     assert not marker.exists()
     subprocess.run([sys.executable, "-c", "import config"], cwd=workdir, check=True)
     assert marker.exists()  # the trap works

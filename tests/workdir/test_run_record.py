@@ -23,10 +23,13 @@ def data(pixel=0, label=0, first="cross/0"):
 
 def test_the_fingerprint_tells_pixels_from_ids_and_parts_from_each_other():
     base = run_record.fingerprint(data())
-    assert base == run_record.fingerprint(data()) and base["train"]["images"] == 2 and base["validation"]["images"] == 1
+    assert base == run_record.fingerprint(data())
+    assert base["train"]["images"] == 2
+    assert base["validation"]["images"] == 1
     changed = run_record.fingerprint(data(pixel=1))  # of row 3, which is trained on
     assert {name for name in base if base[name] != changed[name]} == {"train"}
-    assert changed["train"]["ids"] == base["train"]["ids"] and changed["train"]["pixels"] != base["train"]["pixels"]
+    assert changed["train"]["ids"] == base["train"]["ids"]
+    assert changed["train"]["pixels"] != base["train"]["pixels"]
     for other in (data(label=1), data(first="cross/9")):  # of row 0, which validates and tests
         found = run_record.fingerprint(other)
         assert {name for name in base if base[name]["ids"] != found[name]["ids"]} == {"validation", "test"}
@@ -42,12 +45,14 @@ def test_git_state_tells_a_change_that_is_not_committed(tmp_path):
     git("add", ".")
     git("commit", "-qm", "first")
     clean = run_record.git_state(tmp_path)
-    assert len(clean["revision"]) == 40 and clean["uncommitted"] is None
+    assert len(clean["revision"]) == 40
+    assert clean["uncommitted"] is None
     (tmp_path / "a.py").write_text("2\n")
     two = run_record.git_state(tmp_path)["uncommitted"]
     (tmp_path / "a.py").write_text("3\n")
     three = run_record.git_state(tmp_path)["uncommitted"]
-    assert None not in (two, three) and two != three
+    assert None not in (two, three)
+    assert two != three
     (tmp_path / "a.py").write_text("1\n")
     (tmp_path / "new.py").write_text("1\n")
     assert run_record.git_state(tmp_path)["uncommitted"] not in (None, two, three)
@@ -79,8 +84,12 @@ def test_every_start_is_a_session_with_its_end(tmp_path, tiny_config):
         "epochs": 2, "best_epoch": 1, "best_val_loss": 2.0, "test_accuracy": 0.5, "test_loss": 2.1,
     }  # fmt: skip
     session = record["sessions"][-1]
-    assert session["overrides"] == {"seed": 3} and session["config"] == "demo.py" and session["seed"] == 0
-    assert session["packages"]["jax"] and "cpu" in session["device"] and session["started"] <= session["ended"]
+    assert session["overrides"] == {"seed": 3}
+    assert session["config"] == "demo.py"
+    assert session["seed"] == 0
+    assert session["packages"]["jax"]
+    assert "cpu" in session["device"]
+    assert session["started"] <= session["ended"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"sessions": 3}', "3"])

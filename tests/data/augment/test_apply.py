@@ -41,7 +41,8 @@ def test_a_crop_of_the_same_size_is_a_slice():
     whole = np.round(sampled.crop[:, :2]) + 2  # the crop's first row and column; rounded to whole pixels
     sampled = sampled._replace(crop=np.concatenate([whole - 2, sampled.crop[:, 2:]], axis=1).astype(np.float32))
     cropped = apply_params(images, sampled, 12)
-    assert cropped.shape == (200, 12, 12, 3) and set(whole[:, 0]) == set(whole[:, 1]) == {0, 1, 2, 3, 4}
+    assert cropped.shape == (200, 12, 12, 3)
+    assert set(whole[:, 0]) == set(whole[:, 1]) == {0, 1, 2, 3, 4}
     for image, crop, (row, column) in zip(images, cropped, whole.astype(int), strict=True):
         expected = image[row : row + 12, column : column + 12]
         assert np.abs(crop.astype(int) - expected).max() <= 1
@@ -50,10 +51,13 @@ def test_a_crop_of_the_same_size_is_a_slice():
 def test_crops_have_the_area_and_aspect_asked_for_and_stay_inside():
     crop = sample_params(augment_of(crop_area=(0.3, 0.8), crop_aspect=1.2), 0, 0, 20_000, 100).crop
     row, column, height, width = crop.T
-    assert (height * width).min() == pytest.approx(0.3, abs=0.01) and (height * width).max() <= 0.8
-    assert (width / height).max() == pytest.approx(1.2, abs=0.01) and (height / width).max() <= 1.2 + 1e-5
+    assert (height * width).min() == pytest.approx(0.3, abs=0.01)
+    assert (height * width).max() <= 0.8
+    assert (width / height).max() == pytest.approx(1.2, abs=0.01)
+    assert (height / width).max() <= 1.2 + 1e-5
     for middle, side in ((row, height), (column, width)):
-        assert (50 + middle - 50 * side).min() >= -1e-3 and (50 + middle + 50 * side).max() <= 100 + 1e-3
+        assert (50 + middle - 50 * side).min() >= -1e-3
+        assert (50 + middle + 50 * side).max() <= 100 + 1e-3
         assert np.abs(middle).max() > 15
 
 
@@ -62,7 +66,9 @@ def test_a_picture_can_be_made_smaller_and_larger():
     sampled = sample_params(augment_of(), 0, 0, 1, 16)
     np.testing.assert_allclose(apply_params(gradient, sampled, 8)[0, :, 3, 1], np.arange(5, 160, 20), atol=1)
     larger = apply_params(gradient, sampled, 32)[0, :, 3, 1].astype(int)
-    assert larger[0] == 0 and larger[-1] == 150 and np.all(np.diff(larger) >= 0)
+    assert larger[0] == 0
+    assert larger[-1] == 150
+    assert np.all(np.diff(larger) >= 0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +112,8 @@ def test_cutout_greys_a_square_of_the_size_asked_for():
     cut = apply_params(images, sample_params(augment_of(cutout=0.5), 0, 0, 500, 20))
     assert set(np.unique(cut)) == {7, 128}
     area = (cut[..., 0] == 128).sum(axis=(1, 2))
-    assert area.max() in (100, 110, 121, 90, 81) and area.min() < 60  # those at the edge are cut
+    assert area.max() in (100, 110, 121, 90, 81)
+    assert area.min() < 60  # those at the edge are cut
 
 
 def test_cutmix_pastes_the_partners_box_and_shares_the_label_by_area():
@@ -120,13 +127,15 @@ def test_cutmix_pastes_the_partners_box_and_shares_the_label_by_area():
     for i in range(number):
         own, other = (mixed[i] == i % 256).mean(), (mixed[i] == labels["other"][i] % 256).mean()
         if labels["other"][i] % 256 != i % 256:
-            assert own + other == pytest.approx(1) and own == pytest.approx(labels["share"][i], abs=0.06)
+            assert own + other == pytest.approx(1)
+            assert own == pytest.approx(labels["share"][i], abs=0.06)
 
 
 def test_mixup_blends_whole_pictures_and_keeps_the_larger_part():
     images, sampled = pictures(100), sample_params(augment_of(mixup=1.0, mixup_alpha=1.0), 0, 0, 100, 16)
     share = sampled.mix.share[:, None, None, None]
-    assert sampled.mix.share.min() >= 0.5 and sampled.mix.share.min() < 0.55
+    assert sampled.mix.share.min() >= 0.5
+    assert sampled.mix.share.min() < 0.55
     expected = share * images + (1 - share) * images[sampled.mix.partner]
     np.testing.assert_allclose(apply_params(images, sampled), expected, atol=0.51)
 
@@ -165,5 +174,7 @@ def test_evaluation_sees_the_middle():
 
 def test_boxes_are_cut_at_the_edges():
     boxes = mix.sample_boxes(np.random.default_rng(0), np.full(5000, 0.4))
-    assert boxes.min() == 0 and boxes.max() == 1
-    assert np.all(boxes[:, 1] - boxes[:, 0] <= 0.4 + 1e-6) and (boxes[:, 1] - boxes[:, 0]).min() < 0.21
+    assert boxes.min() == 0
+    assert boxes.max() == 1
+    assert np.all(boxes[:, 1] - boxes[:, 0] <= 0.4 + 1e-6)
+    assert (boxes[:, 1] - boxes[:, 0]).min() < 0.21

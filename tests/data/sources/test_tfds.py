@@ -6,16 +6,25 @@ import json
 import shutil
 import tarfile
 import threading
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import make_food_root
+from helpers import make_food_root
 
 from experiments import food10
 from foodjax.data import prepare
 from foodjax.data.sources import find
 
 CLASSES = ("apple_pie", "baby_back_ribs", "baklava", "cheesecake")
+
+
+class Server(NamedTuple):
+    """Where the archive is offered, and the folder that it was made of."""
+
+    url: str
+    root: Path
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def server(tmp_path):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_address[1]}/food-101.tar.gz", root
+        yield Server(f"http://127.0.0.1:{httpd.server_address[1]}/food-101.tar.gz", root)
         httpd.shutdown()
 
 
@@ -38,19 +47,19 @@ def test_tfds_downloads_prepares_and_gives_the_archives_photographs(server, tmp_
 
     from foodjax.data.sources import tfds
 
-    url, root = server
-    monkeypatch.setattr(food101, "_BASE_URL", url)
-    monkeypatch.setattr(tfds, "URL", url)
+    monkeypatch.setattr(food101, "_BASE_URL", server.url)
+    monkeypatch.setattr(tfds, "URL", server.url)
     config = food10.get_config()
     config.data.update(tfds_dir=str(tmp_path / "tfds"), cache_dir=str(tmp_path / "cache"), image_size=16, num_classes=3)
     ours = {p: prepare.prepare(find.create_source(config), p, config, lambda *a: a[2]) for p in ("train", "test")}
     assert (len(ours["train"].ids), len(ours["test"].ids)) == (12, 6)
-    config.data.dir = str(root)
+    config.data.dir = str(server.root)
     for part, data in ours.items():
         theirs = prepare.prepare(find.create_source(config), part, config, lambda *a: a[2])
-        assert data.ids == theirs.ids and data.class_names == theirs.class_names == CLASSES[:3]
+        assert data.ids == theirs.ids
+        assert data.class_names == theirs.class_names == CLASSES[:3]
         np.testing.assert_array_equal(data.images, theirs.images)
-    assert set(json.loads((root / "meta" / "train.json").read_text())) == set(CLASSES)
+    assert set(json.loads((server.root / "meta" / "train.json").read_text())) == set(CLASSES)
     # Once prepared, neither the server nor TFDS's own files are needed to train.
     config.data.dir = ""
     shutil.rmtree(tmp_path / "tfds" / "downloads")
