@@ -13,8 +13,8 @@ Made by `python -m foodjax.config.docs > docs/config.md`. Any key can be set on 
 `--config.KEY=VALUE`, or in an experiment as `config.KEY = VALUE`. The defaults change nothing; what an experiment sets
 stands in its file.
 
-Scope says what a key belongs to. *experiment*: two runs of one experiment agree in it. *evaluation*: that too, but it may
-be changed when a run is evaluated. *place*: where things lie and how much of a machine is used; runs of one experiment
+Scope says what a key belongs to. *experiment*: two runs of one experiment agree in it. *evaluation*: that too, but an
+evaluation may change it. *place*: where things lie and how much of a machine is used; runs of one experiment
 may differ in it. *execution*: how far and how fast a run goes; they may differ in it too.
 
 | key | default | values | unit | meaning | scope |

@@ -141,7 +141,7 @@ def parse(arg: str, **own: tuple[Any, ...]) -> Variant:
         UserError: names what cannot be used and lists what can.
     """
     values, changes, seen = {name: allowed[0] for name, allowed in own.items()}, [], set()
-    for item in filter(None, re.split(r",(?![^(\[]*[)\]])", arg)):
+    for item in filter(None, _split(arg)):
         name, equals, text = item.partition("=")
         if not equals or not text:
             raise UserError(f"variant {item!r} is not NAME=VALUE: {_valid(own)}")
@@ -158,6 +158,18 @@ def parse(arg: str, **own: tuple[Any, ...]) -> Variant:
         else:
             raise UserError(f"variant {name!r} is unknown{nearest(name, [*OPTIONS, *own])}: {_valid(own)}")
     return Variant(arg, values, tuple(changes))
+
+
+def _split(text: str) -> list[str]:
+    """Splits at the commas that stand in no bracket."""
+    items, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth <= 0:
+            items.append("")
+        else:
+            items[-1] += letter
+    return items
 
 
 def apply(config: Draft, variant: str | Variant) -> Draft:

@@ -1,28 +1,44 @@
 import json
 
 import pytest
-from ml_collections import ConfigDict
 
-from experiments import food10
-from foodjax.config import check as config_lib
-from foodjax.config import keys, stored
+from experiments import food10, food10_fast
+from foodjax.config import check, stored
+from foodjax.config.blocks import Conv
+from foodjax.config.check import checked
+from foodjax.config.keys import table
 from foodjax.system.errors import UserError
-from foodjax.workdir import description as workdir_lib
+from foodjax.workdir import description
 
-ADDED = [key for group in stored.ADDED_LATER for key in group]
+CONFIG = checked(food10.get_config())
+# Formats that had no number yet, and what came with each.
+CAME = {since: [name for name, key in table().items() if key.since == since] for since in range(1, 7)}
+LATER = [name for names in CAME.values() for name in names]
+OLD_NAMES = {name: key.was for name, key in table().items() if key.was}
 
 
-def stored_text(*missing, **changes):
-    """The JSON of food10 without some keys, and with others."""
-    config = json.loads(stored.to_json(food10.get_config())) | changes
-    for key in missing:
-        *parts, last = key.split(".")
+def stored_text(*missing, format=0, **changes):
+    """The JSON of food10 without some keys, and with others; of format 0 by the names of then."""
+    config = json.loads(stored.to_json(CONFIG)) | changes
+    config["format"] = format
+    if not format:
+        del config["format"]
+    for name in missing:
+        group, _, last = name.rpartition(".")
         inner = config
-        for part in parts:
+        for part in filter(None, group.split(".")):
             inner = inner[part]
         del inner[last]
         if not inner:  # eval had no key before
-            del config[parts[0]]
+            del config[group]
+    if not format:
+        for name, old in OLD_NAMES.items():
+            group, last = name.split(".")
+            if last in config.get(group, {}):
+                config[group][old.split(".")[1]] = config[group].pop(last)
+        for name in [name for name, key in table().items() if key.since > 6]:
+            group, last = name.split(".")
+            config.get(group, {}).pop(last, None)
     return json.dumps(config)
 
 
@@ -33,12 +49,10 @@ def without_kind(text):
     return json.dumps(config)
 
 
-def test_json_round_trip_is_exact():
-    config = food10.get_config()
-    again = stored.from_json(stored.to_json(config))
-    assert config_lib.difference(config, again, ignore=()) is None
-    assert isinstance(again.model.blocks[0], ConfigDict)
-    assert again.augment.brightness == (0.1, 0.7)
+@pytest.mark.parametrize("experiment", [food10, food10_fast])
+def test_json_round_trip_is_exact(experiment):
+    config = checked(experiment.get_config())
+    assert stored.from_json(stored.to_json(config)) == config
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{", '{"name": "x"}', '{"model": {"blocks": 3}}', '{"model": 1}'])
@@ -47,33 +61,39 @@ def test_a_damaged_stored_config_is_a_user_error(text):
         stored.from_json(text)
 
 
-def test_every_key_is_an_old_one_or_has_what_it_meant_before_it_was_there():
-    default = dict(config_lib.flatten(food10.get_config()))
-    assert {key: value for group in stored.ADDED_LATER for key, value in group.items()} == {
-        key: default[key] for key in ADDED
-    }
-    assert len(ADDED) == len(set(ADDED))
-    assert set(ADDED) <= keys.SCHEMA.keys()
-    old = keys.SCHEMA.keys() - set(ADDED)
-    assert len(old) == 32, "a new key of the config needs a line in stored_config.ADDED_LATER"
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_json_of_any_depth_is_a_user_error(depth):
+    with pytest.raises(UserError):
+        stored.from_json('{"a":' * depth + "1" + "}" * depth)
 
 
-@pytest.mark.parametrize("age", range(len(stored.ADDED_LATER)))
-def test_what_was_stored_before_a_key_was_there_is_read(age):
-    missing = [key for group in stored.ADDED_LATER[age:] for key in group]
-    texts = [stored_text(*missing)] + ([without_kind(stored_text(*missing))] if age < 3 else [])
+def test_the_first_format_had_32_keys_and_no_numbered_one_loses_a_key():
+    assert sum(key.since == 0 for key in table().values()) == 32
+    assert {len(names) for names in CAME.values()} == {1, 2, 3, 4, 30}
+    assert stored.current_format() >= 7
+
+
+@pytest.mark.parametrize("age", range(1, 8))
+def test_a_config_stored_before_a_key_was_there_is_read(age):
+    missing = [name for since, names in CAME.items() if since >= age for name in names]
+    texts = [stored_text(*missing)] + ([without_kind(stored_text(*missing))] if age <= 3 else [])
     for text in texts:
-        assert config_lib.difference(stored.from_json(text), food10.get_config(), ignore=()) is None
+        assert check.difference(stored.from_json(text), CONFIG, ignore=()) is None
 
 
 def test_an_older_workdir_is_the_experiment_that_it_was(tmp_path):
-    (tmp_path / "config.json").write_text(without_kind(stored_text(*ADDED)))
+    (tmp_path / "config.json").write_text(without_kind(stored_text(*LATER)))
     (tmp_path / "dataset.json").write_text('{"class_names": ["a", "b"]}')
-    config = food10.get_config()
-    assert workdir_lib.check(tmp_path, config)
-    config.augment.mixup = 0.2
+    assert description.check(tmp_path, CONFIG)
     with pytest.raises(UserError, match="augment.mixup is 0.0 here and 0.2 there"):
-        workdir_lib.check(tmp_path, config)
+        description.check(tmp_path, check.replace(CONFIG, {"augment.mixup": 0.2}))
+
+
+def test_blocks_without_a_kind_are_convolutions_in_format_0_alone():
+    blocks = stored.from_json(without_kind(stored_text())).model.blocks
+    assert all(isinstance(block, Conv) for block in blocks)
+    with pytest.raises(UserError, match="kind is 'absent'"):
+        stored.from_json(without_kind(stored_text(format=7)))
 
 
 @pytest.mark.parametrize(
@@ -85,20 +105,23 @@ def test_an_older_workdir_is_the_experiment_that_it_was(tmp_path):
         ),
         # It came with augment.mixup, which is there: nobody ever stored one without the other.
         (stored_text("augment.mixup_alpha"), "it lacks augment.mixup_alpha: needs"),
+        (stored_text("eval.calibrate", format=7), "it lacks eval.calibrate: needs"),
         (stored_text(later=3), "config has no key 'later'"),
         (stored_text(seed=-1), "seed is -1: needs an integer"),
         (stored_text(eval=3), "it lacks eval.size"),
         (stored_text(eval={"size": {}}), "it lacks eval.size"),
+        (stored_text(format=999), "its format is 999: this foodjax reads formats up to"),
+        (stored_text(format="new"), "its format is 'new': this foodjax reads"),
     ],
 )
 def test_what_another_foodjax_stored_is_told_from_damage(tmp_path, text, words):
     (tmp_path / "config.json").write_text(text)
     (tmp_path / "dataset.json").write_text('{"class_names": ["a", "b"]}')
     with pytest.raises(UserError) as caught:
-        workdir_lib.read_description(tmp_path)
+        description.read_description(tmp_path)
     assert words in str(caught.value)
     assert "made by another foodjax" in str(caught.value)
     assert "damaged" not in str(caught.value)
     (tmp_path / "config.json").write_text(text[:-1])
     with pytest.raises(UserError, match="is damaged: not a stored config"):
-        workdir_lib.read_description(tmp_path)
+        description.read_description(tmp_path)

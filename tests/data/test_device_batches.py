@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import one_device_mesh, run_main
 
+from foodjax.config.check import checked, replace
 from foodjax.data.device_batches import make_batch, put_images, sample_recipe
 from foodjax.data.host_batches import train_batches
 from foodjax.data.prepare import prepare
@@ -31,16 +32,18 @@ def meshes():
 
 @pytest.fixture
 def data(tiny_config):
-    return prepare(create_source(tiny_config), "train", tiny_config, lambda title, total, items: items)
+    config = checked(tiny_config)
+    return prepare(create_source(config), "train", config, lambda title, total, items: items)
 
 
 @pytest.mark.parametrize("mesh", meshes(), ids=["1", "8"])
 def test_the_device_makes_the_batches_of_the_pipeline(tiny_config, data, mesh):
     tiny_config.augment.update(rotation=90.0, shift_rows=0.5, brightness=(0.1, 1.5))
     rows = np.arange(1, len(data.ids), 2)  # 60 of 120: 3 steps an epoch
-    images, recipe = put_images(data, mesh), sample_recipe(data, rows, tiny_config, 2, 3)
+    config = checked(tiny_config)
+    images, recipe = put_images(data, mesh), sample_recipe(data, rows, config, 2, 3)
     make = jax.jit(make_batch, static_argnums=2)
-    for i, expected in enumerate(train_batches(data, rows, tiny_config, 2, 5)):
+    for i, expected in enumerate(train_batches(data, rows, config, 2, 5)):
         batch = make(images, jax.tree.map(lambda x: x[i], recipe), 16)  # noqa: B023
         np.testing.assert_array_equal(batch["label"], expected["label"])
         difference = np.abs(np.asarray(batch["image"], int) - expected["image"])
@@ -61,20 +64,21 @@ def test_every_device_holds_its_share_of_the_pictures(data):
 @pytest.mark.parametrize("mesh", meshes(), ids=["1", "8"])
 def test_steps_in_one_dispatch_are_the_same_steps(tiny_config, data, mesh):
     tiny_config.augment.update(mixup=0.5, crop_area=(0.5, 1.0))
-    tiny_config.train.sizes = ((0, 12),)
+    tiny_config.train.progressive_resizing = ((0, 12),)
     tiny_config.model.head.pooling = "average"
-    model, tx = create_model(tiny_config, 10), create_optimizer(tiny_config)
+    config = checked(tiny_config)
+    model, tx = create_model(config, 10), create_optimizer(config)
     rows = np.arange(len(data.ids))
-    step, _ = make_steps(tiny_config, model, tx, mesh)
-    steps = make_train_steps(tiny_config, model, tx, mesh)
-    expected, total = create_train_state(tiny_config, model, tx), Metrics.zeros()
-    for batch in train_batches(data, rows, tiny_config, 4, 7):
+    step, _ = make_steps(config, model, tx, mesh)
+    steps = make_train_steps(config, model, tx, mesh)
+    expected, total = create_train_state(config, model, tx), Metrics.zeros()
+    for batch in train_batches(data, rows, config, 4, 7):
         expected, metrics = step(expected, batch)
         total = total.merge(metrics)
-    state, sums = create_train_state(tiny_config, model, tx), Metrics.zeros()
+    state, sums = create_train_state(config, model, tx), Metrics.zeros()
     images = put_images(data, mesh)
     for first, count in ((4, 2), (6, 1)):
-        state, sums = steps(state, sums, images, sample_recipe(data, rows, tiny_config, first, count), 12)
+        state, sums = steps(state, sums, images, sample_recipe(data, rows, config, first, count), 12)
     assert int(state.step) == 3
     assert sums.compute() == pytest.approx(total.compute(), rel=1e-4)
     for ours, theirs in zip(jax.tree.leaves(state.params), jax.tree.leaves(expected.params), strict=True):
@@ -84,7 +88,8 @@ def test_steps_in_one_dispatch_are_the_same_steps(tiny_config, data, mesh):
 def test_a_cpu_takes_one_step_a_dispatch_without_a_loop_and_compiles_it_once(tiny_config, data):
     tiny_config.data.backend = "device"
     rows = np.arange(len(data.ids))
-    engine = Engine(tiny_config, data.class_names)
+    config = checked(tiny_config)
+    engine = Engine(config, data.class_names)
     feed = create_feed(engine, Data(data, data, Indices(rows, rows[:0], rows, False)))
     state, total = engine.create_state(), Metrics.zeros()
     for first in (0, 1):
@@ -93,8 +98,8 @@ def test_a_cpu_takes_one_step_a_dispatch_without_a_loop_and_compiles_it_once(tin
     assert feed.longest == 1
     assert int(total.num_examples) == 32
     assert feed._train_steps._cache_size() == 1
-    arguments = state, total, feed._images, sample_recipe(data, rows, tiny_config, 2, 1), 16
-    steps = functools.partial(train_steps, config=tiny_config, model=engine.model, tx=engine.tx)
+    arguments = state, total, feed._images, sample_recipe(data, rows, config, 2, 1), 16
+    steps = functools.partial(train_steps, config=config, model=engine.model, tx=engine.tx)
     assert "scan[" not in str(jax.make_jaxpr(steps, static_argnums=4)(*arguments))
 
 
@@ -128,8 +133,7 @@ def test_training_needs_no_tensorflow_and_gives_the_numbers_of_the_pipeline(tiny
     assert "error: data.backend is 'tf' and tensorflow is not installed: needs it, or 'device'" in refused.stderr
 
     config, _ = workdir_lib.read_description(tmp_path / "whole")
-    config.data.backend = "tf"
-    loop.train(config, tmp_path / "tf")
+    loop.train(replace(config, {"data.backend": "tf"}), tmp_path / "tf")
     ours, theirs = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "tf"))
     assert len(ours) == len(theirs) == 2
     for a, b in zip(ours, theirs, strict=True):
@@ -156,14 +160,14 @@ def test_a_run_on_the_device_continues_with_the_same_bits(tiny_config, tmp_path)
 @pytest.mark.slow
 def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights(tiny_config):
     tiny_config.model.norm = "batch"
-    tx = create_optimizer(tiny_config)
+    tx = create_optimizer(checked(tiny_config))
     rng = np.random.default_rng(0)
     batch = {"image": rng.integers(0, 256, (8, 16, 16, 3), np.uint8), "label": np.arange(8, dtype=np.int32)}
-    variables = create_train_state(tiny_config, create_model(tiny_config, 10), tx).variables
+    variables = create_train_state(checked(tiny_config), create_model(checked(tiny_config), 10), tx).variables
     logits, grads = {}, {}
     for dtype in ("float32", "bfloat16"):
         tiny_config.model.dtype = dtype
-        model = create_model(tiny_config, 10)
+        model = create_model(checked(tiny_config), 10)
 
         def loss(params, model=model):
             out = apply_model(model, variables | {"params": params}, rescale(jnp.asarray(batch["image"])), train=False)
@@ -181,11 +185,12 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights(tiny_confi
 def test_bfloat16_learns_eight_images_by_heart(tiny_config):
     tiny_config.model.dtype = "bfloat16"
     tiny_config.optimizer.learning_rate = 3e-3
-    model, tx = create_model(tiny_config, 10), create_optimizer(tiny_config)
+    config = checked(tiny_config)
+    model, tx = create_model(config, 10), create_optimizer(config)
     rng = np.random.default_rng(0)
     batch = {"image": rng.integers(0, 256, (8, 16, 16, 3), np.uint8), "label": np.arange(8, dtype=np.int32)}
-    step, _ = make_steps(tiny_config, model, tx, one_device_mesh())
-    state, losses = create_train_state(tiny_config, model, tx), []
+    step, _ = make_steps(config, model, tx, one_device_mesh())
+    state, losses = create_train_state(config, model, tx), []
     for _ in range(600):
         state, metrics = step(state, batch)
         losses.append(metrics.compute()["loss"])

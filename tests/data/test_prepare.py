@@ -7,7 +7,7 @@ import pytest
 from helpers import SHARED, make_food_root
 from PIL import Image
 
-from foodjax.config.check import validate
+from foodjax.config.check import checked
 from foodjax.data import batches, host_batches, prepare
 from foodjax.data.augment.apply import apply_params, projective_rows
 from foodjax.data.augment.sample import sample_params
@@ -21,6 +21,7 @@ def untracked(title, total, items):
 
 
 def prepared(config, part="train", **kwargs):
+    config = checked(config)
     return prepare.prepare(find.create_source(config), part, config, untracked, **kwargs)
 
 
@@ -152,8 +153,9 @@ def test_nearest_takes_the_pixel_under_the_centre():
 def test_a_batch_is_a_function_of_seed_and_step(tiny_config):
     data = prepared(tiny_config)
     rows = np.arange(0, len(data.ids), 2)  # 60 rows, batch 16: 3 steps an epoch
-    whole = list(host_batches.train_batches(data, rows, tiny_config, 0, 8))
-    late = list(host_batches.train_batches(data, rows, tiny_config, 5, 8))
+    config = checked(tiny_config)
+    whole = list(host_batches.train_batches(data, rows, config, 0, 8))
+    late = list(host_batches.train_batches(data, rows, config, 5, 8))
     for ours, theirs in zip(late, whole[5:], strict=True):
         np.testing.assert_array_equal(ours["image"], theirs["image"])
         np.testing.assert_array_equal(ours["label"], theirs["label"])
@@ -180,7 +182,7 @@ def test_labels_follow_their_pictures(tiny_config):
     data = prepared(tiny_config)
     rows = np.arange(len(data.ids))
     known = {image.tobytes(): label for image, label in zip(data.images, data.labels, strict=True)}
-    for batch in host_batches.train_batches(data, rows, tiny_config, 0, 7):
+    for batch in host_batches.train_batches(data, rows, checked(tiny_config), 0, 7):
         for image, label in zip(batch["image"], batch["label"], strict=True):
             assert known[image.tobytes()] == label
 
@@ -198,7 +200,7 @@ def test_evaluation_pads_and_masks(tiny_config):
 def test_draws_stay_in_range_and_fill_it():
     from experiments import food10
 
-    augment = food10.get_config().augment
+    augment = checked(food10.get_config()).augment
     sampled = sample_params(augment, 0, 3, 20_000, 128)
     assert np.abs(sampled.angle).max() <= np.pi / 2
     assert np.abs(sampled.angle).max() > 0.99 * np.pi / 2
@@ -239,7 +241,6 @@ def test_real_photographs_prepare_to_the_tutorials_counts(food_photos, tmp_path)
 
     config = food10.get_config()
     config.data.update(dir=str(SHARED / "food-101-originals"), cache_dir=str(tmp_path), image_size=32)
-    validate(config)
     data = prepared(config)
     assert data.images.shape == (100, 32, 32, 3)
     assert len(prepared(config, "test").ids) == 40
@@ -274,7 +275,7 @@ def test_pictures_move_as_tensorflow_moves_them(tiny_config, size, channels):
         flip_horizontal=True,
         flip_vertical=True,
     )
-    sampled = sample_params(tiny_config.augment, 0, 0, 100, size)
+    sampled = sample_params(checked(tiny_config).augment, 0, 0, 100, size)
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=images.astype(np.float32),
         transforms=projective_rows(sampled, size),

@@ -5,26 +5,25 @@ import re
 import jax
 from helpers import ROOT
 
-from foodjax.config import check as config_lib
-from foodjax.config import keys
+from foodjax.config import blocks as specs
+from foodjax.config.check import checked
 from foodjax.models import blocks, summary
 from foodjax.models.convnet import create_model
 
 
 def test_the_new_kind_of_block_works_as_written_in_under_20_lines(monkeypatch):
     code = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "ablations.md").read_text(), re.S)
-    block, name, rules, experiment = code[1:5]
-    new_lines = [line for line in (block + name + rules).splitlines() if line.strip()]
+    fields, layers, experiment = code[1:4]
+    new_lines = [line for line in (fields + layers).splitlines() if line.strip()]
     assert len(new_lines) < 20
-    for table in (blocks.BLOCKS, keys.BLOCK_SCHEMAS):
-        monkeypatch.setitem(table, "separable", None)  # takes the entry out again at the end
-    inside = dict(vars(blocks))  # as if written into the file
-    exec(block + name, inside)
-    exec(rules, vars(keys))
+    monkeypatch.setitem(specs.KINDS, "separable", specs.Block)  # takes the entry out again at the end
+    monkeypatch.setattr(specs, "Separable", None, raising=False)
+    exec(fields, vars(specs))  # as if written into the file
+    monkeypatch.setitem(blocks.LAYERS, specs.Separable, None)  # pyright: ignore
+    exec(layers, dict(vars(blocks)))
     written: dict = {}
     exec(experiment, written)
-    config = written["get_config"]("block4=separable,seed=3")
-    config_lib.validate(config)
+    config = checked(written["get_config"]("block4=separable,seed=3"))
     assert config.seed == 3
     assert [b.kind for b in config.model.blocks] == ["conv", "conv", "conv", "separable"]
     model = create_model(config, 10)

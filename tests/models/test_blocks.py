@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from foodjax.config.check import validate
-from foodjax.config.keys import BLOCK_SCHEMAS
-from foodjax.models.blocks import BLOCKS, ConvBlock, ResidualBlock, StemBlock
+from foodjax.config import blocks as specs
+from foodjax.config.check import checked
+from foodjax.models.blocks import LAYERS, ConvBlock, ResidualBlock, StemBlock
 from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.layers import Style
 from foodjax.models.ops import space_to_depth
@@ -32,27 +32,26 @@ def modern_config(tiny_config):
     return tiny_config
 
 
-def test_the_rules_of_a_kind_are_the_fields_of_its_class():
-    assert BLOCKS.keys() == BLOCK_SCHEMAS.keys()
-    for kind, block in BLOCKS.items():
-        fields = {f.name for f in dataclasses.fields(block)} - {"style", "name", "parent"}
-        assert fields == BLOCK_SCHEMAS[kind].keys(), kind
+def test_every_kind_has_a_module_whose_one_attribute_is_its_fields():
+    assert LAYERS.keys() == set(specs.KINDS.values())
+    for block in LAYERS.values():
+        assert {f.name for f in dataclasses.fields(block)} - {"name", "parent"} == {"spec"}
 
 
 def test_an_unknown_kind_and_another_kinds_key_are_refused(modern_config):
-    validate(modern_config)
+    checked(modern_config)
     modern_config.model.blocks[1].kind = "residaul"
     with pytest.raises(
         UserError, match=r"model.blocks\[1\].kind is 'residaul': needs one of conv, stem, residual, resnet_stem, resnet"
     ):
-        validate(modern_config)
+        checked(modern_config)
     modern_config.model.blocks[1].kind = "stem"
     with pytest.raises(UserError, match=r"no key 'model.blocks\[1\].(pool|depth|dropout)'"):
-        validate(modern_config)
+        checked(modern_config)
 
 
 def test_shapes_and_parameters_of_each_kind(modern_config):
-    rows = {row.name: row for row in layers(create_model(modern_config, 10), 17)}
+    rows = {row.name: row for row in layers(create_model(checked(modern_config), 10), 17)}
     assert rows["block1/conv"].output == (8, 8, 8)
     assert rows["block1/conv"].num_params == 3 * 3 * 12 * 8
     assert rows["block2/conv1"].output == (8, 8, 12)
@@ -70,12 +69,14 @@ def test_patches_are_cut_in_reading_order():
 
 
 def test_a_stem_is_a_convolution_with_the_stride_of_its_patch():
-    block = StemBlock(PLAIN, features=5, patch=2, kernel=1)
+    block = StemBlock(specs.Stem(5, patch=2, kernel=1))
     x = jax.random.normal(jax.random.PRNGKey(0), (3, 6, 6, 3))
-    variables = block.init(jax.random.PRNGKey(1), x, train=False)
+    variables = block.init(jax.random.PRNGKey(1), x, PLAIN, train=False)
     kernel = variables["params"]["conv"]["kernel"].reshape(2, 2, 3, 5)
     expected = jax.lax.conv_general_dilated(x, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    np.testing.assert_allclose(block.apply(variables, x, train=False), np.maximum(expected, 0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        block.apply(variables, x, PLAIN, train=False), np.maximum(expected, 0), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,20 +88,20 @@ def test_a_stem_is_a_convolution_with_the_stride_of_its_patch():
     ],
 )
 def test_what_pooling_drops_is_computed_only_for_those_who_look(size, padding):
-    block = ConvBlock(PLAIN, features=4, kernel=5, padding=padding, pool=3, dropout=0.0)
+    block = ConvBlock(specs.Conv(4, kernel=5, padding=padding, pool=3, dropout=0.0))
     x = jax.random.normal(jax.random.PRNGKey(0), (2, *size, 3))
-    params = block.init(jax.random.PRNGKey(1), x, train=False)["params"]
-    watched, maps = block.apply({"params": params}, x, train=False, mutable="maps")
+    params = block.init(jax.random.PRNGKey(1), x, PLAIN, train=False)["params"]
+    watched, maps = block.apply({"params": params}, x, PLAIN, train=False, mutable="maps")
     whole = [maps["maps"][f"activation{i}"][0].shape[1:3] for i in range(1, len(padding) + 1)]
     lost = np.cumsum([4 if p == "VALID" else 0 for p in padding])
     assert whole == [(size[0] - n, size[1] - n) for n in lost]
 
     def total(params, x, watch):
-        y = block.apply({"params": params}, x, train=False, mutable="maps" if watch else False)
+        y = block.apply({"params": params}, x, PLAIN, train=False, mutable="maps" if watch else False)
         return jnp.sum((y[0] if watch else y) * weights)
 
     weights = jax.random.normal(jax.random.PRNGKey(2), watched.shape)
-    np.testing.assert_allclose(block.apply({"params": params}, x, train=False), watched, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(block.apply({"params": params}, x, PLAIN, train=False), watched, rtol=1e-5, atol=1e-5)
     parts, wholes = (jax.grad(total, (0, 1))(params, x, watch) for watch in (False, True))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), parts, wholes)
     work = [
@@ -113,14 +114,14 @@ def test_what_pooling_drops_is_computed_only_for_those_who_look(size, padding):
 
 def test_a_residual_branch_of_zero_kernels_passes_its_input_on():
     x = jax.random.normal(jax.random.PRNGKey(0), (2, 8, 8, 3))
-    deep, plain = (ResidualBlock(PLAIN, features=4, pool=2, depth=depth, dropout=0.0) for depth in (2, 0))
-    params = deep.init(jax.random.PRNGKey(1), x, train=False)["params"]
-    expected = plain.apply({"params": {"conv1": params["conv1"]}}, x, train=False)
-    changed = deep.apply({"params": params}, x, train=False)
+    deep, plain = (ResidualBlock(specs.Residual(4, pool=2, depth=depth, dropout=0.0)) for depth in (2, 0))
+    params = deep.init(jax.random.PRNGKey(1), x, PLAIN, train=False)["params"]
+    expected = plain.apply({"params": {"conv1": params["conv1"]}}, x, PLAIN, train=False)
+    changed = deep.apply({"params": params}, x, PLAIN, train=False)
     assert np.abs(changed - expected).max() > 0.1
     assert np.all(changed - expected >= 0)  # the branch ends in a ReLU
     silent = params | {"conv3": jax.tree.map(jnp.zeros_like, params["conv3"])}
-    np.testing.assert_array_equal(deep.apply({"params": silent}, x, train=False), expected)
+    np.testing.assert_array_equal(deep.apply({"params": silent}, x, PLAIN, train=False), expected)
 
 
 @pytest.mark.parametrize("activation,of_minus_one", [("relu", 0.0), ("gelu", -0.1588), ("silu", -0.2689)])
@@ -130,7 +131,7 @@ def test_activations(activation, of_minus_one):
 
 
 def test_batch_normalisation_uses_the_batch_in_training_and_running_means_after(modern_config):
-    model = create_model(modern_config, 10)
+    model = create_model(checked(modern_config), 10)
     variables = init_variables(model, jax.random.PRNGKey(0), 16)
     images = jax.random.uniform(jax.random.PRNGKey(1), (8, 16, 16, 3))
 
@@ -155,7 +156,7 @@ def test_batch_normalisation_uses_the_batch_in_training_and_running_means_after(
 @pytest.mark.slow
 def test_group_normalisation_does_not_see_the_other_pictures(modern_config):
     modern_config.model.update(norm="group", norm_groups=4)
-    model = create_model(modern_config, 10)
+    model = create_model(checked(modern_config), 10)
     variables = init_variables(model, jax.random.PRNGKey(0), 16)
     assert variables.keys() == {"params"}
     images = jax.random.uniform(jax.random.PRNGKey(1), (4, 16, 16, 3))
@@ -164,13 +165,13 @@ def test_group_normalisation_does_not_see_the_other_pictures(modern_config):
     np.testing.assert_allclose(together[:1], alone, atol=1e-5)
     modern_config.model.norm_groups = 3
     with pytest.raises(UserError, match=r"model.blocks\[0\].features is 8: needs a multiple of model.norm_groups=3"):
-        create_model(modern_config, 10)
+        create_model(checked(modern_config), 10)
 
 
 @pytest.mark.parametrize("pooling,reduce", [("average", np.mean), ("max", np.max)])
 def test_global_pooling_takes_pictures_of_any_size(modern_config, pooling, reduce):
     modern_config.model.head.pooling = pooling
-    model = create_model(modern_config, 3)
+    model = create_model(checked(modern_config), 3)
     variables = init_variables(model, jax.random.PRNGKey(0), 16)
     images = jax.random.uniform(jax.random.PRNGKey(1), (2, 24, 24, 3))
     run = functools.partial(model.apply, train=False, mutable=["intermediates"], capture_intermediates=True)
@@ -183,4 +184,4 @@ def test_global_pooling_takes_pictures_of_any_size(modern_config, pooling, reduc
 def test_flattening_needs_one_size(tiny_config):
     tiny_config.eval.size = 24
     with pytest.raises(UserError, match=r"model.head.pooling is 'flatten' and the sizes are \[16, 24\]"):
-        create_model(tiny_config, 10)
+        create_model(checked(tiny_config), 10)

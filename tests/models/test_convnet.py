@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.models.convnet import create_model, init_params
 from foodjax.models.summary import layers
 from foodjax.system.errors import UserError
@@ -29,7 +30,7 @@ TABLE = [
 
 
 def test_every_layer_has_the_tutorials_shape_and_parameters():
-    rows = layers(create_model(food10.get_config(), 10), 128)
+    rows = layers(create_model(checked(food10.get_config()), 10), 128)
     assert [(row.name, row.output, row.num_params) for row in rows] == TABLE
     assert sum(row.num_params for row in rows) == 10_588_458
 
@@ -38,7 +39,7 @@ def test_every_layer_has_the_tutorials_shape_and_parameters():
 def test_a_block_can_be_dropped(drop):
     config = food10.get_config()
     config.model.blocks = tuple(b for i, b in enumerate(config.model.blocks) if i != drop)
-    rows = layers(create_model(config, 10), 128)
+    rows = layers(create_model(checked(config), 10), 128)
     assert len({row.name.split("/")[0] for row in rows if "block" in row.name}) == 3
     assert rows[-1].output == (10,)
 
@@ -46,7 +47,7 @@ def test_a_block_can_be_dropped(drop):
 def test_average_pooling_replaces_flattening():
     config = food10.get_config()
     config.model.head.pooling = "average"
-    rows = {row.name: row for row in layers(create_model(config, 10), 128)}
+    rows = {row.name: row for row in layers(create_model(checked(config), 10), 128)}
     assert rows["dense1"].num_params == 512 * 1024 + 1024
 
 
@@ -54,12 +55,12 @@ def test_a_picture_that_no_block_can_take_is_refused():
     config = food10.get_config()
     config.data.image_size = 32
     with pytest.raises(UserError, match=r"model.blocks\[3\] gets 2 x 2 pixels and leaves none"):
-        create_model(config, 10)
+        create_model(checked(config), 10)
 
 
 def test_kernels_start_glorot_uniform_and_biases_at_zero():
     config = food10.get_config()
-    params = init_params(create_model(config, 10), jax.random.PRNGKey(3), 128)
+    params = init_params(create_model(checked(config), 10), jax.random.PRNGKey(3), 128)
     kernel = np.asarray(params["block3"]["conv2"]["kernel"])
     limit = np.sqrt(6 / (3 * 3 * 128 + 3 * 3 * 128))
     assert np.abs(kernel).max() <= limit
@@ -71,7 +72,7 @@ def test_kernels_start_glorot_uniform_and_biases_at_zero():
 
 
 def test_dropout_acts_in_training_alone(tiny_config):
-    model = create_model(tiny_config, 10)
+    model = create_model(checked(tiny_config), 10)
     params = init_params(model, jax.random.PRNGKey(0), 16)
     images = jax.random.uniform(jax.random.PRNGKey(1), (4, 16, 16, 3))
     apply = lambda train, seed: model.apply(  # noqa: E731

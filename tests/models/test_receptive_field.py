@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from foodjax.config.check import checked
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
 from foodjax.models.receptive_field import trace
@@ -82,7 +83,7 @@ TUTORIAL = [
 def test_the_tutorials_layers_by_hand():
     from experiments import food10
 
-    model = create_model(food10.get_config(), 10)
+    model = create_model(checked(food10.get_config()), 10)
     rows = [row for row in summary.layers(model, 128) if row.num_params]
     assert [(row.name, row.receptive_field, summary.multiply_adds(row)) for row in rows] == TUTORIAL
 
@@ -111,6 +112,6 @@ def test_ten_blocks_keep_their_order():
     config.model.blocks = tuple(
         dict(kind="conv", features=4, kernel=3, padding=("SAME",), pool=1, dropout=0.0) for _ in range(10)
     )
-    rows = [row for row in summary.layers(create_model(config, 3), 16) if row.name.endswith("conv1")]
+    rows = [row for row in summary.layers(create_model(checked(config), 3), 16) if row.name.endswith("conv1")]
     assert [row.name for row in rows] == [f"block{i}/conv1" for i in range(1, 11)]
     assert [row.receptive_field for row in rows] == list(range(3, 22, 2))

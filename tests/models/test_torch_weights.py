@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from safetensors.numpy import save_file
 
 from experiments import food10_resnet18
+from foodjax.config.check import checked
 from foodjax.models.torch_weights import load_resnet
 from foodjax.run.wiring import Engine
 from foodjax.system.errors import UserError
@@ -92,7 +93,7 @@ def resnet(tmp_path):
 @pytest.mark.slow
 def test_a_file_of_the_right_layout_gives_the_features_that_torch_computes(resnet):
     assert len(resnet.arrays) == 122  # as many as torchvision's ResNet-18 has
-    engine = Engine(resnet.config, ("a", "b", "c"))
+    engine = Engine(checked(resnet.config), ("a", "b", "c"))
     state = engine.create_state()
     images = np.random.default_rng(1).uniform(size=(2, 61, 61, 3)).astype(np.float32)
     logits = engine.model.apply(state.variables, jnp.asarray(images), train=False)
@@ -103,7 +104,7 @@ def test_a_file_of_the_right_layout_gives_the_features_that_torch_computes(resne
 
 
 def test_another_network_is_refused(resnet, tmp_path):
-    engine = Engine(resnet.config, ("a", "b", "c"))
+    engine = Engine(checked(resnet.config), ("a", "b", "c"))
     short = {name: array for name, array in resnet.arrays.items() if name != "layer3.1.bn2.running_var"}
     save_file(short, resnet.config.model.init_from)
     with pytest.raises(UserError, match=r"batch_stats/block4/norm2_2/var is absent there, needs \(24,\)"):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.steps.optimizer import create_optimizer, create_schedule
 from foodjax.system.errors import UserError
 
@@ -15,7 +16,7 @@ def config_of(**changes):
     config = food10.get_config()
     config.train.epochs = 10
     config.optimizer.update(changes)
-    return config
+    return checked(config)
 
 
 def test_a_constant_rate_stays_a_number():

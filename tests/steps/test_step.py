@@ -9,6 +9,7 @@ from helpers import one_device_mesh
 from ml_collections import ConfigDict
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.data.augment.apply import view
 from foodjax.models.convnet import create_model
 from foodjax.steps.early_stopping import EarlyStopping
@@ -38,6 +39,7 @@ def batch_of(number=8, **more):
 
 
 def run(config, batch, steps=1):
+    config = checked(config)
     model, tx = create_model(config, 10), create_optimizer(config)
     train_step, eval_step = make_steps(config, model, tx, one_device_mesh())
     states = [create_train_state(config, model, tx)]
@@ -60,6 +62,7 @@ def test_label_smoothing_and_class_weights():
 def test_a_mixed_label_weighs_both_losses(tiny_config):
     config = small_config(tiny_config)
     other = np.roll(np.arange(8, dtype=np.int32), 1)
+    config = checked(config)
     model, tx = create_model(config, 10), create_optimizer(config)
     train_step, _ = make_steps(config, model, tx, one_device_mesh())
     mean = {}
@@ -96,6 +99,7 @@ def test_running_statistics_and_averages_come_back_from_a_checkpoint(tiny_config
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(states[-1], LoopState(EarlyStopping(1).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.wait()
+    config = checked(config)
     like = abstract_train_state(config, create_model(config, 10), create_optimizer(config))
     restored = checkpoints.restore(checkpoints.latest_step(), like, one_device_mesh())
     checkpoints.close()
@@ -127,7 +131,7 @@ def test_evaluation_sees_the_size_it_asks_for(tiny_config):
     states, _, eval_step = run(config, batch_of())
     probs = eval_step(states[-1].variables, batch_of(mask=np.ones(8, np.float32)))[1]
     small = view(jnp.asarray(batch_of()["image"]), 8, 1.0) / 255
-    logits = create_model(config, 10).apply(states[-1].variables, small, train=False)
+    logits = create_model(checked(config), 10).apply(states[-1].variables, small, train=False)
     np.testing.assert_allclose(probs, jax.nn.softmax(logits), rtol=1e-4)
 
 
@@ -136,6 +140,7 @@ def test_accelerators_keep_their_own_convolutions(dtype):
     """The tutorial's step as it is handed to each compiler; none of them need be here."""
     config = food10.get_config()
     config.model.dtype = dtype
+    config = checked(config)
     model, tx = create_model(config, 10), create_optimizer(config)
     step = jax.jit(functools.partial(train_step, config=config, model=model, tx=tx))
     images = jax.ShapeDtypeStruct((4, 128, 128, 3), jnp.uint8)

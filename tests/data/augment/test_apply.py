@@ -1,20 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from experiments import food10
+from foodjax.config.check import checked
+from foodjax.config.keys import Augment
 from foodjax.data.augment import colour, mix
 from foodjax.data.augment.apply import apply_params, mixed_labels, output_size, view
 from foodjax.data.augment.sample import sample_params
-
-OFF = dict(
-    rotation=0.0, shift_rows=0.0, brightness=(1.0, 1.0), flip_horizontal=False, flip_vertical=False,
-)  # fmt: skip
-
-
-def augment_of(**changes):
-    augment = food10.get_config().augment
-    augment.update(OFF | changes)
-    return augment
 
 
 def pictures(number=200, size=16):
@@ -22,22 +16,22 @@ def pictures(number=200, size=16):
 
 
 def test_nothing_drawn_is_nothing_done():
-    sampled = sample_params(augment_of(), 0, 0, 5, 16)
+    sampled = sample_params(Augment(), 0, 0, 5, 16)
     assert all(x is None for x in sampled[6:])
     np.testing.assert_array_equal(apply_params(pictures(5), sampled), pictures(5))
 
 
 def test_what_is_added_leaves_the_tutorials_draws_alone():
-    tutorial = sample_params(food10.get_config().augment, 3, 4, 50, 128)
-    everything = food10.get_config().augment
-    everything.update(crop_area=(0.5, 1.0), contrast=0.3, cutout=0.2, mixup=0.4, cutmix=0.4)
+    tutorial = sample_params(checked(food10.get_config()).augment, 3, 4, 50, 128)
+    more = dict(crop_area=(0.5, 1.0), contrast=0.3, cutout=0.2, mixup=0.4, cutmix=0.4)
+    everything = dataclasses.replace(checked(food10.get_config()).augment, **more)
     for ours, theirs in zip(sample_params(everything, 3, 4, 50, 128)[:6], tutorial[:6], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_crop_of_the_same_size_is_a_slice():
     area = (12 / 16) ** 2
-    images, sampled = pictures(), sample_params(augment_of(crop_area=(area, area)), 0, 0, 200, 16)
+    images, sampled = pictures(), sample_params(Augment(crop_area=(area, area)), 0, 0, 200, 16)
     whole = np.round(sampled.crop[:, :2]) + 2  # the crop's first row and column; rounded to whole pixels
     sampled = sampled._replace(crop=np.concatenate([whole - 2, sampled.crop[:, 2:]], axis=1).astype(np.float32))
     cropped = apply_params(images, sampled, 12)
@@ -49,7 +43,7 @@ def test_a_crop_of_the_same_size_is_a_slice():
 
 
 def test_crops_have_the_area_and_aspect_asked_for_and_stay_inside():
-    crop = sample_params(augment_of(crop_area=(0.3, 0.8), crop_aspect=1.2), 0, 0, 20_000, 100).crop
+    crop = sample_params(Augment(crop_area=(0.3, 0.8), crop_aspect=1.2), 0, 0, 20_000, 100).crop
     row, column, height, width = crop.T
     assert (height * width).min() == pytest.approx(0.3, abs=0.01)
     assert (height * width).max() <= 0.8
@@ -63,7 +57,7 @@ def test_crops_have_the_area_and_aspect_asked_for_and_stay_inside():
 
 def test_a_picture_can_be_made_smaller_and_larger():
     gradient = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8)[None, :, None, None], (1, 16, 16, 3))
-    sampled = sample_params(augment_of(), 0, 0, 1, 16)
+    sampled = sample_params(Augment(), 0, 0, 1, 16)
     np.testing.assert_allclose(apply_params(gradient, sampled, 8)[0, :, 3, 1], np.arange(5, 160, 20), atol=1)
     larger = apply_params(gradient, sampled, 32)[0, :, 3, 1].astype(int)
     assert larger[0] == 0
@@ -109,7 +103,7 @@ def test_composed_colours_are_one_after_the_other():
 
 def test_cutout_greys_a_square_of_the_size_asked_for():
     images = np.full((500, 20, 20, 3), 7, np.uint8)
-    cut = apply_params(images, sample_params(augment_of(cutout=0.5), 0, 0, 500, 20))
+    cut = apply_params(images, sample_params(Augment(cutout=0.5), 0, 0, 500, 20))
     assert set(np.unique(cut)) == {7, 128}
     area = (cut[..., 0] == 128).sum(axis=(1, 2))
     assert area.max() in (100, 110, 121, 90, 81)
@@ -119,7 +113,7 @@ def test_cutout_greys_a_square_of_the_size_asked_for():
 def test_cutmix_pastes_the_partners_box_and_shares_the_label_by_area():
     size, number = 40, 300
     images = np.broadcast_to(np.arange(number, dtype=np.int32)[:, None, None, None] % 256, (number, size, size, 3))
-    sampled = sample_params(augment_of(cutmix=0.7), 0, 0, number, size)
+    sampled = sample_params(Augment(cutmix=0.7), 0, 0, number, size)
     mixed = apply_params(images.astype(np.uint8), sampled)
     labels = mixed_labels(np.arange(number), sampled.mix)
     assert (sampled.mix.keep == 0).mean() == pytest.approx(0.7, abs=0.08)
@@ -132,7 +126,7 @@ def test_cutmix_pastes_the_partners_box_and_shares_the_label_by_area():
 
 
 def test_mixup_blends_whole_pictures_and_keeps_the_larger_part():
-    images, sampled = pictures(100), sample_params(augment_of(mixup=1.0, mixup_alpha=1.0), 0, 0, 100, 16)
+    images, sampled = pictures(100), sample_params(Augment(mixup=1.0, mixup_alpha=1.0), 0, 0, 100, 16)
     share = sampled.mix.share[:, None, None, None]
     assert sampled.mix.share.min() >= 0.5
     assert sampled.mix.share.min() < 0.55
@@ -141,28 +135,30 @@ def test_mixup_blends_whole_pictures_and_keeps_the_larger_part():
 
 
 def test_random_ops_move_and_colour_by_as_much_as_asked():
-    weak, strong = (sample_params(augment_of(random_ops=2, random_strength=s), 0, 0, 4000, 100) for s in (0.1, 1.0))
+    weak, strong = (
+        sample_params(Augment(randaugment_ops=2, randaugment_magnitude=s), 0, 0, 4000, 100) for s in (0.1, 1.0)
+    )
     assert np.abs(strong.angle).max() == pytest.approx(np.deg2rad(60), rel=1e-4)  # both operations the rotation
     assert (strong.angle != 0).mean() == pytest.approx(1 - (8 / 9) ** 2, abs=0.03)
     assert np.abs(weak.shift_rows).max() == pytest.approx(9, rel=1e-4)
     assert np.abs(strong.shear).max() == pytest.approx(0.6, rel=1e-4)
     assert np.abs(strong.colour[:, :, :3].sum(axis=2)).max() == pytest.approx(1.9**2, rel=1e-4)
-    assert not np.any(sample_params(augment_of(random_ops=2, random_strength=0.0), 0, 0, 50, 100).angle)
+    assert not np.any(sample_params(Augment(randaugment_ops=2, randaugment_magnitude=0.0), 0, 0, 50, 100).angle)
 
 
 def test_a_shear_slants_columns():
     image = np.zeros((1, 9, 9, 3), np.uint8)
     image[:, :, 4] = 200
-    sampled = sample_params(augment_of(), 0, 0, 1, 9)._replace(shear=np.array([[1.0, 0.0]], np.float32))
+    sampled = sample_params(Augment(), 0, 0, 1, 9)._replace(shear=np.array([[1.0, 0.0]], np.float32))
     np.testing.assert_array_equal(apply_params(image, sampled)[0, :, :, 0], 200 * np.eye(9, dtype=np.uint8)[::-1])
 
 
 def test_sizes_follow_the_epoch(tiny_config):
-    tiny_config.train.sizes = ((0, 8), (2, 12))
-    assert [output_size(tiny_config, step, 5) for step in (0, 9, 10, 500)] == [8, 8, 12, 12]
-    tiny_config.train.sizes = ()
+    tiny_config.train.progressive_resizing = ((0, 8), (2, 12))
+    assert [output_size(checked(tiny_config), step, 5) for step in (0, 9, 10, 500)] == [8, 8, 12, 12]
+    tiny_config.train.progressive_resizing = ()
     tiny_config.model.input_size = 11
-    assert output_size(tiny_config, 3, 5) == 11
+    assert output_size(checked(tiny_config), 3, 5) == 11
 
 
 def test_evaluation_sees_the_middle():

@@ -14,6 +14,7 @@ import pytest
 from helpers import make_food_root
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.data import prepare
 from foodjax.data.sources import find
 
@@ -51,11 +52,16 @@ def test_tfds_downloads_prepares_and_gives_the_archives_photographs(server, tmp_
     monkeypatch.setattr(tfds, "URL", server.url)
     config = food10.get_config()
     config.data.update(tfds_dir=str(tmp_path / "tfds"), cache_dir=str(tmp_path / "cache"), image_size=16, num_classes=3)
-    ours = {p: prepare.prepare(find.create_source(config), p, config, lambda *a: a[2]) for p in ("train", "test")}
+
+    def prepared(part):
+        typed = checked(config)
+        return prepare.prepare(find.create_source(typed), part, typed, lambda *a: a[2])
+
+    ours = {part: prepared(part) for part in ("train", "test")}
     assert (len(ours["train"].ids), len(ours["test"].ids)) == (12, 6)
     config.data.dir = str(server.root)
     for part, data in ours.items():
-        theirs = prepare.prepare(find.create_source(config), part, config, lambda *a: a[2])
+        theirs = prepared(part)
         assert data.ids == theirs.ids
         assert data.class_names == theirs.class_names == CLASSES[:3]
         np.testing.assert_array_equal(data.images, theirs.images)
@@ -64,5 +70,5 @@ def test_tfds_downloads_prepares_and_gives_the_archives_photographs(server, tmp_
     config.data.dir = ""
     shutil.rmtree(tmp_path / "tfds" / "downloads")
     monkeypatch.setattr(tfds, "URL", "http://127.0.0.1:9/")
-    again = prepare.prepare(find.create_source(config), "train", config, lambda *a: a[2])
+    again = prepared("train")
     np.testing.assert_array_equal(again.images, ours["train"].images)
