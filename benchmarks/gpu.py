@@ -51,6 +51,7 @@ def rate(work, finish, count: int, repeats: int = 5, warmup: int = 3) -> float:
 def create_config(args):
     """Returns the tutorial's experiment on the device path; for --smoke with a tiny network."""
     from experiments import food10
+    from foodjax.config.check import checked
 
     config = food10.get_config()
     config.data.update(backend="device", batch_size=args.batch_size)
@@ -58,27 +59,28 @@ def create_config(args):
     config.train.update(epochs=args.epochs, patience=args.epochs, steps_per_dispatch=args.steps)
     if args.smoke:
         config.data.image_size, config.model.blocks = 32, config.model.blocks[:2]
-    return config
+    return checked(config)
 
 
 def load(args, config):
-    """Returns the prepared sets, or random ones of the same size."""
+    """Returns the config, its picture size that of the prepared sets, and these sets, or random ones of its size."""
     import numpy as np
 
+    from foodjax.config.check import replace
     from foodjax.data.prepare import Prepared, open_prepared
     from foodjax.data.sets import split_data
 
     if args.train:
         sets = [open_prepared(Path(folder)) for folder in (args.train, args.test)]
-        config.data.image_size = sets[0].images.shape[1]
-        return split_data(config, *sets)
+        config = replace(config, {"data.image_size": sets[0].images.shape[1]})
+        return config, split_data(config, *sets)
     names, size = tuple(f"class{k}" for k in range(10)), config.data.image_size
     rng, sets = np.random.default_rng(0), []
     for count in (20, 4) if args.smoke else (375, 75):
         images = rng.integers(0, 256, (10 * count, size, size, 3), np.uint8)
         ids = [f"{name}/{k:04}" for name in names for k in range(count)]
         sets.append(Prepared(names, images, np.repeat(np.arange(10), count), ids))
-    return split_data(config, *sets)
+    return config, split_data(config, *sets)
 
 
 def check(args):
@@ -162,8 +164,7 @@ def feed(args):
     from foodjax.run.wiring import Engine
     from foodjax.steps.metrics import Metrics
 
-    config = create_config(args)
-    data = load(args, config)
+    config, data = load(args, create_config(args))
     run = Engine(config, data.train.class_names)
     source, at = create_feed(run, data), [run.create_state(), Metrics.zeros(), 0]
 
@@ -183,8 +184,7 @@ def run(args):
     from foodjax.workdir.logs import read_metrics
 
     begin, ends = time.perf_counter(), []
-    config = create_config(args)
-    data = load(args, config)
+    config, data = load(args, create_config(args))
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder) / "run"
         loop.train(config, workdir, [lambda epoch: ends.append(time.perf_counter())], data=data)

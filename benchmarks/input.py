@@ -26,6 +26,7 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator  # noqa: E40
 from step import food101, machine  # noqa: E402
 
 from experiments import food10  # noqa: E402
+from foodjax.config.check import checked  # noqa: E402
 from foodjax.data.host_batches import train_batches  # noqa: E402
 from foodjax.data.prepare import prepare  # noqa: E402
 from foodjax.data.sources.find import create_source  # noqa: E402
@@ -58,6 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = food10.get_config()
         config.data.update(dir=str(args.data), cache_dir=folder, num_classes=0)
+        config = checked(config)
         start = time.perf_counter()
         data = prepare(create_source(config), "train", config, lambda title, total, items: items)
         prepare_rate = len(data.images) / (time.perf_counter() - start)

@@ -3,6 +3,7 @@
 import jax
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.models.convnet import create_model
 from foodjax.steps.devices import configure_jax, create_mesh
 from foodjax.steps.optimizer import create_optimizer
@@ -13,7 +14,7 @@ from foodjax.steps.step import make_steps
 def create_steps(images, labels):
     """Returns the callables "train" and "predict"; each ends when its result is there."""
     configure_jax()
-    config = food10.get_config()
+    config = checked(food10.get_config())
     model, tx = create_model(config, 10), create_optimizer(config)
     train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))
     state = create_train_state(config, model, tx)

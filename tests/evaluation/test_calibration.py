@@ -8,6 +8,7 @@ from helpers import make_food_root
 from scipy.special import softmax
 
 from foodjax.commands import arguments
+from foodjax.config.check import replace
 from foodjax.evaluation import calibration, scores
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
@@ -150,9 +151,7 @@ def stored(workdir):
 
 
 def set_calibrate(workdir, value):
-    config, _ = read_description(workdir)
-    config.eval.calibrate = value
-    return config
+    return replace(read_description(workdir)[0], {"eval.calibrate": value})
 
 
 def test_the_temperature_is_that_of_the_best_checkpoint_and_changes_probabilities_alone(run, capsys):
@@ -232,8 +231,7 @@ def test_a_finished_run_without_one_gets_it(root, tmp_path):
 
 def test_other_photographs_are_told_with_the_stored_one_and_never_fitted_to(run, tmp_path):
     make_food_root(tmp_path / "mine", num_train=9, num_test=6)
-    config = set_calibrate(run, True)
-    config.data.dir = str(tmp_path / "mine")
+    config = replace(set_calibrate(run, True), {"data.dir": str(tmp_path / "mine")})
     before = (run / "calibration.json").read_bytes()
     evaluate.evaluate_workdir(config, run)
     assert (run / "calibration.json").read_bytes() == before
@@ -246,10 +244,10 @@ def test_other_photographs_are_told_with_the_stored_one_and_never_fitted_to(run,
 
 def test_without_the_validation_images_one_line_says_so(run, tmp_path):
     (run / "calibration.json").unlink()
-    config, others = set_calibrate(run, True), tmp_path / "food-101"
+    others = tmp_path / "food-101"
     make_food_root(others, num_train=0, num_test=4)
     (others / "meta" / "train.json").write_text('{"bars": [], "cross": [], "ring": []}')
-    config.data.dir = str(others)
+    config = replace(set_calibrate(run, True), {"data.dir": str(others)})
     (run / "config.json").write_text((run / "config.json").read_text().replace(str(run.parent), "x"))
     kept = json.loads((run / "config.json").read_text())
     kept["data"]["dir"] = str(others)
@@ -314,7 +312,7 @@ def test_the_report_says_so(run):
     "given,message",
     [
         (["--config.eval.calibrate=maybe"], "eval.calibrate is 'maybe': needs true or false"),
-        (["--config.eval.flip=True"], "--mode evaluate cannot change eval.flip: takes data.dir"),
+        (["--config.eval.flip=True"], "--mode evaluate cannot change eval.flip: takes data.source, data.dir"),
         (["--config.data.eval_batch_size=0"], "data.eval_batch_size is 0: needs an integer >= 1"),
     ],
 )

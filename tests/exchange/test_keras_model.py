@@ -15,6 +15,7 @@ import pytest
 from helpers import ROOT, one_device_environment, one_device_mesh, run_main
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.evaluation import temperature
 from foodjax.evaluation.calibration import scale
 from foodjax.exchange import keras_file, keras_model
@@ -80,7 +81,7 @@ def tiny_images():
 
 
 def probabilities(config, workdir, images):
-    run = Engine(config, workdir_lib.read_description(workdir)[1])
+    run = Engine(checked(config), workdir_lib.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
     _, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
     checkpoints.close()
@@ -93,7 +94,7 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
     if name.endswith(".h5"):
         saved.model.save_weights(tmp_path / name)
     workdir = tmp_path / "runs" / "mine"
-    keras_model.import_model(tiny_config, tmp_path / name, workdir)
+    keras_model.import_model(checked(tiny_config), tmp_path / name, workdir)
     ours, state = probabilities(tiny_config, workdir, tiny_images)
     theirs = saved.model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
     assert theirs.max() > 0.5, "opinions must differ for the comparison to mean something"
@@ -104,7 +105,7 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
     assert workdir_lib.read_description(workdir)[1][2] == "cross"
     before = sorted(p.name for p in workdir.rglob("*"))
     with pytest.raises(UserError, match="exists already: --mode import needs a new --workdir"):
-        keras_model.import_model(tiny_config, saved.path, workdir)
+        keras_model.import_model(checked(tiny_config), saved.path, workdir)
     assert sorted(p.name for p in workdir.rglob("*")) == before
     assert [p.name for p in workdir.parent.iterdir()] == ["mine"], "nothing half-written is left"
 
@@ -137,7 +138,7 @@ OTHERS = [
 def test_another_architecture_is_refused_with_the_first_layer_that_differs(tiny_config, tmp_path, changes, message):
     create_keras(changes()).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match=message) as caught:
-        keras_model.import_model(tiny_config, tmp_path / "model.keras", tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), tmp_path / "model.keras", tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -146,10 +147,10 @@ def test_weights_of_another_architecture_are_refused(tiny_config, tmp_path):
     path = tmp_path / "model.weights.h5"
     create_keras({4: L.Conv2D(9, 3, padding="same")}).save_weights(path)
     with pytest.raises(UserError, match="'conv2d_1' has kernel 3 x 3 x 8 x 9, needs 3 x 3 x 8 x 8 for block2/conv1"):
-        keras_model.import_model(tiny_config, path, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), path, tmp_path / "run")
     create_keras({3: L.BatchNormalization()}).save_weights(path)
     with pytest.raises(UserError, match="has a layer 'batch_normalization'"):
-        keras_model.import_model(tiny_config, path, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), path, tmp_path / "run")
 
 
 def test_the_order_of_many_layers_is_their_number_not_their_name(tmp_path):
@@ -161,14 +162,14 @@ def test_the_order_of_many_layers_is_their_number_not_their_name(tmp_path):
     stack = [L.Conv2D(2, 3, padding="same", activation="relu") for _ in range(12)]  # conv2d_10 sorts before conv2d_2
     model = keras.Sequential([keras.Input((8, 8, 3)), *stack, L.Flatten(), L.Dense(2)])
     model.save_weights(tmp_path / "model.weights.h5")
-    params, _ = keras_model.read_params(tmp_path / "model.weights.h5", create_model(config, 2), 8)
+    params, _ = keras_model.read_params(tmp_path / "model.weights.h5", create_model(checked(config), 2), 8)
     for i, layer in enumerate(stack, start=1):
         np.testing.assert_array_equal(params["block1"][f"conv{i}"]["kernel"], layer.get_weights()[0])
 
 
 def test_another_dropout_is_told_and_accepted(tiny_config, tmp_path, capsys):
     create_keras({7: L.Dropout(0.4)}).save(tmp_path / "model.keras")
-    keras_model.import_model(tiny_config, tmp_path / "model.keras", tmp_path / "run")
+    keras_model.import_model(checked(tiny_config), tmp_path / "model.keras", tmp_path / "run")
     assert "dropout after block2/pool is 0.4 in the file; training uses the config's 0.1" in capsys.readouterr().out
 
 
@@ -256,7 +257,7 @@ def test_a_forged_file_is_refused_and_runs_nothing(tiny_config, tmp_path, saved,
     else:
         rewrite(saved.path, **forgery)
     with pytest.raises(UserError, match=message) as caught:
-        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), saved.path, tmp_path / "run")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
 
@@ -268,26 +269,26 @@ def test_a_zip_bomb_is_not_unpacked(tiny_config, tmp_path, saved):
         archive.writestr("config.json", text)
         archive.writestr("model.weights.h5", bytes(2**26))
     with pytest.raises(UserError, match="is too large: its weights take 67,108,864 bytes"):
-        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), saved.path, tmp_path / "run")
 
 
 @pytest.mark.parametrize("length", [0, 10, 3000, -40])
 def test_a_truncated_file_is_refused(tiny_config, tmp_path, saved, length):
     saved.path.write_bytes(saved.path.read_bytes()[:length])
     with pytest.raises(UserError, match="is not a whole file that Keras wrote"):
-        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), saved.path, tmp_path / "run")
     path = tmp_path / "model.weights.h5"
     saved.model.save_weights(path)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(UserError, match="is not a whole file that Keras wrote"):
-        keras_model.import_model(tiny_config, path, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), path, tmp_path / "run")
 
 
 @pytest.mark.parametrize("name,message", [("none.keras", "does not exist"), ("none.weights.h5", "does not exist"),
                                           ("main.py", "ends with .keras or .weights.h5")])  # fmt: skip
 def test_a_path_that_is_no_model_is_refused(tiny_config, tmp_path, name, message):
     with pytest.raises(UserError, match=message):
-        keras_model.import_model(tiny_config, ROOT / name, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), ROOT / name, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +303,7 @@ def test_a_path_that_is_no_model_is_refused(tiny_config, tmp_path, name, message
 def test_what_keras_would_do_otherwise_is_refused(tiny_config, tmp_path, saved, change, message):
     tiny_config.update_from_flattened_dict(change)
     with pytest.raises(UserError, match=message):
-        keras_model.import_model(tiny_config, saved.path, tmp_path / "run")
+        keras_model.import_model(checked(tiny_config), saved.path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -320,7 +321,7 @@ def test_only_export_imports_keras():
 @pytest.mark.slow
 def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
     workdir = tmp_path / "run"
-    keras_model.import_model(tiny_config, saved.path, workdir)
+    keras_model.import_model(checked(tiny_config), saved.path, workdir)
     # No epoch is trained yet: another rate and other data are the user's to choose; another network is not.
     tiny_config.optimizer.learning_rate, tiny_config.data.drawn_train = 1e-9, 14
     tiny_config.data.batch_size = 8
@@ -340,8 +341,8 @@ def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
 
 def save_untrained(config, workdir):
     """Makes a workdir with a checkpoint of initial weights; returns the run."""
-    run = Engine(config, tuple("abcdefghij"))
-    workdir_lib.write_description(workdir, config, run.class_names)
+    run = Engine(checked(config), tuple("abcdefghij"))
+    workdir_lib.write_description(workdir, run.config, run.class_names)
     checkpoints = Checkpoints(workdir)
     checkpoints.save(run.create_state(), LoopState(EarlyStopping(3).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.close()
@@ -362,7 +363,7 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     tiny_config.model.blocks[1].update(pool=1)
     run = save_untrained(tiny_config, tmp_path / "run")
     output = tmp_path / "out.keras"
-    keras_model.export_model(tiny_config, tmp_path / "run", output)
+    keras_model.export_model(checked(tiny_config), tmp_path / "run", output)
     loaded = keras.saving.load_model(output)
     theirs = loaded.predict(tiny_images.astype(np.float32) / 255, verbose=0)
     ours, _ = probabilities(tiny_config, tmp_path / "run", tiny_images)
@@ -372,14 +373,14 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     assert loaded.optimizer.epsilon == tiny_config.optimizer.epsilon
     content = output.read_bytes()
     with pytest.raises(UserError, match="exists already"):
-        keras_model.export_model(tiny_config, tmp_path / "run", output)
+        keras_model.export_model(checked(tiny_config), tmp_path / "run", output)
     assert output.read_bytes() == content
     with pytest.raises(UserError, match="ends with .keras"):
-        keras_model.export_model(tiny_config, tmp_path / "run", tmp_path / "out.h5")
+        keras_model.export_model(checked(tiny_config), tmp_path / "run", tmp_path / "out.h5")
     with pytest.raises(UserError, match="cannot write --output"):
-        keras_model.export_model(tiny_config, tmp_path / "run", tmp_path / "no" / "out.keras")
+        keras_model.export_model(checked(tiny_config), tmp_path / "run", tmp_path / "no" / "out.keras")
     tiny_config.data.class_names = run.class_names
-    model = create_model(tiny_config, 10)
+    model = create_model(checked(tiny_config), 10)
     params, remarks = keras_model.read_params(output, model, 16)
     assert not remarks
     restored = Checkpoints(tmp_path / "run")
@@ -394,10 +395,10 @@ def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tm
     save_untrained(tiny_config, tmp_path / "run")
     output = tmp_path / "out.keras"
     with pytest.raises(UserError, match="has no calibration.json of its best checkpoint, step 0"):
-        keras_model.export_model(tiny_config, tmp_path / "run", output)
+        keras_model.export_model(checked(tiny_config), tmp_path / "run", output)
     assert not output.exists()
     temperature.write(tmp_path / "run", temperature.Temperature(0, 0.4, 9, 1.2, 1.1, 0.2, 0.1))
-    keras_model.export_model(tiny_config, tmp_path / "run", output)
+    keras_model.export_model(checked(tiny_config), tmp_path / "run", output)
     told = "left out, being of pictures averaged with their mirror images" if flip else "in the last layer"
     assert f"temperature 0.400: {told}" in capsys.readouterr().out
     theirs = keras.saving.load_model(output).predict(tiny_images.astype(np.float32) / 255, verbose=0)
@@ -408,7 +409,7 @@ def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tm
 
 
 def test_the_needed_layers_are_the_tutorials():
-    layers = keras_model.keras_layers(create_model(food10.get_config(), 10), 128)
+    layers = keras_model.keras_layers(create_model(checked(food10.get_config()), 10), 128)
     assert [layer.kind for layer in layers].count("conv2d") == 8
     assert isinstance(layers[0], keras_file.Layer)
     assert [layer.dropout for layer in layers if layer.dropout] == [0.2] * 5

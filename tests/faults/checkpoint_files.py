@@ -27,6 +27,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments import demo
+from foodjax.config.check import checked
 from foodjax.models.convnet import create_model
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
@@ -88,6 +89,7 @@ class Trials:
         config.data.image_size, config.model.head.hidden = 16, (16,)
         config.model.blocks = config.model.blocks[:1]
         config.model.blocks[0].update(features=8, padding=("SAME",))
+        config = checked(config)
         model, tx = create_model(config, 3), create_optimizer(config)
         self.state = create_train_state(config, model, tx)
         self.like = jax.eval_shape(lambda: self.state)

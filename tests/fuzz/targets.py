@@ -82,7 +82,7 @@ def archive(folder: Path, content: bytes) -> bool:
 def variant(_: Path, content: bytes) -> bool:
     """What stands behind a config file and a colon."""
     try:
-        config_lib.validate(apply(food10.get_config(), content.decode(errors="replace")))
+        config_lib.checked(apply(food10.get_config(), content.decode(errors="replace")))
     except UserError as error:
         assert str(error)
         return False
@@ -93,11 +93,12 @@ def override(_: Path, content: bytes) -> bool:
     """What stands behind `--config.`, read as `main.parse` does."""
     path = food10.__file__
     argv = ["main.py", f"--config={path}", "--config." + content.decode(errors="replace")]
+    argv = arguments.rename_keys(argv)
     spec = config_flags.DEFINE_config_file("config", None, flag_values=(values := flags.FlagValues()))
     before, sys.argv = sys.argv, argv  # ml_collections reads the overrides there
     try:
         values(argv)
-        config_lib.validate(spec.value)
+        config_lib.checked(spec.value)
     except Exception as error:  # config overrides raise many types; explain makes a line of any
         assert arguments.explain(error, argv)
         return False
@@ -224,7 +225,7 @@ def _lists() -> list[bytes]:
     return [text + b"\0" + text, text + b"\0" + text + b"\0bars\nring\n"]
 
 
-CONFIG = stored_config_lib.to_json(food10.get_config()).encode()
+CONFIG = stored_config_lib.to_json(config_lib.checked(food10.get_config())).encode()
 ROW = b'{"epoch": 1, "step": 4, "loss": 1.5, "val_loss": NaN}\n'
 VARIANTS = [
     b"lr={[]:1}",

@@ -28,7 +28,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 ).map(json.dumps)
-KEYS = st.sampled_from(sorted(keys.SCHEMA))
+KEYS = st.sampled_from(sorted(keys.table()))
 
 
 @st.composite

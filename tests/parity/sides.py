@@ -41,7 +41,7 @@ def to_params(weights):
 
 
 class Foodjax:
-    """Model, optimizer and jitted steps of a config on one device."""
+    """Model, optimizer and jitted steps of a checked config on one device."""
 
     def __init__(self, config, tx=None):
         self.config, self.model = config, create_model(config, 10)

@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 from scipy.stats import ks_2samp
 
 from experiments import food10
+from foodjax.config.check import checked
+from foodjax.config.keys import Augment
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import AugmentParams, sample_params
 from foodjax.data.decode import decode
@@ -111,6 +113,13 @@ def test_resized_images(parity, originals_and_a_turned_one, method, wrong):
 # Augmentation
 
 
+def tutorial_augment(**changes) -> Augment:
+    """Returns what the tutorial does to a training picture, with other values where some are given."""
+    config = food10.get_config()
+    config.augment.update(changes)
+    return checked(config).augment
+
+
 def fraction_off(images, sampled, generator, wrong=None):
     """Returns the fraction of values that are more than one level away from apply_transform's."""
     ours = apply_params(images, sampled._replace(**(wrong or {}))).astype(np.int16)
@@ -133,8 +142,7 @@ def fraction_off(images, sampled, generator, wrong=None):
 
 @pytest.mark.parametrize("changes", [{}, {"shift_columns": 0.3, "brightness": (0.1, 0.9)}, {"brightness": (0.5, 1.5)}])
 def test_augmented_images(parity, originals, changes):
-    augment = food10.get_config().augment
-    augment.update(changes)
+    augment = tutorial_augment(**changes)
     images = np.stack([decode(path.read_bytes(), 128, "nearest") for path in originals])
     sampled, generator = sample_params(augment, 0, 7, len(images), 128), program.create_generator()
     parity.holds("augmentation", fraction_off(images, sampled, generator))
@@ -175,13 +183,8 @@ def smallest_p(theirs, augment):
 
 
 def test_draws(parity, keras_draws):
-    augment = food10.get_config().augment
-    parity.holds("draws", smallest_p(keras_draws, augment))
+    parity.holds("draws", smallest_p(keras_draws, tutorial_augment()))
     for wrong in ({"rotation": 85.0}, {"shift_rows": 0.47}, {"shift_columns": 0.1}, {"brightness": (0.1, 0.73)}):
-        changed = food10.get_config().augment
-        changed.update(wrong)
         (name, value), = wrong.items()  # fmt: skip
-        parity.misses("draws", smallest_p(keras_draws, changed), f"{name} {value}")
-    changed = food10.get_config().augment
-    changed.flip_vertical = False
-    parity.misses("draws", smallest_p(keras_draws, changed), "no vertical flip")
+        parity.misses("draws", smallest_p(keras_draws, tutorial_augment(**wrong)), f"{name} {value}")
+    parity.misses("draws", smallest_p(keras_draws, tutorial_augment(flip_vertical=False)), "no vertical flip")

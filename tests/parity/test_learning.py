@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.steps import step
 from foodjax.steps.optimizer import create_optimizer
 from parity import program
@@ -54,7 +55,7 @@ def create_config(size=128, width=1):
     config.model.head.hidden = (1024 // width,)
     for block in config.model.blocks:
         block.update(dropout=0.0, features=block.features // width)
-    return config
+    return checked(config)
 
 
 def create_keras(size=128, width=1, **changes):

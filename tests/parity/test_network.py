@@ -10,6 +10,7 @@ from flax import linen as nn
 from sklearn.metrics import accuracy_score, classification_report
 
 from experiments import food10
+from foodjax.config.check import checked
 from foodjax.data.batches import eval_batches
 from foodjax.data.prepare import Prepared
 from foodjax.evaluation import scores
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.parity
 
 def our_table(config):
     """Returns name -> (output, parameters' shapes) of every layer."""
-    model, size = create_model(config, 10), config.data.image_size
+    model, size = create_model(checked(config), 10), config.data.image_size
     rows = {row.name: row for row in summary.layers(model, size)}
     return {
         name: (rows[name].output, (rows[name].kernel, rows[name].kernel[-1:]) if rows[name].kernel else ())
@@ -66,7 +67,8 @@ def test_layers(parity):
     assert theirs["parameters"] == 10_588_458
     assert len(theirs) == 16
     parity.holds("layers", count_different_rows(our_table(config), theirs))
-    exported = keras_model.to_keras(config, create_model(config, 10), Foodjax(config).params)
+    side = Foodjax(checked(config))
+    exported = keras_model.to_keras(side.config, side.model, side.params)
     names = [layer.name for layer in exported.layers if layer.weights]
     assert names == [name.replace("/", "_") for name, row in theirs.items() if name != "parameters" and row[1]]
     parity.holds("layers", count_different_rows(keras_table(exported), theirs))
@@ -94,7 +96,7 @@ def keras_inits():
 
 def our_inits(initializer=None):
     """Returns the same of foodjax, or of another initializer for the kernels."""
-    model = create_model(food10.get_config(), 10)
+    model = create_model(checked(food10.get_config()), 10)
 
     @jax.jit
     def init(key):
@@ -155,7 +157,7 @@ def trained():
 
 def probabilities(params, images, labels):
     """foodjax' predictions through the pipeline that evaluation takes: padded batches, the jitted step."""
-    side = Foodjax(food10.get_config())
+    side = Foodjax(checked(food10.get_config()))
     data = Prepared(tuple("abcdefghij"), images, labels.astype(np.int64), [f"x/{i}" for i in range(len(images))])
     return collect_predictions(side.eval_step, {"params": params}, eval_batches(data, np.arange(len(images)), 40))
 

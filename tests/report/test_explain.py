@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from experiments import demo
+from foodjax.config.check import checked
+from foodjax.config.keys import Config
 from foodjax.models import blocks
 from foodjax.models.convnet import create_model, init_params
 from foodjax.report.explain import Explainer, grad_cam
@@ -22,7 +23,7 @@ def random_variables(model, seed):
 class Network(NamedTuple):
     """A network with weights, and the config that it was made of."""
 
-    config: ConfigDict
+    config: Config
     model: nn.Module
     variables: dict
 
@@ -36,6 +37,7 @@ def network():
         dict(kind="conv", features=6, kernel=3, padding=("SAME", "VALID"), pool=2, dropout=0.2),
         dict(kind="residual", features=8, pool=1, depth=1, dropout=0.2),
     )
+    config = checked(config)
     model = create_model(config, 5)
     return Network(config, model, random_variables(model, 1))
 
@@ -65,6 +67,7 @@ def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
     config.data.image_size = 16
     config.model.blocks = (dict(kind="conv", features=6, kernel=3, padding=("SAME",), pool=1, dropout=0.0),)
     config.model.head.update(pooling="average", hidden=())
+    config = checked(config)
     model = create_model(config, 4)
     variables = random_variables(model, 2)
     labels = np.array([3, 0, 1])

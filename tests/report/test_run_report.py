@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foodjax.config.check import checked
 from foodjax.evaluation.calibration import reliability
 from foodjax.report import figures, live, pictures, run_report
 from foodjax.report import inspect as inspect_lib
@@ -216,7 +217,8 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     from foodjax.workdir.description import write_description
 
     tiny_config.model.input_size = 8
-    path = inspect_lib.inspect_workdir(tiny_config, tmp_path / "run")
+    config = checked(tiny_config)
+    path = inspect_lib.inspect_workdir(config, tmp_path / "run")
     names = {p.name for p in path.parent.iterdir()}
     assert names == {"inspect.html", "samples.png", "channels.png", "augmented.png", "class_counts.png"}
     found = Page(path.read_text())
@@ -225,5 +227,5 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     assert not found.open
     assert found.images == 10 * 5 + 4 + 13
     assert "<td>total</td><td>110</td><td>10</td><td>50</td>" in path.read_text()
-    write_description(tmp_path / "run", tiny_config, ("a", "b"))
+    write_description(tmp_path / "run", config, ("a", "b"))
     assert json.loads((tmp_path / "run" / "dataset.json").read_text()) == {"class_names": ["a", "b"]}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from foodjax.config.check import checked
 from foodjax.run import find_lr
 from foodjax.system.errors import UserError
 
@@ -36,7 +37,7 @@ def test_it_finds_a_rate_that_trains_and_leaves_plot_and_numbers(tiny_config, tm
     tiny_config.model.blocks = (ConfigDict(dict(kind="stem", features=16, patch=2, kernel=3)),)
     tiny_config.model.norm = "batch"
     tiny_config.optimizer.update(name="adamw", momentum=0.9, decay=0.99)
-    result = find_lr.find_lr(tiny_config, tmp_path / "lr")
+    result = find_lr.find_lr(checked(tiny_config), tmp_path / "lr")
     assert 1e-5 < result.suggestion < 0.1
     assert result.smoothed[-1] > min(result.smoothed)  # the test went on until too high a rate
     with (tmp_path / "lr" / "find_lr.csv").open() as file:

@@ -14,9 +14,10 @@ import numpy as np
 import optax
 import pytest
 from helpers import one_device_mesh, run_main, start_main
-from ml_collections import ConfigDict
 
 from foodjax.config import stored
+from foodjax.config.check import checked, replace
+from foodjax.config.keys import Config
 from foodjax.data import host_batches
 from foodjax.models.convnet import create_model
 from foodjax.run import loop
@@ -37,7 +38,7 @@ from foodjax.workdir.logs import read_metrics
 class Setup(NamedTuple):
     """What a training starts from; the batch is 8 random images, one of each of 8 classes."""
 
-    config: ConfigDict
+    config: Config
     model: nn.Module
     tx: optax.GradientTransformation
     state: TrainState
@@ -46,20 +47,21 @@ class Setup(NamedTuple):
 
 @pytest.fixture
 def setup(tiny_config):
-    model, tx = create_model(tiny_config, 10), create_optimizer(tiny_config)
+    config = checked(tiny_config)
+    model, tx = create_model(config, 10), create_optimizer(config)
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8),
         "label": np.arange(8, dtype=np.int32),
     }
-    return Setup(tiny_config, model, tx, create_train_state(tiny_config, model, tx), batch)
+    return Setup(config, model, tx, create_train_state(config, model, tx), batch)
 
 
 def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
-    setup.config.optimizer.learning_rate = 3e-3
-    tx = create_optimizer(setup.config)
-    state = create_train_state(setup.config, setup.model, tx)
-    step, _ = make_steps(setup.config, setup.model, tx, one_device_mesh())
+    config = replace(setup.config, {"optimizer.learning_rate": 3e-3})
+    tx = create_optimizer(config)
+    state = create_train_state(config, setup.model, tx)
+    step, _ = make_steps(config, setup.model, tx, one_device_mesh())
     losses = []
     for _ in range(300):
         state, metrics = step(state, setup.batch)
@@ -179,12 +181,13 @@ def test_a_wrong_loss_beside_the_best_does_not_cost_the_next_best(setup, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused(setup, tiny_config, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(setup.state, LoopState(EarlyStopping(1).update(1.0), Metrics.zeros()), 1.0)
     checkpoints.wait()
-    setup.config.model.blocks[1].features = 9
-    other = create_train_state(setup.config, create_model(setup.config, 10), setup.tx)
+    tiny_config.model.blocks[1].features = 9
+    config = checked(tiny_config)
+    other = create_train_state(config, create_model(config, 10), setup.tx)
     with pytest.raises(UserError, match=r"does not fit .*: params/block2/conv1/bias is \(8,\) there, needs \(9,\)"):
         checkpoints.restore(0, other, one_device_mesh())
     checkpoints.close()
@@ -192,22 +195,22 @@ def test_a_checkpoint_of_another_model_is_refused(setup, tmp_path):
 
 def test_a_workdir_of_another_experiment_is_refused(tiny_config, tmp_path):
     workdir = tmp_path / "run"
-    workdir_lib.write_description(workdir, tiny_config, ("a", "b"))
-    tiny_config.train.epochs = 5
-    workdir_lib.write_description(workdir, tiny_config, ("a", "b"))  # going on for longer is the same experiment
+    workdir_lib.write_description(workdir, checked(tiny_config), ("a", "b"))
+    tiny_config.train.epochs = 5  # going on for longer is the same experiment
+    workdir_lib.write_description(workdir, checked(tiny_config), ("a", "b"))
     before = (workdir / "config.json").read_text()
     tiny_config.optimizer.learning_rate = 0.5
     with pytest.raises(UserError, match="different experiment: optimizer.learning_rate"):
-        workdir_lib.write_description(workdir, tiny_config, ("a", "b"))
+        workdir_lib.write_description(workdir, checked(tiny_config), ("a", "b"))
     assert (workdir / "config.json").read_text() == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="not empty"):
-        workdir_lib.write_description(tmp_path / "mine", tiny_config, ("a", "b"))
+        workdir_lib.write_description(tmp_path / "mine", checked(tiny_config), ("a", "b"))
 
 
 def state_of(workdir, config):
-    engine = Engine(config, workdir_lib.read_description(workdir)[1])
+    engine = Engine(checked(config), workdir_lib.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
     state = checkpoints.restore(checkpoints.latest_step(), engine.abstract_state(), engine.mesh)
     best = checkpoints.best_step()
@@ -321,7 +324,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_c
     tiny_config.train.epochs = 1
     loop.train(tiny_config, workdir)
     tiny_config.optimizer.learning_rate = 1e30
-    (workdir / "config.json").write_text(stored.to_json(tiny_config))
+    (workdir / "config.json").write_text(stored.to_json(checked(tiny_config)))
     tiny_config.train.epochs = 5
     with pytest.raises(UserError, match=r"training loss is (nan|inf) at step \d+ with optimizer.learning_rate=1e\+30"):
         loop.train(tiny_config, workdir)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from foodjax.config.check import checked
 from foodjax.data.split import first_of_each
 from foodjax.run import loop
 from foodjax.run.transfer import load_variables
@@ -47,7 +48,7 @@ def test_other_classes_take_all_but_the_head_and_frozen_blocks_stay(source, tmp_
     config.data.update(train_per_class=6, batch_size=16)
     config.model.init_from = str(source.workdir)
     config.optimizer.lower_blocks = 1
-    engine = Engine(config, config.data.class_names)
+    engine = Engine(checked(config), config.data.class_names)
     state = engine.create_state()
     assert state.params["logits"]["kernel"].shape == (6, 3)
     for part in ("block1", "block2"):
@@ -61,19 +62,19 @@ def test_other_classes_take_all_but_the_head_and_frozen_blocks_stay(source, tmp_
     assert np.abs(changed).max() > 1e-4
     _, stored = read_description(tmp_path / "three")
     assert stored == ("spiral", "star", "triangle")
-    same = Engine(config, names).create_state()
+    same = Engine(checked(config), names).create_state()
     np.testing.assert_array_equal(same.params["logits"]["kernel"], variables["params"]["logits"]["kernel"])
     config.model.blocks[1].features = 7
     with pytest.raises(
         UserError, match=r"does not fit the model: batch_stats/block2/norm1/mean is \(6,\) there, needs"
     ):
-        Engine(config, config.data.class_names).create_state()
+        Engine(checked(config), config.data.class_names).create_state()
 
 
 def test_a_place_without_a_run_is_refused(tiny_config, tmp_path):
     tiny_config.model.init_from = str(tmp_path)
     with pytest.raises(UserError, match="holds no run"):
-        Engine(tiny_config, ("a", "b")).create_state()
+        Engine(checked(tiny_config), ("a", "b")).create_state()
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25])
@@ -82,7 +83,7 @@ def test_lower_blocks_learn_at_their_rate(tiny_config, rate):
     updates = {}
     for blocks in (0, 2):
         tiny_config.optimizer.update(name="adamw", momentum=0.9, lower_blocks=blocks, lower_rate=rate)
-        tx = create_optimizer(tiny_config)
+        tx = create_optimizer(checked(tiny_config))
         updates[blocks], _ = tx.update(params, tx.init(params), params)
     assert np.abs(updates[0]["block1"]["kernel"]).min() > 0
     for name, factor in (("block1", rate), ("block2", rate), ("block10", 1), ("logits", 1)):

@@ -134,7 +134,7 @@ def test_rungs_of_successive_halving():
 
 def test_multiply_adds_of_the_tutorial():
     config = ablate_blocks.get_config()
-    rows = summary.layers(create_model(config, 10), 128)
+    rows = summary.layers(create_model(config_lib.checked(config), 10), 128)
     counts = {row.name: summary.multiply_adds(row) for row in rows}
     assert counts["block1/conv1"] == 128 * 128 * 32 * 27
     assert counts["block4/conv2"] == 10 * 10 * 512 * 25 * 512
@@ -177,7 +177,8 @@ def fake_run(label, seed, right, ids=None, pixels="p", device="cpu", tmp_path=RO
     ids = ids or [f"a/{k}" for k in range(len(right))]
     part = {"images": 3, "ids": str(hash(tuple(ids))), "pixels": pixels}
     return RunResult(
-        label, tmp_path / f"{label}-seed{seed}", started, config, [{"epoch": 1, "val_loss": 1.5}], [100.0, 120.0],
+        label, tmp_path / f"{label}-seed{seed}", started, config_lib.checked(config),
+        [{"epoch": 1, "val_loss": 1.5}], [100.0, 120.0],
         {"epochs": 8, "best_val_loss": 1.5 - 0.1 * seed, "test_accuracy": float(np.mean(right)), "test_loss": 1.0},
         {"train": part, "validation": part, "test": part},
         {"code": {"a"}, "versions": {"1"}, "device": {device}},

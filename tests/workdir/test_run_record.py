@@ -4,6 +4,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from foodjax.config.check import checked
 from foodjax.data.prepare import Prepared
 from foodjax.data.sets import Data
 from foodjax.data.split import Indices
@@ -60,7 +61,9 @@ def test_git_state_tells_a_change_that_is_not_committed(tmp_path):
 
 def test_every_start_is_a_session_with_its_end(tmp_path, tiny_config):
     def start():
-        return run_record.recorded(tmp_path, tiny_config, data(), {"config": "demo.py", "overrides": {"seed": 3}})
+        return run_record.recorded(
+            tmp_path, checked(tiny_config), data(), {"config": "demo.py", "overrides": {"seed": 3}}
+        )
 
     def write_result():
         (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "val_loss": 2.0}\n{"epoch": 2, "val_loss": 2.5}\n')
@@ -99,6 +102,6 @@ def test_a_damaged_record_is_an_empty_one(tmp_path, text):
 
 
 def test_the_record_is_never_half_written(tmp_path, tiny_config):
-    with run_record.recorded(tmp_path, tiny_config, data(), {}):
+    with run_record.recorded(tmp_path, checked(tiny_config), data(), {}):
         json.loads((tmp_path / "run.json").read_text())
         assert not list(tmp_path.glob("*.tmp"))
