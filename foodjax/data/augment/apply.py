@@ -72,7 +72,7 @@ def projective_rows(sampled: AugmentParams, image_size: int, size: int | None = 
     return np.stack(rows, axis=1).astype(np.float32)
 
 
-def warp(images: UInt8[Array, "B H H C"], rows: Float[Array, "B 8"], size: int) -> Float[Array, "B h h C"]:
+def warp(images: UInt8[Array, "B H H C"], rows: Float[Array, "B 8"], size: int) -> Float[Array, "B {size} {size} C"]:
     """Moves pictures: bilinear, and outside the picture its nearest pixel.
 
     Args:
@@ -110,7 +110,7 @@ def transform(
     mix: Mix | None = None,
     *,
     size: int,
-) -> UInt8[Array, "B h h C"]:
+) -> UInt8[Array, "B {size} {size} C"]:
     """Applies what was drawn to pictures; a pure function for any device.
 
     Args:
@@ -151,7 +151,9 @@ def mixed_labels(labels: np.ndarray, mix: Mix | None) -> dict[str, np.ndarray]:
     return {"label": label} if mix is None else {"label": label, "other": label[mix.partner], "share": mix.share}
 
 
-def view(images: UInt8[Array, "B H H C"], size: int, area: float) -> jax.Array:
+def view(
+    images: UInt8[Array, "B H H C"], size: int, area: float
+) -> UInt8[Array, "B H H C"] | Float[Array, "B {size} {size} C"]:
     """Returns the middle of pictures as evaluation sees them.
 
     Args:
@@ -168,4 +170,4 @@ def view(images: UInt8[Array, "B H H C"], size: int, area: float) -> jax.Array:
     zoom = math.sqrt(area) * image_size / size
     shift = (image_size - 1) / 2 - zoom * (size - 1) / 2
     rows = jnp.tile(jnp.array([zoom, 0, shift, 0, zoom, shift, 0, 0], jnp.float32), (images.shape[0], 1))
-    return warp(jnp.asarray(images), rows, size)
+    return warp(images, rows, size)

@@ -3,8 +3,6 @@
 Maps compose, so that any number of changes costs one pass over the pixels.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -63,7 +61,7 @@ def sample_colour(augment: Augment, rng: np.random.Generator, batch_size: int) -
     return compose(hue(np.deg2rad(augment.hue) * unit[2]), changes)
 
 
-def apply(images: Float[Array, "B H W 3"], colour: Float[Array, "B 3 4"]) -> jax.Array:
+def apply(images: Float[Array, "B H W 3"], colour: Float[Array, "B 3 4"]) -> Float[Array, "B H W 3"]:
     """Maps the channels of pictures (B, H, W, 3); not clipped."""
     channels = [images[..., k, None] * colour[:, None, None, :, k] for k in range(3)]  # no matrix product: exact on GPU
-    return channels[0] + channels[1] + channels[2] + jnp.asarray(colour)[:, None, None, :, 3]
+    return channels[0] + channels[1] + channels[2] + colour[:, None, None, :, 3]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
 from foodjax.config.keys import Augment
 
@@ -61,7 +61,7 @@ def sample_mix(augment: Augment, rng: np.random.Generator, batch_size: int) -> M
     return Mix(partner, box.astype(np.float32), keep, (1 - (1 - keep) * covered).astype(np.float32))
 
 
-def inside(box: Float[Array, "B 4"], size: int) -> jax.Array:
+def inside(box: Float[Array, "B 4"], size: int) -> Bool[Array, "B {size} {size} 1"]:
     """Returns which pixels of a picture of side `size` have their middle in the box: bool (B, size, size, 1)."""
     middle = (jnp.arange(size, dtype=jnp.float32) + 0.5) / size
     top, bottom, left, right = (box[:, k, None] for k in range(4))

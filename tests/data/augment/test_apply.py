@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -65,6 +66,10 @@ def test_a_picture_can_be_made_smaller_and_larger():
     assert np.all(np.diff(larger) >= 0)
 
 
+def coloured(images, maps):
+    return colour.apply(jnp.asarray(images), jnp.asarray(maps))
+
+
 @pytest.mark.parametrize(
     "change,expected",
     [
@@ -76,28 +81,28 @@ def test_a_picture_can_be_made_smaller_and_larger():
 def test_colour_changes(change, expected):
     image = np.array([100, 150, 50], np.float32).reshape(1, 1, 1, 3)
     factor = {colour.brightness: 1.0, colour.contrast: 1.0, colour.saturation: 1.0}[change]
-    np.testing.assert_allclose(colour.apply(image, change(np.array([factor]))), image, atol=1e-4)
+    np.testing.assert_allclose(coloured(image, change(np.array([factor]))), image, atol=1e-4)
     luma = 0.299 * 100 + 0.587 * 150 + 0.114 * 50
     by_half = {
         colour.brightness: image / 2,
         colour.contrast: (image + 127.5) / 2,
         colour.saturation: (image + luma) / 2,
     }[change]
-    np.testing.assert_allclose(colour.apply(image, change(np.array([0.5]))), by_half, atol=1e-3)
+    np.testing.assert_allclose(coloured(image, change(np.array([0.5]))), by_half, atol=1e-3)
 
 
 def test_hue_turns_red_into_green():
     red, grey = np.array([[[[255.0, 0, 0]]]]), np.full((1, 1, 1, 3), 90.0)
     third = colour.hue(np.array([2 * np.pi / 3]))
-    np.testing.assert_allclose(colour.apply(red, third)[0, 0, 0], [0, 255, 0], atol=1e-3)
-    np.testing.assert_allclose(colour.apply(grey, third), grey, atol=1e-3)
+    np.testing.assert_allclose(coloured(red, third)[0, 0, 0], [0, 255, 0], atol=1e-3)
+    np.testing.assert_allclose(coloured(grey, third), grey, atol=1e-3)
 
 
 def test_composed_colours_are_one_after_the_other():
     image = pictures(2).astype(np.float32)
     first, second = colour.contrast(np.array([0.7, 1.2])), colour.saturation(np.array([1.4, 0.2]))
     np.testing.assert_allclose(
-        colour.apply(image, colour.compose(second, first)), colour.apply(colour.apply(image, first), second), atol=1e-2
+        coloured(image, colour.compose(second, first)), coloured(coloured(image, first), second), atol=1e-2
     )
 
 
@@ -162,7 +167,7 @@ def test_sizes_follow_the_epoch(tiny_config):
 
 
 def test_evaluation_sees_the_middle():
-    images = pictures(3, 18)
+    images = jnp.asarray(pictures(3, 18))
     assert view(images, 18, 1.0) is images
     np.testing.assert_allclose(view(images, 12, (12 / 18) ** 2), images[:, 3:15, 3:15], atol=1e-3)
     assert np.asarray(view(images, 9, 1.0)).mean() == pytest.approx(images.mean(), abs=0.5)

@@ -1,0 +1,60 @@
+"""Shapes in signatures: while tests run, every module that gives some refuses arrays of another shape."""
+
+import importlib
+import tomllib
+
+import jax
+import jax.numpy as jnp
+import pytest
+from helpers import ROOT
+from jaxtyping import TypeCheckError
+
+KEY = jax.random.PRNGKey(0)
+
+
+def pictures(*shape):
+    return jnp.zeros(shape, jnp.uint8)
+
+
+def first_block(config):
+    from foodjax.models.convnet import create_block, create_model
+
+    return create_block(config.model.blocks[0], create_model(config, 3).style)
+
+
+# By module, a call with an array of a wrong shape: a batch axis that is missing, or sizes that do not agree.
+WRONG = {
+    "data.augment.apply": lambda module, _: module.view(pictures(2, 8, 6, 3), 4, 1.0),
+    "data.augment.colour": lambda module, _: module.apply(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4))),
+    "data.augment.mix": lambda module, _: module.cut_out(pictures(2, 8, 8, 3), jnp.ones((3, 4))),
+    "models.blocks": lambda _, config: first_block(config).init(KEY, jnp.ones((8, 8, 3)), train=False),
+    "models.convnet": lambda module, config: module.create_model(config, 3).init(KEY, jnp.ones((8, 8, 3)), train=False),
+    "models.layers": lambda module, _: module.Conv(6, 3, "SAME").init(KEY, jnp.ones((8, 8, 3))),
+    "models.ops": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
+    "models.winograd": lambda module, _: module.winograd_conv(
+        jnp.ones((2, 8, 8, 3)), jnp.ones((5, 5, 4, 6)), ((2, 2), (2, 2))
+    ),
+    "steps.metrics": lambda module, _: module.cross_entropy(jnp.ones((2, 10)), jnp.zeros(3, int)),
+    "steps.step": lambda module, _: module.rescale(pictures(8, 8, 3)),
+}
+
+
+def test_every_module_with_shapes_is_checked():
+    package = ROOT / "foodjax"
+    with_shapes = {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if "jaxtyping" in path.read_text()
+    }
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    (hook,) = (option for option in options if option.startswith("--jaxtyping-packages="))
+    *checked, _ = (name.strip() for name in hook.split("=")[1].split(","))
+    assert {name.removeprefix("foodjax.") for name in checked} == with_shapes
+    assert WRONG.keys() == with_shapes, "a call that must be refused is needed for each"
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_shape_is_refused(name, tiny_config):
+    module = importlib.import_module(f"foodjax.{name}")
+    with pytest.raises(TypeCheckError, match=rf"checking the parameters of foodjax\.{name}\."):
+        WRONG[name](module, tiny_config)
