@@ -21,16 +21,14 @@ from foodjax.data.sources.find import create_source
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.exchange import keras_file
 from foodjax.models import summary
-from foodjax.models.convnet import ConvNet, create_model
-from foodjax.steps.devices import create_mesh
+from foodjax.models.convnet import ConvNet
+from foodjax.run.wiring import Engine, open_workdir
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
-from foodjax.steps.optimizer import create_optimizer
-from foodjax.steps.state import abstract_train_state, create_train_state
 from foodjax.system.errors import UserError
 from foodjax.workdir.checkpoint_content import LoopState
-from foodjax.workdir.checkpoints import Checkpoints, load_best
-from foodjax.workdir.description import read_description, write_description
+from foodjax.workdir.checkpoints import Checkpoints
+from foodjax.workdir.description import write_description
 
 
 def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
@@ -109,9 +107,9 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
     keras_file.check(path)  # before what takes seconds: the class names may ask TFDS
     _check_view(config)
     names = _class_names(config)
-    model = create_model(config, len(names))
-    params, remarks = read_params(path, model, config.data.image_size)
-    state = create_train_state(config, model, create_optimizer(config))
+    engine = Engine(config, names, batch_size=jax.device_count())  # nothing is trained here
+    params, remarks = read_params(path, engine.model, config.data.image_size)
+    state = engine.create_state({"params": params})
     try:
         workdir.parent.mkdir(parents=True, exist_ok=True)
         # Renamed when whole: a workdir without the checkpoint would be trained from nothing.
@@ -123,7 +121,7 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
                 # No loss is known: whatever the first epoch reaches is better.
                 stopping = EarlyStopping(config.train.patience)
                 loop_state = LoopState(stopping, Metrics.zeros())
-                checkpoints.save(state.replace(params=params), loop_state, math.inf)  # pyright: ignore
+                checkpoints.save(state, loop_state, math.inf)
             finally:
                 checkpoints.close()
             os.replace(staging, workdir)
@@ -156,22 +154,20 @@ def export_model(config: Config, workdir: Path, output: Path) -> None:
     if output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
     _check_view(config)
-    _, names = read_description(workdir)
-    model, tx = create_model(config, len(names)), create_optimizer(config)
-    like = abstract_train_state(config, model, tx)
-    step, state = load_best(workdir, like, create_mesh(jax.device_count()))
-    params = jax.device_get(state.variables["params"])
+    engine = open_workdir(workdir, config)
+    step, variables = engine.load_weights(workdir)
+    params = jax.device_get(variables["params"])
     temperature = temperature_lib.of_checkpoint(config, workdir, step)
     if temperature is not None and not config.eval.flip:
         params = {**params, "logits": {k: v / temperature.temperature for k, v in params["logits"].items()}}
-    exported = to_keras(config, model, params)
+    exported = to_keras(config, engine.model, params)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
             exported.save(os.path.join(folder, "model.keras"))
             os.replace(os.path.join(folder, "model.keras"), output)
     except OSError as error:
         raise UserError(f"cannot write --output {output}: {error.strerror}") from None
-    print(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(names)}")
+    print(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(engine.class_names)}")
     if temperature is not None:
         left_out = "left out, being of pictures averaged with their mirror images"
         where = left_out if config.eval.flip else "in the last layer"

@@ -126,7 +126,7 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
     seconds = _seconds(sessions)
     if seconds:
         facts["time"] = f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-    facts["parameters"] = f"{sum(x.size for x in jax.tree.leaves(evaluated.state.params)):,}"
+    facts["parameters"] = f"{sum(x.size for x in jax.tree.leaves(evaluated.variables['params'])):,}"
     device = jax.devices()[0]
     here = f"{jax.device_count()} x {device.device_kind} ({device.platform})"
     facts["device"] = sessions[-1]["device"] if sessions else f"evaluated on {here}"
@@ -168,7 +168,7 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
         (int(i), int(predictions.labels[i])) for i in wrong
     ]
     images = np.stack([evaluated.data.images[predictions.rows[i]] for i, _ in asked])
-    explainer = Explainer(engine.config, engine.model, evaluated.state.variables)
+    explainer = Explainer(engine.config, engine.model, evaluated.variables)
     if not explainer.names:
         return {"maps": [], "cams": []}
     found = explainer(images, np.array([k for _, k in asked]))

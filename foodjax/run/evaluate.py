@@ -15,10 +15,8 @@ from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import Scores, compute_scores, sentence, to_table, write_files
 from foodjax.run.wiring import Engine
 from foodjax.steps.devices import configure_jax
-from foodjax.steps.state import TrainState
 from foodjax.system.console import console, track
 from foodjax.system.errors import UserError
-from foodjax.workdir.checkpoints import load_best
 from foodjax.workdir.description import read_description
 
 
@@ -28,7 +26,7 @@ class Evaluation(NamedTuple):
     Attributes:
         engine: the network and its steps.
         step: of the checkpoint.
-        state: the checkpoint.
+        variables: the weights of the checkpoint, as `TrainState.variables`.
         data: the prepared set that was evaluated.
         predictions: what the network says of it.
         scores: the numbers.
@@ -38,7 +36,7 @@ class Evaluation(NamedTuple):
 
     engine: Engine
     step: int
-    state: TrainState
+    variables: Any
     data: Prepared
     predictions: Predictions
     scores: Scores
@@ -96,11 +94,11 @@ def evaluate_best(
     Raises:
         UserError: no checkpoint, no temperature where one is asked for, or files that cannot be written.
     """
-    step, state = load_best(workdir, engine.abstract_state(), engine.mesh)
+    step, variables = engine.load_weights(workdir)
     if engine.config.eval.calibrate and validation is not None:
-        temperature_lib.write(workdir, temperature_lib.fit(engine.validate(state, validation), step))
+        temperature_lib.write(workdir, temperature_lib.fit(engine.validate(variables, validation), step))
     temperature = temperature_lib.of_checkpoint(engine.config, workdir, step)
-    predictions = engine.evaluate_rows(state, data, rows)
+    predictions = engine.evaluate_rows(variables, data, rows)
     if temperature is not None:
         predictions = temperature_lib.apply(predictions, temperature)
     scores = compute_scores(predictions, engine.class_names)
@@ -112,7 +110,7 @@ def evaluate_best(
         print(temperature)
     print(sentence(scores))
     print(f"checkpoint of step {step}; tables in {folder}")
-    return Evaluation(engine, step, state, data, predictions, scores, folder, temperature)
+    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature)
 
 
 def evaluate_workdir(config: Config, workdir: Path) -> Evaluation:

@@ -18,7 +18,6 @@ from foodjax.data.sets import Data
 from foodjax.run.wiring import Engine
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import TrainState
-from foodjax.steps.step import make_train_steps
 from foodjax.system.errors import UserError
 
 
@@ -118,7 +117,7 @@ class DeviceFeed:
         self.longest = 1 if jax.default_backend() == "cpu" else config.train.steps_per_dispatch
         self._watch, self._replicated = IdleWatch(), NamedSharding(engine.mesh, PartitionSpec())
         self._images = put_images(data.train, engine.mesh)
-        self._train_steps: Any = make_train_steps(config, engine.model, engine.tx, engine.mesh)
+        self._train_steps: Any = engine.train_steps
 
     def start(self, first: int, stop: int) -> None:  # noqa: D102
         self.wait_seconds = 0.0

@@ -14,11 +14,8 @@ import numpy as np
 from foodjax.config.keys import Config
 from foodjax.data.host_batches import train_batches
 from foodjax.data.sets import load_data
-from foodjax.models.convnet import create_model
-from foodjax.steps.devices import configure_jax, create_mesh
-from foodjax.steps.optimizer import create_chain
-from foodjax.steps.state import create_train_state
-from foodjax.steps.step import make_steps
+from foodjax.run.wiring import Engine
+from foodjax.steps.devices import configure_jax
 from foodjax.system.console import Bar
 from foodjax.system.errors import UserError
 
@@ -89,13 +86,12 @@ def range_test(config: Config) -> RangeTest:
     """
     configure_jax()
     data = load_data(config)
-    model, tx = create_model(config, len(data.train.class_names)), create_chain(config, rate_at)
-    train_step, _ = make_steps(config, model, tx, create_mesh(config.data.batch_size))
-    state, losses = create_train_state(config, model, tx), []
+    engine = Engine(config, data.train.class_names, learning_rate=rate_at)
+    state, losses = engine.create_state(), []
     batches = train_batches(data.train, data.parts.train, config, 0, NUM_STEPS)
     with Bar("learning rates", NUM_STEPS, config.data.batch_size) as bar:
         for step, batch in enumerate(batches):
-            state, metrics = train_step(state, batch)
+            state, metrics = engine.train_step(state, batch)
             loss = metrics.compute()["loss"]
             if not math.isfinite(loss):
                 break

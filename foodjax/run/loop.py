@@ -177,7 +177,7 @@ class Loop:
         """Takes the steps of an epoch that are left, validates, and saves; returns an observer's reason to end."""
         timing = self._steps()
         numbers = self.total.compute()
-        validation = self.engine.validate(self.state, self.data)
+        validation = self.engine.validate(self.state.variables, self.data)
         val = validation.metrics
         self.stopping, self.total = self.stopping.update(val["loss"]), Metrics.zeros()
         # The row comes before the checkpoint: a kill between the two makes the epoch, and the same row, once more.

@@ -19,14 +19,9 @@ from foodjax.data.decode import decode
 from foodjax.data.sources.base import IMAGE_SUFFIXES
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.calibration import scale
-from foodjax.models.convnet import create_model
-from foodjax.steps.devices import configure_jax, create_mesh
-from foodjax.steps.optimizer import create_optimizer
-from foodjax.steps.state import abstract_train_state
-from foodjax.steps.step import make_steps
+from foodjax.run.wiring import open_workdir
+from foodjax.steps.devices import configure_jax
 from foodjax.system.errors import UserError
-from foodjax.workdir.checkpoints import load_best
-from foodjax.workdir.description import read_description
 
 BATCH_SIZE = 32
 MAX_BYTES = 256 * 2**20  # of one file; more is refused before it is read
@@ -69,16 +64,12 @@ class Predictor:
                 for.
         """
         configure_jax()
-        stored, self.class_names = read_description(workdir)
-        self.config = stored if config is None else config
-        self.model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)
         self._batch_size = -(-batch_size // jax.device_count()) * jax.device_count()
-        mesh = create_mesh(self._batch_size)
-        _, self._eval_step = make_steps(self.config, self.model, tx, mesh)
-        like = abstract_train_state(self.config, self.model, tx)
-        self.step, state = load_best(workdir, like, mesh)
+        engine = open_workdir(workdir, config, self._batch_size)
+        self.config, self.class_names, self.model = engine.config, engine.class_names, engine.model
+        self._eval_step = engine.eval_step
+        self.step, self.variables = engine.load_weights(workdir)
         self.temperature = temperature_lib.of_checkpoint(self.config, workdir, self.step)
-        self.variables = state.variables
 
     def decode(self, path: Path) -> np.ndarray:
         """Returns a photograph as the network takes it, uint8 (H, H, 3), upright.

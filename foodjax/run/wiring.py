@@ -1,9 +1,10 @@
-"""The wiring of a run: its data, its network and its jitted steps, shared by training and evaluation."""
+"""Wiring: the one place that puts network, optimizer, mesh, jitted steps and weights together, for every command."""
 
 from pathlib import Path
 from typing import Any
 
 import jax
+import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from foodjax.config.keys import Augment, Config
@@ -12,32 +13,61 @@ from foodjax.data.prepare import Prepared
 from foodjax.data.sets import Data
 from foodjax.evaluation.predictions import Predictions, collect_predictions
 from foodjax.models.convnet import create_model
+from foodjax.models.torch_weights import load_resnet
 from foodjax.run import transfer
 from foodjax.steps.devices import create_mesh
-from foodjax.steps.optimizer import create_optimizer
-from foodjax.steps.state import TrainState, abstract_train_state, create_train_state
-from foodjax.steps.step import make_steps
+from foodjax.steps.optimizer import create_chain, create_optimizer
+from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
+from foodjax.steps.step import make_steps, make_train_steps
+from foodjax.workdir.checkpoints import load_best_weights
+from foodjax.workdir.description import read_description
 
 
 class Engine:
-    """What training and evaluation share: the jitted steps, the mesh and how a state is made and restored."""
+    """Network, optimizer, mesh and jitted steps of an experiment, and how its states and weights are made and read.
 
-    def __init__(self, config: Config, class_names: tuple[str, ...], steps_per_epoch: int = 1):
-        """Builds everything from config.
+    Attributes:
+        config: the experiment.
+        class_names: in label order.
+        mesh: all devices.
+        model: the network.
+        tx: the optimizer.
+        train_step, train_steps, eval_step: jitted over the mesh; each is compiled when it is first called.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        class_names: tuple[str, ...],
+        steps_per_epoch: int = 1,
+        *,
+        batch_size: int | None = None,
+        learning_rate: optax.Schedule | None = None,
+    ):
+        """Builds everything from config; computes nothing.
 
         Args:
             config: the experiment.
             class_names: in label order.
             steps_per_epoch: of the learning rate's schedule; evaluation alone needs none.
+            batch_size: images in a batch of all devices; None takes data.batch_size.
+            learning_rate: as a function of the step; None takes the experiment's own.
+
+        Raises:
+            UserError: the batch does not divide among the devices, or the config fits no network or optimizer.
         """
         self.config, self.class_names = config, class_names
-        self.mesh = create_mesh(config.data.batch_size)
+        self.mesh = create_mesh(config.data.batch_size if batch_size is None else batch_size)
         self.model = create_model(config, len(class_names))
-        self.tx = create_optimizer(config, steps_per_epoch)
+        self.tx = create_chain(config, learning_rate) if learning_rate else create_optimizer(config, steps_per_epoch)
         self.train_step, self.eval_step = make_steps(config, self.model, self.tx, self.mesh)
+        self.train_steps = make_train_steps(config, self.model, self.tx, self.mesh)
 
-    def create_state(self) -> TrainState:
+    def create_state(self, weights: Any = None) -> TrainState:
         """Returns the state before the first step.
+
+        Args:
+            weights: {"params", "batch_stats"} to start from; None takes those of model.init_from, or draws them.
 
         Raises:
             UserError: model.init_from names a run that cannot be started from.
@@ -48,22 +78,64 @@ class Engine:
             out_shardings=NamedSharding(self.mesh, PartitionSpec()),
         )
         state, origin = create(), self.config.model.init_from
-        return transfer.initialise(state, Path(origin), self.class_names) if origin else state
+        if weights is not None:
+            return transfer.initialise(state, weights, keep_head=False, origin="the weights")
+        return self._start_from(state, Path(origin)) if origin else state
+
+    def _start_from(self, state: TrainState, origin: Path) -> TrainState:
+        """Returns `state` with the weights of another run, or of a .safetensors file of a ResNet."""
+        source, names = (load_resnet(origin), None) if origin.suffix == ".safetensors" else load_variables(origin)
+        same = names == self.class_names
+        state = transfer.initialise(state, source, keep_head=not same, origin=f"model.init_from={origin}")
+        print(f"weights from {origin}: {'all of them' if same else 'all but those of the last layer'}")
+        return state
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
         return abstract_train_state(self.config, self.model, self.tx)
 
-    def validate(self, state: TrainState, data: Data) -> Predictions:
+    def load_weights(self, workdir: Path) -> tuple[int, Any]:
+        """Returns the step of the best checkpoint of a workdir, and its weights, `TrainState.variables`, on the mesh.
+
+        Raises:
+            UserError: there is no checkpoint, or it is damaged or of another network.
+        """
+        return load_best_weights(workdir, abstract_variables(self.config, self.model), self.mesh)
+
+    def validate(self, variables: Any, data: Data) -> Predictions:
         """Evaluates the validation images, augmented where the protocol takes them from the test set."""
         augment = self.config.augment if data.parts.validation_is_from_test else None
-        return self.evaluate_rows(state, data.validation, data.parts.validation, augment)
+        return self.evaluate_rows(variables, data.validation, data.parts.validation, augment)
 
-    def evaluate_rows(
-        self, state: TrainState, data: Prepared, rows: Any, augment: Augment | None = None
-    ) -> Predictions:
-        """Evaluates the examples `rows` of `data`."""
+    def evaluate_rows(self, variables: Any, data: Prepared, rows: Any, augment: Augment | None = None) -> Predictions:
+        """Evaluates the examples `rows` of `data` with the weights `variables`."""
         devices = self.mesh.size
         size = -(-self.config.data.eval_batch_size // devices) * devices  # padding fills what the data does not
         batches = eval_batches(data, rows, size, augment, self.config.seed)
-        return collect_predictions(self.eval_step, state.variables, batches)
+        return collect_predictions(self.eval_step, variables, batches)
+
+
+def open_workdir(workdir: Path, config: Config | None = None, batch_size: int | None = None) -> Engine:
+    """Returns the engine of a run that is to be used, not trained.
+
+    Args:
+        workdir: of the run.
+        config: the workdir's own, in which what evaluation reads may have been replaced; None reads it.
+        batch_size: as for `Engine`; None is for any number of devices.
+
+    Raises:
+        UserError: the workdir holds no run.
+    """
+    stored, class_names = read_description(workdir)
+    size = jax.device_count() if batch_size is None else batch_size
+    return Engine(stored if config is None else config, class_names, batch_size=size)
+
+
+def load_variables(workdir: Path) -> tuple[Any, tuple[str, ...]]:
+    """Returns the weights of the best checkpoint of a workdir, {"params", "batch_stats"}, and its class names.
+
+    Raises:
+        UserError: the workdir holds no run or no checkpoint.
+    """
+    engine = open_workdir(workdir)
+    return jax.device_get(engine.load_weights(workdir)[1]), engine.class_names

@@ -37,6 +37,16 @@ class TrainState:
         """What evaluation runs on: the averages where the run keeps them, else what the step trains."""
         return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
 
+    def split(self) -> tuple[Any, "TrainState"]:
+        """Returns `variables`, and the state without them: what only training needs. No array is in both."""
+        without: dict[str, Any] = {"ema": {}} if self.ema else {"params": {}, "batch_stats": {}}
+        return self.variables, self.replace(**without)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def join(self, variables: Any) -> "TrainState":
+        """Returns the whole state again, of which `split` made `variables` and this one."""
+        found = {"ema": variables} if self.params else variables
+        return self.replace(**found)  # pyright: ignore[reportAttributeAccessIssue]
+
 
 def create_train_state(config: Config, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
     """Returns the state before the first step; a pure function of the arguments.
@@ -47,13 +57,22 @@ def create_train_state(config: Config, model: ConvNet, tx: optax.GradientTransfo
         tx: the optimizer.
     """
     init_key, rng = jax.random.split(jax.random.PRNGKey(config.seed))
-    variables = init_variables(model, init_key, config.input_size)
-    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    variables = _init(config, model, init_key)
+    params = variables["params"]
     # Copies: the step donates its state, and no buffer can be donated twice.
-    ema = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats}) if config.train.ema_decay else {}
-    return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), rng, batch_stats, ema)
+    ema = jax.tree.map(jnp.copy, variables) if config.train.ema_decay else {}
+    return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), rng, variables["batch_stats"], ema)
+
+
+def _init(config: Config, model: ConvNet, key: jax.Array) -> dict[str, Any]:
+    return {"batch_stats": {}} | init_variables(model, key, config.input_size)
 
 
 def abstract_train_state(config: Config, model: ConvNet, tx: optax.GradientTransformation) -> TrainState:
     """Returns the state's shapes and dtypes, to restore a checkpoint into; computes nothing."""
     return jax.eval_shape(lambda: create_train_state(config, model, tx))
+
+
+def abstract_variables(config: Config, model: ConvNet) -> dict[str, Any]:
+    """Returns the shapes and dtypes of what evaluation runs on, `TrainState.variables`; computes nothing."""
+    return jax.eval_shape(lambda: _init(config, model, jax.random.PRNGKey(0)))

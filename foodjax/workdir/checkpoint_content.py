@@ -1,4 +1,4 @@
-"""What a checkpoint holds: the state, what belongs to it, as JSON, and one checksum of both. No import of orbax."""
+"""Contents of a checkpoint: the progress of the loop as JSON, names and shapes of arrays, checksums. No orbax."""
 
 import hashlib
 import json
@@ -11,7 +11,6 @@ import numpy as np
 
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
-from foodjax.steps.state import TrainState
 
 
 class LoopState(NamedTuple):
@@ -28,10 +27,10 @@ class LoopState(NamedTuple):
     rows: Sequence[dict[str, Any]] = ()
 
 
-def digest(state: TrainState, loop_state: dict[str, Any]) -> str:
-    """Returns the SHA-256 of all that a checkpoint holds, 64 hexadecimal digits."""
-    found = hashlib.sha256(json.dumps(loop_state, sort_keys=True).encode())
-    for name, value in sorted(_leaves(state).items()):
+def digest(tree: Any, facts: dict[str, Any]) -> str:
+    """Returns the SHA-256 of the arrays of a pytree, their names and `facts`, 64 hexadecimal digits."""
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, value in sorted(_leaves(tree).items()):
         array = np.ascontiguousarray(value)
         found.update(f"{name} {array.dtype} {array.shape} ".encode())
         found.update(array.reshape(-1).view(np.uint8).data)

@@ -2,19 +2,17 @@
 
 import contextlib
 import itertools
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-import orbax.checkpoint as ocp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from foodjax.steps.state import TrainState
 from foodjax.system.errors import UserError, first_line
-from foodjax.workdir.checkpoint_content import LoopState, digest, from_json, shapes, to_json
+from foodjax.workdir.checkpoint_content import LoopState, from_json
+from foodjax.workdir.checkpoint_items import ItemReader, read_loop_state, to_args
 from foodjax.workdir.orbax_manager import LATEST, create_manager, mend
 
 
@@ -24,7 +22,7 @@ class Checkpoints:
     def __init__(self, workdir: Path):
         """Looks at the folder; nothing is written before the first `save`."""
         self.folder = workdir.resolve() / "checkpoints"
-        self._reader = ocp.StandardCheckpointer()
+        self._reader = ItemReader()
         self._manager: Any = None
 
     def save(self, state: TrainState, loop_state: LoopState, val_loss: float | None = None) -> None:
@@ -42,11 +40,7 @@ class Checkpoints:
         # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
         # An imported model, of epoch 0, is the best until the first epoch, which always improves.
         improved = val_loss is not None and (stopping.improved or not stopping.epoch)
-        stored = to_json(loop_state)
-        args = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),  # pyright: ignore
-            progress=ocp.args.JsonSave(stored | {"digest": digest(state, stored)}),  # pyright: ignore
-        )
+        args = to_args(state, loop_state)
         with self._writing():
             manager = self._manager = self._manager or create_manager(self.folder)
             saved = manager.save(step, args=args, metrics={"val_loss": float(val_loss)} if improved else None)  # pyright: ignore
@@ -83,7 +77,7 @@ class Checkpoints:
         return max((step for step in self.steps() if (self.folder / f"{step}/metrics").is_dir()), default=None)
 
     def restore(self, step: int, like: TrainState, mesh: Mesh) -> TrainState:
-        """Restores the state of `step` onto the devices of `mesh` and verifies its checksum.
+        """Restores the state of `step` onto the devices of `mesh` and verifies its checksums.
 
         Args:
             step: which checkpoint.
@@ -93,27 +87,13 @@ class Checkpoints:
         Raises:
             UserError: the checkpoint is of another model, or cannot be read, or was changed.
         """
-        sharding = NamedSharding(mesh, PartitionSpec())
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
         with self._reading(step):
-            metadata: Any = self._reader.metadata(self.folder / f"{step}/state").item_metadata
-            if metadata is None:
-                raise ValueError("the list of its arrays is damaged")
-            stored, needed = shapes(metadata.tree), shapes(abstract)
-            # The parameters first: what does not fit there explains the rest.
-            for name in sorted(stored.keys() | needed.keys(), key=lambda name: (not name.startswith("params/"), name)):
-                if stored.get(name) != needed.get(name):
-                    raise UserError(
-                        f"checkpoint {self.folder}/{step} does not fit the model: {name} is "
-                        f"{stored.get(name, 'absent')} there, needs {needed.get(name, 'absent')}"
-                    )
-            state = self._reader.restore(self.folder / f"{step}/state", abstract)
-            loop_state = self._read_loop_state(step)
-            if loop_state.pop("digest") != digest(state, loop_state):
-                raise ValueError("its checksum is another one: it was changed after it was written")
-            if int(state.step) != step:
-                raise ValueError(f"it is of step {int(state.step)}")
-            return state
+            return self._reader.read_state(self.folder / str(step), like, mesh)
+
+    def restore_weights(self, step: int, like: Any, mesh: Mesh) -> Any:
+        """Restores what evaluation runs on, `TrainState.variables`, and reads nothing else; as `restore` does."""
+        with self._reading(step):
+            return self._reader.read_weights(self.folder / str(step), like, mesh)
 
     def restore_loop_state(self, step: int, patience: int) -> LoopState:
         """Restores what belongs to the state of `step`.
@@ -123,17 +103,6 @@ class Checkpoints:
         """
         with self._reading(step):
             return from_json(self._read_loop_state(step), patience)
-
-    def restore_best(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
-        """Restores the checkpoint with the lowest validation loss; returns its step too.
-
-        Raises:
-            UserError: there is no checkpoint, or `restore` cannot use it.
-        """
-        step = self.best_step()
-        if step is None:
-            raise UserError(f"workdir {self.folder.parent} has no checkpoint yet: needs one whole epoch of training")
-        return step, self.restore(step, like, mesh)
 
     def restore_latest(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState] | None:
         """Restores the newest checkpoint that can be read and says which it is; None when there is no checkpoint.
@@ -194,7 +163,7 @@ class Checkpoints:
             raise UserError(f"cannot move {self.folder}/{step} to {folder}: {error.strerror}") from None
 
     def _read_loop_state(self, step: int) -> dict[str, Any]:
-        return json.loads((self.folder / f"{step}/progress/metadata").read_text())
+        return read_loop_state(self.folder / str(step))
 
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[None]:
@@ -218,10 +187,22 @@ class Checkpoints:
             ) from None
 
 
-def load_best(workdir: Path, like: TrainState, mesh: Mesh) -> tuple[int, TrainState]:
-    """Returns step and state of a workdir's best checkpoint, as `Checkpoints.restore_best` does."""
+def load_best_weights(workdir: Path, like: Any, mesh: Mesh) -> tuple[int, Any]:
+    """Returns the step of the checkpoint with the lowest validation loss, and its weights.
+
+    Args:
+        workdir: of a run.
+        like: shapes and dtypes of `TrainState.variables`.
+        mesh: where to put them.
+
+    Raises:
+        UserError: there is no checkpoint, or `Checkpoints.restore_weights` cannot use it.
+    """
     checkpoints = Checkpoints(workdir)
     try:
-        return checkpoints.restore_best(like, mesh)
+        step = checkpoints.best_step()
+        if step is None:
+            raise UserError(f"workdir {workdir.resolve()} has no checkpoint yet: needs one whole epoch of training")
+        return step, checkpoints.restore_weights(step, like, mesh)
     finally:
         checkpoints.close()

@@ -83,7 +83,9 @@ def tiny_images():
 def probabilities(config, workdir, images):
     run = Engine(checked(config), workdir_lib.read_description(workdir)[1])
     checkpoints = Checkpoints(workdir)
-    _, state = checkpoints.restore_best(run.abstract_state(), run.mesh)
+    step = checkpoints.best_step()
+    assert step is not None
+    state = checkpoints.restore(step, run.abstract_state(), run.mesh)
     checkpoints.close()
     logits = run.model.apply({"params": state.params}, jax.numpy.asarray(images / np.float32(255)), train=False)
     return np.asarray(jax.nn.softmax(logits)), state

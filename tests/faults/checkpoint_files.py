@@ -3,7 +3,9 @@
     python tests/faults/checkpoint_files.py --folder DIR [--trials 300] [--seed 0]
 
 After a damage the training either goes on from a checkpoint that is, to the bit, one that was saved, and keeps the best
-one from then on; or it is refused in one line and every file stays as it was. A trial that takes longer than 30 s ends
+one from then on; or it is refused in one line and every file stays as it was. The weights that evaluate either come
+back to the bit or are refused, and no damage to another item than theirs costs them. Half of the runs have checkpoints
+of the older form, which new ones then join; in half the weights are averages. A trial that takes longer than 30 s ends
 the process with the traceback of where it hung, and so does one that would start a program, unpickle or connect. Prints
 a table; the status is 1 when anything failed.
 """
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import jax
 import numpy as np
+import older_form
 from jax.sharding import Mesh
 
 from experiments import demo
@@ -35,10 +38,12 @@ from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import create_train_state
 from foodjax.system.errors import UserError
 from foodjax.workdir.checkpoint_content import LoopState
-from foodjax.workdir.checkpoints import Checkpoints, load_best
+from foodjax.workdir.checkpoints import Checkpoints, load_best_weights
 
 # Validation losses of the saved steps: the best is older than the two latest, or the latest after another best one.
-RUNS = ({10: 0.5, 20: 0.9, 30: 0.8}, {20: 0.8, 30: 0.5})
+LOSSES = ({10: 0.5, 20: 0.9, 30: 0.8}, {20: 0.8, 30: 0.5})
+# (losses, whether the checkpoints have the older form, whether the weights are averages)
+RUNS = ((LOSSES[0], False, True), (LOSSES[1], False, False), (LOSSES[0], True, False), (LOSSES[1], True, True))
 HARMFUL = (
     "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "pickle.find_class", "socket.connect",
 )  # fmt: skip
@@ -84,8 +89,9 @@ DAMAGES = {
 class Trials:
     """The saved checkpoints and what comes of a damage."""
 
-    def __init__(self, folder: Path, losses: dict[int, float]):
+    def __init__(self, folder: Path, losses: dict[int, float], older: bool, averages: bool):
         config = demo.get_config()
+        config.train.ema_decay = 0.9 if averages else 0.0
         config.data.image_size, config.model.head.hidden = 16, (16,)
         config.model.blocks = config.model.blocks[:1]
         config.model.blocks[0].update(features=8, padding=("SAME",))
@@ -94,8 +100,9 @@ class Trials:
         self.state = create_train_state(config, model, tx)
         self.like = jax.eval_shape(lambda: self.state)
         self.mesh = Mesh(np.array(jax.devices()[:1]), ("batch",))
-        self.losses = losses
-        self.reference, self.workdir = folder / f"reference-{len(losses)}", folder / "run"
+        self.losses, self.older = losses, older
+        self.name = f"{list(losses)}{', averages' if averages else ''}{', older form' if older else ''}"
+        self.reference, self.workdir = folder / f"reference-{len(losses)}-{older}", folder / "run"
         shutil.rmtree(self.reference, ignore_errors=True)
         checkpoints, progress = Checkpoints(self.reference), LoopState(EarlyStopping(9), Metrics.zeros())
         self.states, self.progress = {}, {}
@@ -103,6 +110,8 @@ class Trials:
             progress = self.save(checkpoints, progress, step, loss)
             self.states[step], self.progress[step] = self.bits(self.at(step)), progress
         checkpoints.close()
+        if older:
+            older_form.rewrite(self.reference, self.like, self.mesh)
         assert checkpoints.steps() == list(losses)
         assert checkpoints.best_step() == self.best(30)
 
@@ -111,9 +120,10 @@ class Trials:
         return min((loss, known) for known, loss in self.losses.items() if known <= step)[1]
 
     def at(self, step: int):
-        """Returns the state of a step; no two have the same bits."""
+        """Returns the state of a step; no two have the same bits, and no averages are the weights."""
         params = jax.tree.map(lambda x: x + step, self.state.params)
-        return self.state.replace(params=params, step=jax.numpy.int32(step))
+        ema = jax.tree.map(lambda x: x + 2 * step, self.state.ema)
+        return self.state.replace(params=params, ema=ema, step=jax.numpy.int32(step))
 
     def bits(self, state) -> list[bytes]:
         return [np.asarray(x).tobytes() for x in jax.tree.leaves(state)]
@@ -161,6 +171,24 @@ class Trials:
             same = [x for x in others if x.name == path.name and x != path] or others
             target.write_bytes(change(content, rng, rng.choice(same).read_bytes()))
 
+    def weights(self, needed: bool) -> str:
+        """Restores the weights of the best checkpoint and returns what came of it; raises what must not be.
+
+        Args:
+            needed: whether the damaged file is of an item that they need.
+        """
+        before = self.contents()
+        try:
+            best, weights = load_best_weights(self.workdir, self.like.variables, self.mesh)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1, f"more than a line: {error}"
+            assert needed, f"the weights are lost by a file that they do not need: {error}"
+            return "weights refused"
+        finally:
+            assert before == self.contents(), "the weights were read, and the checkpoints changed"
+        assert self.bits(weights) == self.bits(self.at(best).variables), f"the weights of step {best} have other bits"
+        return "weights read"
+
     def outcome(self) -> str:
         """Restores, trains on, and returns what came of it; raises what must not be."""
         before, there = self.contents(), {path.name for path in (self.workdir / "checkpoints").iterdir()}
@@ -180,17 +208,17 @@ class Trials:
         aside = {path.name.split("-")[0] for path in (self.workdir / "damaged").glob("*")}
         later = {str(later) for later in self.losses if later > step}
         assert aside == later & there, f"set aside: {aside} of {later & there}"
-        best, state = load_best(self.workdir, self.like, self.mesh)
+        best, weights = load_best_weights(self.workdir, self.like.variables, self.mesh)
         assert best == self.best(step), f"the best is step {best}"
-        assert self.bits(state) == self.states[best], f"the best is step {best}"
+        assert self.bits(weights) == self.bits(self.at(best).variables), f"the best, step {best}, has other bits"
         # From here on a better one, and then worse ones, must be ranked rightly.
         for later, loss in ((40, 0.95), (50, 0.3), (60, 0.6), (70, 0.7)):
             progress = self.save(checkpoints, progress, later, loss)
             best = checkpoints.best_step()
             assert best == (self.best(step) if later < 50 else 50), f"after step {later} the best is {best}"
         checkpoints.close()
-        best, state = load_best(self.workdir, self.like, self.mesh)
-        assert self.bits(state) == self.bits(self.at(50))
+        _, weights = load_best_weights(self.workdir, self.like.variables, self.mesh)
+        assert self.bits(weights) == self.bits(self.at(50).variables)
         again = Checkpoints(self.workdir).restore_latest(self.like, self.mesh)
         assert again is not None
         assert again[0] == 70
@@ -216,17 +244,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = random.Random(args.seed)
-    runs = [Trials(args.folder.resolve(), losses) for losses in RUNS]
+    runs = [Trials(args.folder.resolve(), *run) for run in RUNS]
     drawn = [trials.all(rng) for trials in runs]
     sys.addaudithook(end_harm)
     table, failed = collections.defaultdict(collections.Counter), 0
     for n in range(args.trials):
-        trials, (step, kind, path, damage) = runs[n % 2], next(drawn[n % 2])
-        name = f"{step} of {list(trials.losses)}: {kind}: {damage}"
+        trials, (step, kind, path, damage) = runs[n % len(runs)], next(drawn[n % len(runs)])
+        name = f"{step} of {trials.name}: {kind}: {damage}"
         trials.break_one(rng, path, damage)
         faulthandler.dump_traceback_later(30, exit=True)
         try:
-            outcome = trials.outcome()
+            needed = step == trials.best(30) and not kind.startswith("training/")
+            outcome = f"{trials.weights(needed)}, {trials.outcome()}"
         except Exception:
             failed += 1
             outcome = "FAILED"
@@ -234,9 +263,9 @@ def main() -> int:
         finally:
             faulthandler.cancel_dump_traceback_later()
             gc.collect()  # what a failed read still has to say comes now: there must be nothing on stderr
-        table[kind][outcome] += 1
+        table[f"{kind}{' (older form)' if trials.older else ''}"][outcome] += 1
     for kind, counts in sorted(table.items()):
-        print(f"{kind:32} " + ", ".join(f"{outcome} {count}" for outcome, count in sorted(counts.items())))
+        print(f"{kind:45} " + "; ".join(f"{outcome} {count}" for outcome, count in sorted(counts.items())))
     return 1 if failed else 0
 
 

@@ -3,8 +3,9 @@
     python tests/faults/drill.py --kills 300 --data PATH/food-101 --folder DIR [--seconds 300]
 
 Every trial ends as "continued" (and then equals an uninterrupted run to the bit), as "refused" (one line that says what
-to do, nothing changed for the worse) or as "lost". The table adds up over calls with the same --folder; the status is 1
-when anything was lost. `--data` may be left out: then the program draws its pictures.
+to do, nothing changed for the worse), as "evaluated" (with the same predictions) or as "lost". Some runs begin with
+checkpoints of the older form, one item with one checksum. The table adds up over calls with the same --folder; the
+status is 1 when anything was lost. `--data` may be left out: then the program draws its pictures.
 """
 
 import argparse
@@ -22,10 +23,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import older_form
 import processes
 from processes import Process
 
-CONTINUED, REFUSED, LOST = "continued", "refused", "lost"
+CONTINUED, REFUSED, EVALUATED, LOST = "continued", "refused", "evaluated", "lost"
+OLDER = "older form, "  # begins the names of faults in runs that begin with such checkpoints
 
 
 class Lost(Exception):
@@ -61,6 +64,9 @@ class Drill:
         self.equal(self.folder / "timed")
         self.note("two uninterrupted runs", CONTINUED)
         self.stages()
+        self.half_older = processes.copy(self.half, self.workdir("half_older"))
+        found = processes.in_child(lambda: older_form.rewrite_run(self.half_older), self.folder / "older.log")
+        must(not found, f"no checkpoints of the older form: {found}")
 
     def stages(self) -> None:
         """Makes `half`: a run that was killed after its best epoch, its newest checkpoint within an epoch."""
@@ -78,6 +84,10 @@ class Drill:
                 self.half = workdir
                 return
         raise Lost("no run was killed between its best and its latest checkpoint in 20 tries")
+
+    def begun(self, older: bool) -> Path:
+        """Returns a copy of `half`, with checkpoints of the older form if asked."""
+        return processes.copy(self.half_older if older else self.half, self.workdir())
 
     def workdir(self, name: str = "") -> Path:
         path = self.folder / (name or f"run{next(self._names)}")
@@ -124,9 +134,14 @@ class Drill:
 
     # Kills
 
-    def kill_chain(self, most: int) -> int:
-        """Starts a run again and again, kills it at random moments, and lets it end; returns the number of kills."""
-        workdir, kills, midsave = self.workdir(), 0, 0
+    def kill_chain(self, most: int, older: bool = False) -> int:
+        """Starts a run again and again, kills it at random moments, and lets it end; returns the number of kills.
+
+        Args:
+            most: kills.
+            older: begins half-way, with checkpoints of the older form, and not anew.
+        """
+        workdir, kills, midsave = self.begun(older) if older else self.workdir(), 0, 0
         try:
             for _ in range(most):
                 process = Process(workdir)
@@ -153,9 +168,10 @@ class Drill:
             outcome = LOST
         else:
             shutil.rmtree(workdir)
-        self.note("SIGKILL in mid-save", outcome, midsave)
-        self.note("SIGKILL at any other moment", outcome, kills - midsave)
-        self.note("(chains of kills, each then equal to the bit)", outcome)
+        form = OLDER if older else ""
+        self.note(f"{form}SIGKILL in mid-save", outcome, midsave)
+        self.note(f"{form}SIGKILL at any other moment", outcome, kills - midsave)
+        self.note(f"({form}chains of kills, each then equal to the bit)", outcome)
         return kills
 
     def _wait_for_save(self, process: Process, workdir: Path, number: int) -> None:
@@ -201,8 +217,14 @@ class Drill:
 
     # Damage
 
-    def damaged_newest(self, damage: Callable[[Path], None]) -> str:
-        workdir = processes.copy(self.half, self.workdir())
+    def unharmed(self, older: bool) -> str:
+        workdir = self.begun(older)
+        must("after epoch" in self.finish(workdir), f"{workdir} began anew")
+        shutil.rmtree(workdir)
+        return CONTINUED
+
+    def damaged_newest(self, damage: Callable[[Path], None], older: bool = False) -> str:
+        workdir = self.begun(older)
         newest = processes.steps(workdir)[-1]
         files = sorted(p for p in (workdir / f"checkpoints/{newest}").rglob("*") if p.is_file() and p.stat().st_size)
         damage(self.random.choice(files))
@@ -211,11 +233,24 @@ class Drill:
         shutil.rmtree(workdir)
         return CONTINUED
 
-    def damaged_best(self) -> str:
-        workdir = processes.copy(self.half, self.workdir())
-        folder = workdir / f"checkpoints/{processes.best_step(workdir)}/state"
-        self.flip(max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size))
+    def damaged_best(self, item: str) -> str:
+        workdir = self.begun(older=item == "state")
+        folder = workdir / f"checkpoints/{processes.best_step(workdir)}/{item}"
+        self.flip(max(folder.rglob("d/*"), key=lambda p: p.stat().st_size))  # of arrays
         return self.refuses(workdir, "best so far", "another --workdir")
+
+    def evaluated_without(self, item: str) -> str:
+        """Takes an item of all checkpoints away from a finished run, which is then evaluated."""
+        workdir = processes.copy(self.reference, self.workdir())
+        for folder in (workdir / "checkpoints").glob(f"*/{item}"):
+            shutil.rmtree(folder)
+        shutil.rmtree(workdir / "evaluation")
+        process = Process(workdir, "--mode", "evaluate")
+        must(process.wait() == 0, f"{workdir}: {process.output()[-1500:]}")
+        ours, theirs = (path / "evaluation/predictions.csv" for path in (workdir, self.reference))
+        must(ours.read_bytes() == theirs.read_bytes(), f"{ours} differs")
+        shutil.rmtree(workdir)
+        return EVALUATED
 
     def damaged_file(self, name: str, damage: Callable[[Path], None]) -> str:
         workdir = processes.copy(self.half, self.workdir())
@@ -346,10 +381,17 @@ def trials(drill: Drill) -> dict[str, Callable[[], str]]:
         "Ctrl-C": lambda: drill.signal(signal.SIGINT, 130),
         "SIGKILL while preparing the cache": drill.preparation,
         "two processes, one workdir": drill.two_processes,
-        "best checkpoint: a bit flipped": drill.damaged_best,
+        "best checkpoint: a bit of the weights flipped": lambda: drill.damaged_best("weights"),
+        "best checkpoint: a bit of the training flipped": lambda: drill.damaged_best("training"),
+        f"{OLDER}best checkpoint: a bit flipped": lambda: drill.damaged_best("state"),
+        f"{OLDER}no fault": lambda: drill.unharmed(older=True),
+        "all checkpoints: the training deleted": lambda: drill.evaluated_without("training"),
     }
     for word, damage in (("a bit flipped", drill.flip), ("truncated", drill.truncate), ("deleted", drill.delete)):
-        found[f"newest checkpoint: a file {word}"] = lambda damage=damage: drill.damaged_newest(damage)
+        for form in ("", OLDER):
+            found[f"{form}newest checkpoint: a file {word}"] = lambda damage=damage, form=form: drill.damaged_newest(
+                damage, older=bool(form)
+            )
         found[f"metrics.jsonl {word}"] = lambda damage=damage: drill.damaged_file("metrics.jsonl", damage)
         found[f"TensorBoard file {word}"] = lambda damage=damage: drill.damaged_file("tensorboard/events*", damage)
         if damage != drill.flip:
@@ -389,7 +431,7 @@ def main() -> int:
     drill.prepare()
     done = 0
     while done < args.kills and time.monotonic() < deadline:
-        done += drill.kill_chain(drill.random.randrange(5, 25))
+        done += drill.kill_chain(drill.random.randrange(5, 25), older=drill.random.random() < 0.3)
     for fault, function in trials(drill).items():
         for _ in range(args.trials if args.only in fault else 0):
             if time.monotonic() < deadline:

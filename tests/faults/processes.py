@@ -107,6 +107,9 @@ def steps(workdir: Path) -> list[int]:
     return sorted(int(p.name) for p in (workdir / "checkpoints").glob("*") if p.name.isdecimal())
 
 
+CHECKSUMS = ("weights", "training", "digest")  # the last is that of the older form
+
+
 def progress(workdir: Path, step: int) -> dict:
     return json.loads((workdir / f"checkpoints/{step}/progress/metadata").read_text())
 
@@ -157,7 +160,10 @@ def differences(ours: Path, theirs: Path, pictures: bool = True) -> str:
     if steps(ours) != steps(theirs) or best_step(ours) != best_step(theirs):
         return f"checkpoints {steps(ours)} best {best_step(ours)}, not {steps(theirs)} best {best_step(theirs)}"
     for step in steps(ours):
-        if progress(ours, step) != progress(theirs, step):  # holds the checksum of weights and optimizer state
+        a, b = progress(ours, step), progress(theirs, step)  # with the checksums of weights and optimizer state
+        if a.keys() != b.keys():  # one is of the older form: `equal_arrays` sees what the checksums stand for
+            a, b = ({key: x for key, x in one.items() if key not in CHECKSUMS} for one in (a, b))
+        if a != b:
             return f"checkpoint {step} differs"
     results = ("evaluation/predictions.csv", "evaluation/evaluation.json", "calibration.json")
     for name in ("metrics.jsonl", "finished.json", *results):
@@ -173,19 +179,28 @@ def differences(ours: Path, theirs: Path, pictures: bool = True) -> str:
 
 
 def equal_arrays(ours: Path, theirs: Path) -> None:
-    """Raises unless every array of every checkpoint has the same bits; uses JAX: for a child."""
+    """Raises unless every array of every checkpoint, of either form, has the same bits; uses JAX: for a child."""
     import numpy as np
-    import orbax.checkpoint as ocp
 
-    reader = ocp.PyTreeCheckpointer()
     for step in steps(theirs):
-        a, b = (_leaves(reader.restore(folder.resolve() / f"checkpoints/{step}/state")) for folder in (ours, theirs))
+        a, b = (_leaves(_state(folder.resolve() / f"checkpoints/{step}")) for folder in (ours, theirs))
         assert a.keys() == b.keys()
         assert len(a) > 10
         for name, value in a.items():
             value, other = np.asarray(value), np.asarray(b[name])
             assert value.dtype == other.dtype, f"{name} of step {step} differs"
             assert value.tobytes() == other.tobytes(), f"{name} of step {step} differs"
+
+
+def _state(folder: Path) -> dict:
+    """Returns the state of a checkpoint of either form as the older one stores it."""
+    import orbax.checkpoint as ocp
+
+    reader = ocp.PyTreeCheckpointer()
+    if (folder / "state").is_dir():
+        return reader.restore(folder / "state")
+    weights, training = reader.restore(folder / "weights"), reader.restore(folder / "training")
+    return {**training, "ema": weights} if training["params"] else {**training, **weights}
 
 
 def _leaves(tree) -> dict:

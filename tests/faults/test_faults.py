@@ -1,5 +1,6 @@
 """The short form of the fault drill; the long one is `python tests/faults/drill.py --kills 300 ...`."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -38,14 +39,19 @@ def drill(tmp_path_factory):
 
 def test_killed_at_any_moment_nothing_is_lost(drill):
     kills = 0
-    while kills < 12:
-        kills += drill.kill_chain(6)
+    for older in itertools.cycle((False, True)):  # both forms of checkpoints
+        kills += drill.kill_chain(6, older)
+        if kills >= 12 and older:
+            break
     assert not [fault for fault, counts in drill.table.items() if counts[drill_lib.LOST]]
 
 
 NAMES = [
     "SIGTERM", "Ctrl-C", "SIGKILL while preparing the cache", "two processes, one workdir",
-    "best checkpoint: a bit flipped", "newest checkpoint: a file truncated", "metrics.jsonl deleted",
+    "best checkpoint: a bit of the weights flipped", "best checkpoint: a bit of the training flipped",
+    "all checkpoints: the training deleted", "newest checkpoint: a file truncated", "older form, no fault",
+    "older form, best checkpoint: a bit flipped", "older form, newest checkpoint: a file truncated",
+    "metrics.jsonl deleted",
     "TensorBoard file truncated", "config.json or dataset.json truncated", "prepared cache: a file a bit flipped",
     "disk full", "disk read-only", "no right to write",
 ]  # fmt: skip

@@ -36,6 +36,7 @@ from foodjax.workdir.logs import read_metrics
 
 META = {"bars": ["bars/1", "bars/2"], "ring": ["ring/1"]}
 PROGRESS = {"best_loss": 1.5, "best_epoch": 1, "num_bad": 0, "epoch": 1, "rows": [{"epoch": 1, "val_loss": 1.5}]}
+PROGRESS |= {"weights": "0" * 64, "training": "1" * 64}
 PROGRESS["total"] = dict.fromkeys(("loss_sum", "num_correct", "num_examples"), 0.0)
 
 

@@ -357,7 +357,7 @@ def test_a_damaged_newest_checkpoint_falls_back_and_what_a_kill_left_is_removed(
             shutil.copytree(tmp_path / "checkpoints/2", tmp_path / "kept")
     assert checkpoints.steps() == [1, 3, 4]
     shutil.move(tmp_path / "kept", tmp_path / "checkpoints/2")
-    largest = max((tmp_path / "checkpoints/4/state").rglob("*"), key=lambda p: p.stat().st_size * p.is_file())
+    largest = max((tmp_path / "checkpoints/4/weights").rglob("*"), key=lambda p: p.stat().st_size * p.is_file())
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
@@ -368,7 +368,7 @@ def test_a_damaged_newest_checkpoint_falls_back_and_what_a_kill_left_is_removed(
     assert "moved to" in capsys.readouterr().out
     assert (tmp_path / "damaged" / "4-0").is_dir()
     assert checkpoints.steps() == [1, 2, 3]  # the two latest and the best
-    shutil.rmtree(tmp_path / "checkpoints/1/state")
+    shutil.rmtree(tmp_path / "checkpoints/1/training")
     with pytest.raises(UserError, match="it is the best so far: needs a copy of it, or another --workdir"):
         checkpoints.restore_latest(setup.state, one_device_mesh())
     for step in (2, 3):

@@ -9,8 +9,7 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.data.split import first_of_each
 from foodjax.run import loop
-from foodjax.run.transfer import load_variables
-from foodjax.run.wiring import Engine
+from foodjax.run.wiring import Engine, load_variables
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
