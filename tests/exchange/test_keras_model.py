@@ -21,6 +21,7 @@ from foodjax.evaluation.calibration import scale
 from foodjax.exchange import keras_file, keras_model
 from foodjax.models.convnet import create_model
 from foodjax.run import loop
+from foodjax.run.predict import Predictor
 from foodjax.run.wiring import Engine
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
@@ -110,6 +111,14 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
         keras_model.import_model(checked(tiny_config), saved.path, workdir)
     assert sorted(p.name for p in workdir.rglob("*")) == before
     assert [p.name for p in workdir.parent.iterdir()] == ["mine"], "nothing half-written is left"
+
+
+def test_the_averages_of_an_imported_model_start_at_its_weights(tiny_config, tmp_path, saved, tiny_images):
+    model, path = saved
+    tiny_config.train.ema_decay = 0.9
+    keras_model.import_model(tiny_config, path, tmp_path / "run")
+    theirs = model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
+    np.testing.assert_allclose(Predictor(tmp_path / "run").probabilities(tiny_images), theirs, atol=1e-5)
 
 
 # What is changed in the reader's model, and what the one line must say.

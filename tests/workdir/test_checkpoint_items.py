@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from conftest import one_device_mesh
 from faults import older_form
+from helpers import one_device_mesh
 from ml_collections import ConfigDict
 
 from foodjax.models.convnet import create_model
