@@ -103,6 +103,10 @@ class Augment:
     randaugment_magnitude: float = key(
         0.5, UNIT, "", "RandAugment's M: strength of the operations", since=3, was="augment.random_strength"
     )
+    blur: float = key(
+        0.0, number(0, 0.1), "of the side", "largest standard deviation of a Gaussian blur, uniform in [0, blur]",
+        since=8, part="blur",
+    )  # fmt: skip
     cutout: float = key(0.0, UNIT, "of the side", "side of a grey square", since=3, part="cutout")
     mixup: float = key(0.0, UNIT, "of the pictures", "share mixed with another one", since=3, part="mix")
     mixup_alpha: float = key(0.2, POSITIVE, "", "of the mixture's Beta distribution", since=3)

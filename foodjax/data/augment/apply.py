@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, UInt8
 
 from foodjax.config.keys import Config
 from foodjax.data.augment import colour as colours
+from foodjax.data.augment.blur import blur
 from foodjax.data.augment.mix import Mix, cut_out, mix_images
 from foodjax.data.augment.sample import AugmentParams
 
@@ -108,6 +109,7 @@ def transform(
     colour: Float[Array, "B 3 4"] | None = None,
     cutout: Float[Array, "B 4"] | None = None,
     mix: Mix | None = None,
+    deviation: Float[Array, "B"] | None = None,
     *,
     size: int,
 ) -> UInt8[Array, "B {size} {size} C"]:
@@ -120,12 +122,15 @@ def transform(
         colour: as drawn.
         cutout: as drawn.
         mix: as drawn.
+        deviation: of the blur, as sampled.
         size: side of the result, pixels.
 
     Returns:
         uint8 (B, size, size, C).
     """
-    moved = jnp.floor(warp(images, rows, size)) * brightness[:, None, None, None]
+    moved = warp(images, rows, size)
+    moved = moved if deviation is None else blur(moved, deviation)
+    moved = jnp.floor(moved) * brightness[:, None, None, None]
     if colour is not None:
         moved = jnp.maximum(colours.apply(moved, colour), 0)
     moved = jnp.minimum(moved, 255).astype(jnp.uint8)
@@ -135,7 +140,8 @@ def transform(
 
 def transform_inputs(sampled: AugmentParams, image_size: int, size: int) -> tuple[Any, ...]:
     """Returns what `transform` takes of the draws, for pictures of `image_size` pixels that get `size`."""
-    return projective_rows(sampled, image_size, size), sampled.brightness, sampled.colour, sampled.cutout, sampled.mix
+    rows = projective_rows(sampled, image_size, size)
+    return rows, sampled.brightness, sampled.colour, sampled.cutout, sampled.mix, sampled.blur
 
 
 def apply_params(images: np.ndarray, sampled: AugmentParams, size: int | None = None) -> np.ndarray:

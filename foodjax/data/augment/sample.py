@@ -6,6 +6,7 @@ import numpy as np
 
 from foodjax.config.keys import Augment
 from foodjax.data.augment import colour as colours
+from foodjax.data.augment.blur import sample_blur
 from foodjax.data.augment.mix import Mix, sample_boxes, sample_mix
 
 _STREAM = 1  # keeps these random numbers apart from those of the shuffle
@@ -25,6 +26,7 @@ class AugmentParams(NamedTuple):
     colour: np.ndarray | None = None  # (B, 3, 4) affine map of the channels
     cutout: np.ndarray | None = None  # (B, 4) top, bottom, left, right in 0..1
     mix: Mix | None = None
+    blur: np.ndarray | None = None  # (B,) standard deviation, fraction of the side
 
 
 def sample_params(augment: Augment, seed: int, step: int, batch_size: int, image_size: int) -> AugmentParams:
@@ -60,6 +62,8 @@ def sample_params(augment: Augment, seed: int, step: int, batch_size: int, image
         sampled = sampled._replace(cutout=sample_boxes(rng, np.full(batch_size, augment.cutout)))
     if augment.mixup or augment.cutmix:
         sampled = sampled._replace(mix=sample_mix(augment, rng, batch_size))
+    if augment.blur:  # last, so that the others keep their numbers
+        sampled = sampled._replace(blur=sample_blur(augment.blur, rng, batch_size))
     return sampled
 
 
