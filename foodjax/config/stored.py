@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from foodjax.config import keys
-from foodjax.config.blocks import KINDS, Conv
+from foodjax.config.blocks import KINDS, Block, Conv
 from foodjax.config.check import from_leaves, leaves, rename_old, tree
 from foodjax.config.key import Key, fields
 from foodjax.config.keys import Config
@@ -70,13 +70,27 @@ def complete(stored: dict[str, Any]) -> Config:
             blocks = tuple({"kind": Conv.kind} | block for block in blocks)
         found["model.blocks"] = tuple(_complete_block(block, number) for block in blocks)
     missing = [name for name in keys.table() if name not in found]
+    missing += _missing_fields(found.get("model.blocks"))
     if missing:
         raise UserError(f"it lacks {', '.join(missing)}")
     return from_leaves(found)
 
 
+def _missing_fields(blocks: Any) -> list[str]:
+    """Returns the fields that blocks of known kinds lack; an experiment may leave out those with a default."""
+    if not isinstance(blocks, tuple) or not all(isinstance(block, dict) for block in blocks):
+        return []
+    kinds = [(i, block, _kind(block)) for i, block in enumerate(blocks)]
+    return [f"model.blocks[{i}].{name}" for i, b, kind in kinds if kind for name in fields(kind) if name not in b]
+
+
+def _kind(block: dict[str, Any]) -> type[Block] | None:
+    kind = block.get("kind")
+    return KINDS.get(kind) if isinstance(kind, str) else None
+
+
 def _complete_block(block: dict[str, Any], number: int) -> dict[str, Any]:
-    kind = KINDS.get(block.get("kind", ""), None) if isinstance(block.get("kind"), str) else None
+    kind = _kind(block)
     return _later(fields(kind), number, block) if kind else block
 
 
