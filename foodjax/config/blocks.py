@@ -70,6 +70,8 @@ class Residual(Block):
     depth: int = key(REQUIRED, integer(0), "convolutions", "in the residual branch; 0 leaves it out",
                      shapes_state=True)  # fmt: skip
     dropout: float = key(REQUIRED, FRACTION, "of the outputs", "set to zero in training")
+    squeeze: int = key(0, integer(0), "channels", "squeeze and excitation: channels for each hidden one; 0: none",
+                       since=9, shapes_state=True)  # fmt: skip
 
     def size_after(self, size: int) -> int:  # noqa: D102
         return size // self.pool

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from foodjax.config import blocks as specs
-from foodjax.models.layers import Conv, Dropout, Style, is_watched, tap
+from foodjax.models.layers import Conv, Dropout, SqueezeExcite, Style, is_watched, tap
 from foodjax.models.ops import max_pool, space_to_depth
 
 _IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue in 0..1
@@ -83,6 +83,8 @@ class ResidualBlock(nn.Module):
 
         x = f(pool(conv(x)));  x = x + f(conv(... f(conv(x)))),  f = activation after normalisation
 
+    With `squeeze` the channels of the branch are weighed by squeeze and excitation; without a branch, those of x.
+
     Attributes:
         spec: the fields of the block.
     """
@@ -102,7 +104,8 @@ class ResidualBlock(nn.Module):
         x = branch = layer(x, 1, spec.pool)
         for i in range(2, spec.depth + 2):
             branch = layer(branch, i, 1)
-        x = x + branch if spec.depth else x
+        branch = SqueezeExcite(spec.squeeze, name="squeeze_excite")(branch) if spec.squeeze else branch
+        x = x + branch if spec.depth else branch
         return Dropout(spec.dropout, name="dropout")(x, train=train)
 
 

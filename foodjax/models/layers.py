@@ -64,6 +64,24 @@ class Conv(nn.Module):
         return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,))) if self.use_bias else y
 
 
+class SqueezeExcite(nn.Module):
+    """Weighs channels by what the whole picture holds (Hu et al. 2018): x * sigmoid(W2 relu(W1 mean(x))).
+
+    Attributes:
+        reduction: channels for each hidden unit; there is at least one.
+    """
+
+    reduction: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Maps (B, H, W, C) to the same shape."""
+        channels, init = x.shape[-1], nn.initializers.glorot_uniform()
+        hidden = nn.relu(nn.Dense(max(channels // self.reduction, 1), kernel_init=init, name="squeeze")(x.mean((1, 2))))
+        weights = nn.sigmoid(nn.Dense(channels, kernel_init=init, name="excite")(hidden))  # (B, C)
+        return x * weights[:, None, None, :]
+
+
 class Dropout(nn.Module):
     """Dropout with the random numbers of `ops.dropout`.
 

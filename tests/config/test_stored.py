@@ -96,6 +96,17 @@ def test_blocks_without_a_kind_are_convolutions_in_format_0_alone():
         stored.from_json(without_kind(stored_text(format=7)))
 
 
+def test_a_field_of_a_block_that_came_later_is_what_was_before():
+    config = checked(food10_fast.get_config())
+    text = json.loads(stored.to_json(config))
+    for block in text["model"]["blocks"]:
+        block.pop("squeeze", None)
+    for number in (0, 7, 8):
+        assert stored.complete(stored.parse(json.dumps(text | {"format": number}))) == config
+    with pytest.raises(UserError, match=r"it lacks model.blocks\[1\].squeeze, model.blocks\[2\].squeeze"):
+        stored.from_json(json.dumps(text))
+
+
 @pytest.mark.parametrize(
     "text,words",
     [

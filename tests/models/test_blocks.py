@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from experiments import food10_fast
 from foodjax.config import blocks as specs
-from foodjax.config.check import checked
+from foodjax.config.check import checked, replace
 from foodjax.models.blocks import LAYERS, ConvBlock, ResidualBlock, StemBlock
 from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.layers import Style
@@ -122,6 +123,38 @@ def test_a_residual_branch_of_zero_kernels_passes_its_input_on():
     assert np.all(changed - expected >= 0)  # the branch ends in a ReLU
     silent = params | {"conv3": jax.tree.map(jnp.zeros_like, params["conv3"])}
     np.testing.assert_array_equal(deep.apply({"params": silent}, x, PLAIN, train=False), expected)
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_squeeze_and_excitation_weighs_the_channels_of_the_branch_by_their_means(depth):
+    x = jax.random.normal(jax.random.PRNGKey(0), (2, 8, 8, 3))
+    plain, block = (ResidualBlock(specs.Residual(6, 2, depth, 0.0, squeeze=squeeze)) for squeeze in (0, 4))
+    params = block.init(jax.random.PRNGKey(1), x, PLAIN, train=False)["params"]
+    own = params["squeeze_excite"]
+    assert own["squeeze"]["kernel"].shape == (6, 1)
+    assert own["excite"]["kernel"].shape == (1, 6)
+    without = plain.apply({"params": {k: v for k, v in params.items() if k != "squeeze_excite"}}, x, PLAIN, train=False)
+    first = ResidualBlock(specs.Residual(6, 2, 0, 0.0))
+    entry = first.apply({"params": {"conv1": params["conv1"]}}, x, PLAIN, train=False) if depth else 0
+    branch = np.asarray(without - entry, np.float64)
+    hidden = np.maximum(branch.mean((1, 2)) @ own["squeeze"]["kernel"] + own["squeeze"]["bias"], 0)
+    weights = 1 / (1 + np.exp(-(hidden @ own["excite"]["kernel"] + own["excite"]["bias"])))
+    expected = entry + branch * weights[:, None, None, :]
+    found = block.apply({"params": params}, x, PLAIN, train=False)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(found - without).max() > 0.01
+
+
+def test_a_block_without_squeeze_has_the_parameters_it_had():
+    config = checked(food10_fast.get_config())
+    names = {row.name for row in layers(create_model(config, 10), 48)}
+    assert not any("squeeze" in name for name in names)
+    squeezed = tuple(dataclasses.replace(b, squeeze=8) if b.kind == "residual" else b for b in config.model.blocks)
+    rows = {r.name: r for r in layers(create_model(replace(config, {"model.blocks": squeezed}), 10), 48)}
+    added = {name: rows[name].num_params for name in rows.keys() - names}
+    assert added["block4/squeeze_excite/squeeze"] == 256 * 32 + 32
+    assert added["block4/squeeze_excite/excite"] == 32 * 256 + 256
+    assert {name.split("/")[0] for name in added} == {"block2", "block3", "block4"}
 
 
 @pytest.mark.parametrize("activation,of_minus_one", [("relu", 0.0), ("gelu", -0.1588), ("silu", -0.2689)])
