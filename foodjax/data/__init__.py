@@ -1,1 +1,1 @@
-"""Where photographs come from and how they become batches: source, split, prepare, augment, pipeline."""
+"""Data: sources of photographs, the prepared cache, splits, augmentation and batches."""

@@ -1,7 +1,7 @@
-"""Which examples a step sees, and the batches of an evaluation. Plain numpy, no TensorFlow.
+"""The row numbers of a training batch, and the batches of an evaluation. Plain numpy, no TensorFlow.
 
 The batch of training step s is a pure function of (seed, s): the permutation of epoch e comes from (seed, e) and
-the augmentation from (seed, s). Training can therefore start at any step and sees what an uninterrupted one would.
+the augmentation from (seed, s). A resumed training therefore sees the same batches as an uninterrupted one.
 """
 
 import functools
@@ -19,16 +19,16 @@ Batch = dict[str, np.ndarray]
 
 
 def batch_rows(num_examples: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Returns which examples step `step` sees: (B,) numbers in [0, num_examples).
+    """Returns the rows of the batch of step `step`: (B,) numbers in [0, num_examples).
 
-    Every epoch has num_examples // batch_size steps and permutes anew; the incomplete last batch is left out.
+    Every epoch has num_examples // batch_size steps and a new permutation; the incomplete last batch is left out.
     """
     steps_per_epoch = num_examples // batch_size
     epoch, i = divmod(step, steps_per_epoch)
     return _order(num_examples, seed, epoch)[i * batch_size : (i + 1) * batch_size]
 
 
-@functools.lru_cache(maxsize=2)  # of this epoch and, where batches are made ahead, of the next
+@functools.lru_cache(maxsize=2)  # prefetched batches may belong to the next epoch
 def _order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     order = np.random.default_rng((seed, _STREAM, epoch)).permutation(num_examples)
     order.flags.writeable = False
@@ -36,7 +36,7 @@ def _order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:
-    """Fills a batch of N <= B examples with zeros that its mask leaves out.
+    """Pads a batch of N <= B examples with zeros, whose mask is 0.
 
     Args:
         images: uint8 (N, H, W, 3).
@@ -57,15 +57,15 @@ def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:
 def eval_batches(
     data: Prepared, rows: np.ndarray, batch_size: int, augment: Augment | None = None, seed: int = 0
 ) -> Iterator[Batch]:
-    """Yields all rows in order, the last batch padded with zeros and masked.
+    """Yields all rows in order; the last batch is padded with zeros and masked.
 
     Args:
         data: the prepared pictures.
-        rows: which of them, (N,).
+        rows: the rows to evaluate, (N,).
         batch_size: B.
-        augment: config.augment to augment them as in training (the tutorial does so to its validation images,
-            the same way at every call), or None.
-        seed: of the augmentation.
+        augment: config.augment, to augment them as in training, the same way at every call (the tutorial augments
+            its validation images); None: no augmentation.
+        seed: seed of the augmentation.
 
     Yields:
         image uint8 (B, H, W, 3), label int32 (B,), mask float32 (B,), row int64 (B,) with -1 for padding.
@@ -74,7 +74,7 @@ def eval_batches(
         picked = rows[first : first + batch_size]
         images = data.images[picked]
         if augment is not None:
-            # Steps of training count from 0; negative seeds do not exist, so offset the step instead.
+            # Training counts its steps from 0 and a seed cannot be negative: the offset keeps the two apart.
             sampled = sample_params(augment, seed, 2**40 + i, len(picked), images.shape[1])
             images = apply_params(images, sampled._replace(mix=None))
         row = np.pad(picked, (0, batch_size - len(picked)), constant_values=-1)

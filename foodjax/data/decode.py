@@ -1,4 +1,4 @@
-"""Decodes and resizes a photograph, whatever its bytes are."""
+"""Decodes and resizes a photograph; broken or foreign bytes raise a ValueError."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it raises as well
 
 MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
-# What IMAGE_SUFFIXES stand for. Pillow knows more: some run programs of the system (EPS), none is a photograph.
+# The formats of IMAGE_SUFFIXES. Pillow reads more: none is for photographs, and some run other programs (EPS).
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -33,13 +33,13 @@ def decode(
         size: side of the result, pixels.
         resize: nearest, bilinear, bicubic, lanczos or box.
         as_seen: obey the EXIF orientation, put transparent pictures on white and scale 16 bits to 8, as viewers do.
-        max_pixels: of the picture; a larger one is refused before it is decoded.
+        max_pixels: limit of width x height; a larger picture is refused before it is decoded.
 
     Returns:
         uint8 (size, size, 3).
 
     Raises:
-        ValueError: the bytes are not a whole picture, or hold more than max_pixels.
+        ValueError: the bytes are not a whole picture, or it has more than max_pixels.
     """
     if not encoded:
         raise ValueError("missing or empty")

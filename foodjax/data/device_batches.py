@@ -1,7 +1,7 @@
-"""The training pictures in the accelerator's memory, and the batches that a jitted step makes of them there.
+"""Batches made on the accelerator: its memory holds all training pictures, and a jitted step augments them.
 
-The host draws what the tf.data pipeline draws, from the same functions of (seed, step); only the few numbers drawn
-travel with each dispatch, the pictures once.
+The host samples the same parameters as the tf.data pipeline, from the same functions of (seed, step). The pictures
+are copied to the device once; each dispatch transfers only the sampled parameters.
 """
 
 from typing import Any, NamedTuple
@@ -18,10 +18,10 @@ from foodjax.data.prepare import Prepared
 
 
 class Recipe(NamedTuple):
-    """How to make the batches of S steps of B images each; every array begins with (S, B).
+    """The parameters of the batches of S steps, B images each; every shape begins with (S, B).
 
     Attributes:
-        row: int32 (S, B), which pictures of the set in device memory.
+        row: int32 (S, B), rows of the set in device memory.
         labels: `augment.mixed_labels` of each batch.
         changes: `augment.transform_inputs` of each batch.
     """
@@ -32,14 +32,14 @@ class Recipe(NamedTuple):
 
 
 def put_images(data: Prepared, mesh: Mesh) -> jax.Array:
-    """Puts all pictures of a set into device memory, an equal share of them on every device.
+    """Copies all pictures of a set into device memory, an equal share to every device.
 
     Args:
         data: N prepared pictures.
-        mesh: of the one axis "batch".
+        mesh: the devices, with the one axis "batch".
 
     Returns:
-        uint8 (N', H, H, 3), N' the next multiple of the number of devices.
+        uint8 (N', H, H, 3); N' is N rounded up to a multiple of the number of devices.
     """
     share = -(-len(data.images) // mesh.size)
     sharding = NamedSharding(mesh, PartitionSpec("batch"))
@@ -53,14 +53,14 @@ def put_images(data: Prepared, mesh: Mesh) -> jax.Array:
 
 
 def sample_recipe(data: Prepared, rows: np.ndarray, config: Config, first: int, count: int) -> Recipe:
-    """Draws the batches of steps first, ..., first + count - 1, the same as `pipeline.train_batches` yields.
+    """Samples the batches of steps first, ..., first + count - 1, the same as `host_batches.train_batches` yields.
 
     Args:
-        data: the prepared set that is in device memory.
-        rows: which of its pictures train, (N,).
+        data: the prepared set in device memory.
+        rows: rows of its training pictures, (N,).
         config: the experiment; reads seed, data.batch_size, augment and the sizes.
         first: first step.
-        count: S steps, of one epoch.
+        count: S, number of steps; all of one epoch.
     """
     batch_size, image_size = config.data.batch_size, config.data.image_size
     size = output_size(config, first, len(rows) // batch_size)
@@ -78,8 +78,8 @@ def make_batch(images: jax.Array, recipe: Recipe, size: int) -> dict[str, jax.Ar
     """Makes one batch; for use inside a jitted step.
 
     Args:
-        images: what `put_images` returned.
-        recipe: of one step, the axis S taken away.
+        images: the set in device memory, from `put_images`.
+        recipe: parameters of one step, without the axis S.
         size: side of the result, pixels.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The tf.data pipeline of training, from any step on; the last module that imports TensorFlow (numpy comes out)."""
+"""The tf.data pipeline of training: yields numpy batches from any step on. Imports TensorFlow."""
 
 from collections.abc import Iterator
 
@@ -19,13 +19,13 @@ def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, 
 
     Args:
         data: the prepared pictures, memory-mapped.
-        rows: which of them train, (N,).
+        rows: rows of the training pictures, (N,).
         config: the experiment; reads seed, data.batch_size and augment.
         start: first step.
         stop: one past the last step.
 
     Yields:
-        image uint8 (B, H, W, 3), label int32 (B,), and of mixed pictures other int32 (B,) and share float32 (B,).
+        image uint8 (B, H, W, 3), label int32 (B,); for mixed pictures also other int32 (B,) and share float32 (B,).
     """
     batch_size, mixes = config.data.batch_size, config.augment.mixup > 0 or config.augment.cutmix > 0
     names = ("image", "label", "other", "share") if mixes else ("image", "label")

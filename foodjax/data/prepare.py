@@ -1,8 +1,8 @@
-"""Decode, convert to RGB, resize, verify, once: an on-disk uint8 cache that later runs memory-map.
+"""The cache of prepared photographs: decoded to RGB, resized and stored as uint8 once, then memory-mapped.
 
-A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, what was left out, and a
-checksum of all of it). Its name holds a key of everything that shapes it. It is written beside its place and renamed
-when whole; one that is damaged is made again.
+A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, skipped photographs, and a
+checksum of all of it). Its name contains a hash of everything that it depends on. It is written under a temporary
+name and renamed when complete; a damaged set is prepared again.
 """
 
 import hashlib
@@ -54,20 +54,21 @@ def cache_root(config: Config) -> Path:
 
 
 def prepare(source: Source, part: str, config: Config, track: Track, class_names: tuple[str, ...] = ()) -> Prepared:
-    """Returns the prepared train or test set of `source`, from the cache when it is there.
+    """Returns the prepared train or test set of `source`, from the cache if it is there.
 
     Args:
         source: where the photographs come from.
         part: "train" or "test".
         config: the experiment; reads `data`.
-        track: track(title, total, iterator) passes the iterator on and shows how far it is.
-        class_names: exactly these classes in this label order (a checkpoint's); empty: what config selects.
+        track: track(title, total, iterator) yields the items of the iterator and shows the progress.
+        class_names: exactly these classes in this label order (a checkpoint's); empty: those that config selects.
 
     Returns:
         The set; empty when the source has no such part.
 
     Raises:
-        UserError: a photograph does not decode and data.on_error is "stop"; a class is missing or empty.
+        UserError: a photograph does not decode and data.on_error is "stop"; a class is missing or empty;
+            the cache cannot be written.
     """
     data = config.data
     names = tuple(class_names) or tuple(data.class_names)
@@ -80,14 +81,16 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     listing = select_classes(source.listing(), num_classes, names)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Whoever prepares the same set meanwhile is waited for.
+        # Waits for a process that prepares the same set.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if found := _open_whole(folder):
                 return found
             _write(folder, source, part, listing, data, track)
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir") from None
+        raise UserError(
+            f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir to a writable folder"
+        ) from None
     return open_prepared(folder)
 
 
@@ -95,10 +98,10 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
     ids = sorted(getattr(listing, part))
     row_of = {example_id: row for row, example_id in enumerate(ids)}
     if len(row_of) != len(ids):
-        raise UserError(f"{source.name} lists an image of its {part} set twice: needs distinct ids")
+        raise UserError(f"{source.name} lists an image twice in its {part} set: needs distinct ids")
     size = data.image_size
     temporary = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir()
     try:
         images: np.ndarray = (
@@ -131,8 +134,8 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
         if bad and data.on_error == "stop":
             first = next(iter(bad))
             raise UserError(
-                f"{len(bad)} of {len(ids)} {part} images do not decode, first {first} ({bad[first]}): needs them "
-                f"repaired, or data.on_error=skip to leave them out"
+                f"{len(bad)} of {len(ids)} {part} images do not decode, first {first} ({bad[first]}): "
+                f"repair them, or leave them out with data.on_error=skip"
             )
         kept = np.flatnonzero(found)
         for name in listing.class_names:
@@ -157,7 +160,7 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
 
 
 def _map(pool: ThreadPoolExecutor, function: Callable, items: Iterator, ahead: int = 64) -> Iterator:
-    """Maps in threads and in order, reading at most `ahead` items in advance (an archive never fits in memory)."""
+    """Maps in threads and in order; reads at most `ahead` items in advance, as an archive may not fit in memory."""
     items = iter(items)
     waiting = [pool.submit(function, item) for item in itertools.islice(items, ahead)]
     while waiting:
@@ -166,13 +169,13 @@ def _map(pool: ThreadPoolExecutor, function: Callable, items: Iterator, ahead: i
 
 
 def _open_whole(folder: Path) -> Prepared | None:
-    """Opens a prepared set that is there and whole; says so when it is there and damaged."""
+    """Returns a prepared set, or None if it is missing or damaged; prints the damage."""
     if not folder.exists():
         return None
     try:
         return open_prepared(folder)
     except UserError as error:
-        print(f"{error}: prepares it again")
+        print(f"{error}: preparing it again")
         return None
 
 
@@ -185,15 +188,15 @@ def _checksum(info: dict[str, Any], images: Path) -> str:
 
 
 def open_prepared(folder: Path) -> Prepared:
-    """Returns the set that lies in a folder of the cache, memory-mapped; the photographs are not needed.
+    """Opens a prepared set of the cache, memory-mapped, without the photographs themselves.
 
     Raises:
-        UserError: it is damaged.
+        UserError: the set is damaged.
     """
     try:
         info = json.loads((folder / "info.json").read_text())
         if info.pop("checksum") != _checksum(info, folder / "images.npy"):
-            raise ValueError("its checksum is another one")
+            raise ValueError("its checksum is wrong")
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         names, ids = tuple(info["class_names"]), info["ids"]
         if len(images) != len(ids):

@@ -14,7 +14,7 @@ from foodjax.system.errors import UserError
 
 
 class Data(NamedTuple):
-    """The prepared sets of an experiment and which of their rows train, validate and test."""
+    """The prepared sets of an experiment, and the rows of its train, validation and test parts."""
 
     train: Prepared
     test: Prepared
@@ -22,12 +22,12 @@ class Data(NamedTuple):
 
     @property
     def validation(self) -> Prepared:
-        """The set that `parts.validation` counts the rows of."""
+        """The set that contains the rows `parts.validation`."""
         return self.test if self.parts.validation_is_from_test else self.train
 
 
 def load_data(config: Config | ConfigDict) -> Data:
-    """Prepares, or opens, the photographs of an experiment and splits them.
+    """Prepares the photographs of an experiment, or opens the prepared ones, and splits them.
 
     Raises:
         UserError: the data cannot be used, or a part of it is empty.
@@ -38,7 +38,7 @@ def load_data(config: Config | ConfigDict) -> Data:
     test_set = prepare(source, "test", config, track)
     for part, found in (("train", train_set), ("test", test_set)):
         if not len(found.images):
-            raise UserError(f"the data has no {part} images: training needs train and test")
+            raise UserError(f"the data has no {part} images: training needs both train and test images")
     return split_data(config, train_set, test_set)
 
 
@@ -55,7 +55,13 @@ def split_data(config: Config, train_set: Prepared, test_set: Prepared) -> Data:
     if config.data.train_per_class:
         parts = parts._replace(train=first_of_each(parts.train, train_set.labels, config.data.train_per_class))
     if len(parts.train) < config.data.batch_size:
-        raise UserError(f"data.batch_size is {config.data.batch_size}: the data has {len(parts.train)} images to train")
+        raise UserError(
+            f"data.batch_size is {config.data.batch_size}, but there are only {len(parts.train)} training images: "
+            f"use at most {len(parts.train)}"
+        )
     if not len(parts.validation):
-        raise UserError(f"data.validation_fraction={config.data.validation_fraction} leaves no validation images")
+        raise UserError(
+            f"data.validation_fraction is {config.data.validation_fraction}, less than one image of any class: "
+            f"use a larger fraction"
+        )
     return Data(train_set, test_set, parts)

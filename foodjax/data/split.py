@@ -1,4 +1,4 @@
-"""Which example is train, validation or test. Works on ids and labels alone.
+"""Splits examples into train, validation and test, from their ids and labels alone.
 
 Keras' `validation_split` takes the first int(fraction * n) files of each class, in string order of their names,
 as validation, and the rest as training; both protocols use that rule.
@@ -22,9 +22,9 @@ def keras_split(ids: list[str], labels: np.ndarray, fraction: float) -> tuple[np
     """Splits as `flow_from_directory(validation_split=fraction)` does.
 
     Args:
-        ids: "class/name" of N examples.
+        ids: N ids, "class/name".
         labels: (N,) class numbers.
-        fraction: of each class, to go to validation.
+        fraction: share of each class that becomes validation.
 
     Returns:
         (training rows, validation rows), each sorted by (label, id).
@@ -39,12 +39,12 @@ def keras_split(ids: list[str], labels: np.ndarray, fraction: float) -> tuple[np
 
 
 def first_of_each(rows: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """Returns the first `count` rows of each class, in the order they have.
+    """Returns the first `count` of the given rows in each class, in ascending order.
 
     Args:
         rows: rows of a prepared set, (N,).
-        labels: of the whole set.
-        count: of each class, at most.
+        labels: class numbers of the whole set.
+        count: largest number of rows of a class.
     """
     kept = [rows[labels[rows] == label][:count] for label in np.unique(labels[rows])]
     return np.sort(np.concatenate(kept)) if kept else rows
@@ -58,16 +58,16 @@ def split(
     protocol: str,
     fraction: float,
 ) -> Indices:
-    """Applies a protocol.
+    """Splits prepared sets by a protocol.
 
     Args:
         train_ids: ids of the prepared train set.
         train_labels: their class numbers.
         test_ids: ids of the prepared test set.
         test_labels: their class numbers.
-        protocol: "holdout" holds validation out of the train set and leaves the test set untouched; "tutorial"
-            takes it from the test set, of which it remains a part, as the tutorial does.
-        fraction: of each class.
+        protocol: "holdout" takes validation out of the train set; "tutorial" takes it from the test set and
+            leaves it in the test set too, as the tutorial does.
+        fraction: share of each class that becomes validation.
 
     Returns:
         The rows of each part. With 750 + 250 images in each of ten classes and fraction 0.15: 6380, 1120, 2500

@@ -1,1 +1,1 @@
-"""Networks in Flax Linen, their layers and operations, and what can be told of them without data."""
+"""Networks in Flax Linen: blocks, layers, operations, layer table and receptive fields."""

@@ -1,6 +1,6 @@
 """The blocks of a network, in Linen: one module for each kind of config/blocks.py.
 
-A block has one attribute, `spec`, the fields of its kind. The style that all blocks share comes with the call.
+A block has one attribute, `spec`, the fields of its kind. Its call takes the style that all blocks share.
 """
 
 from typing import Any
@@ -39,10 +39,10 @@ class ConvBlock(nn.Module):
 
 
 def _useful_sizes(spec: specs.Conv, size: int, whole: bool) -> list[int]:
-    """Returns how many rows (or columns) of its output each convolution computes for `size` of the input.
+    """Returns the number of output rows (or columns) that each convolution computes for an input of `size`.
 
-    Rows that pooling drops are not computed, nor rows that only those depend on. Feature maps that are looked at are
-    `whole`, and so are those that a normalisation takes statistics of.
+    Rows that pooling drops are left out, and so are rows that only those depend on. `whole` computes all rows, for
+    feature maps that are recorded, or normalised with statistics over all pixels.
     """
     sizes = [size]
     for padding in spec.padding:
@@ -77,9 +77,9 @@ class StemBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A convolution to the block's width, pooled, and a residual branch of more convolutions at that width.
+    """A convolution with pooling, then a residual branch of more convolutions, all with the block's features.
 
-    Pooling stands before normalisation and activation, which then touch a quarter of the values:
+    Pooling comes before normalisation and activation, which then process a quarter of the values:
 
         x = f(pool(conv(x)));  x = x + f(conv(... f(conv(x)))),  f = activation after normalisation
 

@@ -1,7 +1,7 @@
-"""The network: blocks, then a head. Pure Linen, built from config.
+"""The network in Linen: blocks, then a head, built from config.
 
-Images are float32 (B, H, W, C) in [0, 1]; the network returns logits (B, K). Softmax lives in the loss and
-in prediction. Kernels start Glorot-uniform and biases at zero, as Keras' layers do.
+Images are float32 (B, H, W, C) in [0, 1]; the network returns logits (B, K). Softmax is part of the loss and
+of prediction. Kernels are initialised Glorot-uniform and biases with zeros, as in Keras.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from foodjax.system.errors import UserError
 
 
 class ConvNet(nn.Module):
-    """The tutorial's network and everything an experiment makes of it.
+    """A convolutional network of blocks and a head of dense layers, such as the tutorial's.
 
     Attributes:
         style: activation and normalisation of all layers.
@@ -27,7 +27,7 @@ class ConvNet(nn.Module):
         hidden: sizes of the hidden dense layers of the head.
         dropout: dropout after each hidden layer.
         num_classes: K.
-        dtype: "float32" or "bfloat16", what `apply_model` computes in.
+        dtype: "float32" or "bfloat16", the compute dtype of `apply_model`.
     """
 
     style: Style
@@ -55,7 +55,7 @@ class ConvNet(nn.Module):
 
 
 def create_model(config: Config, num_classes: int) -> ConvNet:
-    """Builds the network from `config.model` and checks that the picture survives every block.
+    """Builds the network from `config.model` and checks that every block leaves at least one pixel.
 
     Args:
         config: the whole experiment config; reads `model` and `data.image_size` (pixels).
@@ -65,7 +65,8 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
         The module; `model.init(key, images, train=False)` makes its parameters.
 
     Raises:
-        UserError: a block makes the picture smaller than one pixel, or its channels do not divide into groups.
+        UserError: a block leaves no pixel, its channels do not divide into groups, or pictures of several sizes are
+            flattened.
     """
     model, head = config.model, config.model.head
     style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups)
@@ -86,7 +87,7 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
     sizes = {config.input_size, config.eval_size, *stages}
     if head.pooling == "flatten" and len(sizes) > 1:
         raise UserError(
-            f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or average or max"
+            f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or 'average' or 'max'"
         )
     return ConvNet(style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
 
@@ -94,20 +95,20 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
 def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any) -> Any:
     """Applies `model` in its compute dtype.
 
-    In bfloat16 the images and all weights but those of the last layer are rounded to it, so that gradients arrive at
-    the float32 weights and the logits are float32 (mixed precision, Micikevicius et al. 2018; no loss scale, since
-    bfloat16 has float32's range).
+    With bfloat16, the images and the weights of all but the last layer are cast to it. The gradients of the weights
+    and the logits are float32 (mixed precision, Micikevicius et al. 2018; no loss scale, since bfloat16 has float32's
+    range).
 
     Args:
         model: the network.
-        variables: "params" in float32, and whatever else it has.
+        variables: "params" in float32, and its other collections.
         images: float32 (B, H, W, C) in [0, 1].
-        **kwargs: of `model.apply`.
+        **kwargs: passed to `model.apply`.
 
     Returns:
-        What `model.apply` returns; the logits are float32.
+        The result of `model.apply`; the logits are float32.
     """
-    if model.dtype == "float32":  # as they are: the parity tests go through here in float64
+    if model.dtype == "float32":  # no cast: the parity tests pass float64
         return model.apply(variables, images, **kwargs)
     dtype = jax.numpy.dtype(model.dtype)
     params = {
@@ -123,7 +124,7 @@ def init_variables(model: ConvNet, key: jax.Array, image_size: int) -> Any:
 
     def init(key):
         variables = model.init(key, images, train=False)
-        # What taps leave behind is no part of a state.
+        # Without the collections that taps create.
         return {name: variables[name] for name in ("params", "batch_stats") if name in variables}
 
     return jax.jit(init)(key)

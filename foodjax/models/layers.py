@@ -1,4 +1,4 @@
-"""What blocks are made of: the activation and normalisation that all share, the convolution, the tap. Pure Linen."""
+"""Layers of the blocks in Linen: convolution, dropout, shared activation and normalisation, recorded feature maps."""
 
 import dataclasses
 
@@ -13,13 +13,13 @@ _ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """What all layers of a network share.
+    """Activation and normalisation, shared by all layers of a network.
 
     Attributes:
         activation: relu, gelu (its tanh form) or silu.
         norm: none, batch (over the global batch, on all devices) or group.
-        norm_momentum: of batch normalisation: how much of its running mean and variance a step keeps.
-        norm_groups: of group normalisation.
+        norm_momentum: share of its running mean and variance that batch normalisation keeps in a step.
+        norm_groups: number of groups of group normalisation.
     """
 
     activation: str
@@ -32,7 +32,7 @@ class Style:
         return _ACTIVATIONS[self.activation](x)
 
     def normalise(self, x: jax.Array, *, train: bool, name: str) -> jax.Array:
-        """Normalises (B, H, W, C); to be called inside a compact method, whose module owns the layer."""
+        """Normalises (B, H, W, C); call it inside a compact method, whose module owns the layer."""
         if self.norm == "batch":
             return nn.BatchNorm(use_running_average=not train, momentum=self.norm_momentum, name=name)(x)
         if self.norm == "group":
@@ -47,7 +47,7 @@ class Conv(nn.Module):
         features: output channels.
         kernel: side of the square kernel, in pixels.
         padding: "SAME" or "VALID".
-        use_bias: False where a normalisation follows, whose own bias does the same.
+        use_bias: False if a normalisation follows, since it adds a bias itself.
     """
 
     features: int
@@ -98,12 +98,12 @@ class Dropout(nn.Module):
 
 
 def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
-    """Lets `report.explain` see feature maps and their gradients; returns `x` and costs a step nothing.
+    """Records feature maps and their gradients for `report.explain`; returns `x` and costs a training step nothing.
 
-    Every convolution's activation passes here, so that pictures can be made of any architecture.
+    Every activation after a convolution is recorded, so that explanations work for any architecture.
 
     Args:
-        module: whose maps they are.
+        module: the module that computes the maps.
         name: their name within the module.
         x: feature maps (B, H, W, C), after the activation.
     """
@@ -112,6 +112,6 @@ def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
 
 
 def is_watched(module: nn.Module) -> bool:
-    """Tells whether the module is being made, or somebody looks at what its layers return."""
+    """Returns whether the module is being initialised or its feature maps are recorded."""
     watched = any(module.is_mutable_collection(name) for name in ("intermediates", "maps", "perturbations"))
     return watched or module.has_variable("perturbations", "activation1") or module.is_initializing()

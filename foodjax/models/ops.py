@@ -1,8 +1,8 @@
-"""Convolution and pooling in the forms that XLA runs fast, with the values of the textbook forms.
+"""Operations in the forms that XLA runs fast, with the values of the textbook forms: convolution, pooling, dropout.
 
-On CPU a 5 x 5 convolution of many channels is fastest as Winograd's, forward and backward, and one whose maps are tiny
-as a matrix product. Pooling that remembers where its maxima were has a gradient far cheaper than reduce_window's
-select-and-scatter (which deterministic GPU runs may even refuse). Accelerators keep their own convolution.
+On CPU, a 5 x 5 convolution of many channels is fastest in Winograd's form, forward and backward, and one of tiny maps
+as a matrix product. Accelerators use XLA's own convolution. Pooling stores the positions of its maxima: the gradient is
+then far cheaper than reduce_window's select-and-scatter (which deterministic GPU runs may even refuse).
 """
 
 import functools
@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 
 from foodjax.models.winograd import Padding, winograd_conv
 
-# Measured: it pays for 5 x 5 kernels of 128 and 512 channels and does not for 3 x 3. With few channels its transforms
-# cost more than the products they save; 64, where that should turn, is an estimate.
+# Measured: Winograd's form is faster for 5 x 5 kernels of 128 and 512 channels and not for 3 x 3. With few channels its
+# transforms cost more than the products they save; the limit of 64 is an estimate.
 _WINOGRAD_KERNEL = 5
 _WINOGRAD_CHANNELS = 64
 
@@ -29,7 +29,7 @@ def conv(
         x: (B, H, W, C).
         kernel: (h, w, C, F).
         padding: "SAME" (zeros around the picture) or "VALID".
-        size: computes only so many of the first rows and columns; None computes all.
+        size: number of rows and columns to compute, from the first on; None computes all.
 
     Returns:
         (B, H, W, F) for SAME, (B, H - h + 1, W - w + 1, F) for VALID; or (B, *size, F).
@@ -47,7 +47,7 @@ def conv(
     # Winograd's sums cancel: bfloat16 has too few digits for them.
     if h == w == _WINOGRAD_KERNEL and channels >= _WINOGRAD_CHANNELS and x.dtype != jnp.bfloat16:
         on_cpu = winograd_conv
-    elif pixels < h * w:  # XLA falls back to plain loops: 3 x 3 kernels on 2 x 2 maps 36 times as slow as this
+    elif pixels < h * w:  # XLA's own form is plain loops here: 36 times as slow for 3 x 3 kernels on 2 x 2 maps
         on_cpu = product_conv
     else:
         return direct_conv(x, kernel, tuple(pads))
@@ -62,14 +62,14 @@ def conv(
 def direct_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
 ) -> Float[Array, "B H2 W2 F"]:
-    """The convolution of `conv` as XLA has it."""
+    """Convolves as `conv` does, with XLA's own convolution."""
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def product_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
 ) -> Float[Array, "B H2 W2 F"]:
-    """The convolution of `conv` as one matrix product of the pixels under the kernel, gathered, and the kernel."""
+    """Convolves as `conv` does, by one matrix product of all patches and the kernel."""
     h, w, channels, features = kernel.shape
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     rows, columns = x.shape[1] - h + 1, x.shape[2] - w + 1
@@ -79,7 +79,7 @@ def product_conv(
 
 
 def space_to_depth(x: Float[Array, "B H W C"], patch: int) -> Float[Array, "B H2 W2 D"]:
-    """Turns patches that do not overlap into channels; rows and columns that fill no patch are dropped.
+    """Turns patches that do not overlap into channels; drops the rows and columns of incomplete patches.
 
     Args:
         x: (B, H, W, C).
@@ -110,8 +110,8 @@ def dropout(x: Float[Array, "..."], rate: float, key: jax.Array) -> Float[Array,
 def threefry(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Encrypts the pairs (x, y) of uint32 with Threefry-2x32 of 20 rounds, as `jax.random` does.
 
-    JAX's own runs in a loop on CPU, whose passes over memory cost ten times the arithmetic; this one is fused into what
-    uses the bits. Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011), section 5.
+    On CPU, JAX's own form is a loop whose passes over memory cost ten times the arithmetic; XLA fuses this form with
+    the code that uses the bits. Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011), section 5.
     """
     keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
     x, y = x + keys[0], y + keys[1]
@@ -138,7 +138,7 @@ def _add_bias_fwd(x, bias):
 
 
 def _add_bias_bwd(_, gradient):
-    # XLA's sum over pixels runs on one core, the same as a matrix product on all.
+    # XLA's sum over pixels runs on one core, a matrix product on all of them.
     pixels = gradient.reshape(-1, gradient.shape[-1])
     return gradient, (jnp.ones((1, len(pixels)), pixels.dtype) @ pixels)[0]
 
@@ -148,7 +148,7 @@ _add_bias.defvjp(_add_bias_fwd, _add_bias_bwd)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:
-    """Takes the maximum of windows that do not overlap; rows and columns that fill no window are dropped.
+    """Takes the maximum of windows that do not overlap; drops the rows and columns of incomplete windows.
 
     Args:
         x: (B, H, W, C).
@@ -161,7 +161,7 @@ def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C
 
 
 def _max_pool(x, window):
-    """Returns the maxima and, in row order, which pixel of each window is the first that holds it."""
+    """Returns the maxima and their positions: the first pixel of the window, in row order, that has the maximum."""
     batch, height, width, channels = x.shape
     h, w = height // window, width // window
     x = x[:, : h * window, : w * window].reshape(batch, h, window, w, window, channels)

@@ -1,7 +1,7 @@
-"""Which rows of the picture an entry of any array in a network sees.
+"""Receptive fields, computed from a network's jaxpr.
 
-It is read off the traced computation (a jaxpr), so that it holds for any architecture; nothing is computed. Entry
-(i, j, ...) of an array sees the rows low + s_0 i + s_1 j + ... to high + s_0 i + s_1 j + ..., one stride s per axis.
+Since a jaxpr is the traced computation, this works for any architecture, without running it. Entry (i, j, ...) of an
+array sees the picture's rows low + s_0 i + s_1 j + ... to high + s_0 i + s_1 j + ..., with one stride s per axis.
 """
 
 import math
@@ -15,12 +15,12 @@ _NONLOCAL = {"rev", "sort", "cumsum", "cumprod", "cummax", "cummin", "cumlogsume
 
 
 class Reach(NamedTuple):
-    """The rows that an array's entries see; -inf to inf where that cannot be told.
+    """The rows of the picture that the entries of an array see; -inf to inf if unknown.
 
     Attributes:
         low: first row that the entry of index 0 sees.
-        high: last row.
-        strides: rows by which the next entry sees further, of each axis.
+        high: last row that it sees.
+        strides: shift in rows from one entry to the next, along each axis.
     """
 
     low: float
@@ -29,11 +29,11 @@ class Reach(NamedTuple):
 
     @property
     def size(self) -> float:
-        """How many rows an entry sees."""
+        """Number of rows that an entry sees."""
         return self.high - self.low + 1
 
     def over(self, axes: Iterable[int], shape: tuple[int, ...]) -> "Reach":
-        """Returns the reach of all entries along `axes` together; their strides become 0."""
+        """Returns the joint reach of all entries along `axes`, whose strides become 0."""
         low, high, strides = self.low, self.high, list(self.strides)
         for axis in axes:
             end = strides[axis] * (shape[axis] - 1)
@@ -42,11 +42,11 @@ class Reach(NamedTuple):
 
 
 def trace(function: Callable, args: Any, images: Any) -> list[Reach | None]:
-    """Follows the picture through function(args, images).
+    """Returns the reach of every array in the result of function(args, images).
 
     Args:
         function: returns a list of arrays.
-        args: its first argument, a pytree of shapes; the picture is not in it.
+        args: its first argument, a pytree of shapes without the picture.
         images: shape of the pictures, (B, H, W, C).
 
     Returns:
@@ -66,7 +66,7 @@ def _follow(jaxpr: Any, inputs: list[Reach | None]) -> list[Reach | None]:
         reaches = [look(atom) for atom in eqn.invars]
         inner = _inner(eqn)
         if inner is not None:
-            outputs = _follow(inner, reaches[len(reaches) - len(inner.invars) :])  # a cond has its index first
+            outputs = _follow(inner, reaches[len(reaches) - len(inner.invars) :])  # a cond's first input is its index
         else:
             outputs = [_step(eqn, reaches, out.aval.shape) if any(reaches) else None for out in eqn.outvars]
         seen.update(zip(eqn.outvars, outputs, strict=True))
@@ -74,7 +74,7 @@ def _follow(jaxpr: Any, inputs: list[Reach | None]) -> list[Reach | None]:
 
 
 def _inner(eqn: Any) -> Any:
-    """Returns the jaxpr that an equation calls; of a choice by platform the last, which is the textbook's form."""
+    """Returns the jaxpr that an equation calls; for a choice by platform the last branch, the textbook form."""
     called = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
     if eqn.primitive.name == "cond":
         called = eqn.params["branches"][-1]
@@ -125,14 +125,14 @@ def _step(eqn: Any, reaches: list, shape: tuple[int, ...]) -> Reach:
     seen = [r for r in reaches if r is not None]
     if name in _NONLOCAL or any(s != shape for s, r in zip(shapes, reaches, strict=True) if r is not None):
         return everything
-    # Entry by entry: what any of the inputs sees. Where they do not go in step, all their entries together.
+    # Elementwise: the joint reach of the inputs. Along axes where their strides differ, that of all entries.
     apart = [i for i in range(len(shape)) if len({r.strides[i] for r in seen}) > 1]
     seen = [r.over(apart, shape) for r in seen]
     return Reach(min(r.low for r in seen), max(r.high for r in seen), seen[0].strides)
 
 
 def _window(x: Reach, sizes: Any, steps: Any, padding: Any, dilations: Any = None) -> Reach:
-    """Returns the reach of windows along every axis."""
+    """Returns the reach of an operation over windows along every axis."""
     low, high = x.low, x.high
     for s, size, (before, _), dilation in zip(x.strides, sizes, padding, dilations or [1] * len(sizes), strict=True):
         low, high = low - s * before, high + s * ((size - 1) * dilation - before)
@@ -156,7 +156,7 @@ def _conv(eqn: Any, x: Reach, before: tuple[int, ...], ndim: int) -> Reach:
 
 
 def _reshape(x: Reach, before: tuple[int, ...], after: tuple[int, ...]) -> Reach:
-    """Splits axes exactly; axes that are merged are taken together."""
+    """Returns the reach after a reshape: exact for split axes, joint for all entries of merged axes."""
     strides = [0] * len(after)
     old, new = [i for i, n in enumerate(before) if n > 1], [i for i, n in enumerate(after) if n > 1]
     while old and new:

@@ -1,4 +1,4 @@
-"""The layer table: shape, parameters, receptive field and multiply-adds of every layer, without touching data."""
+"""The layer table: shape, parameters, receptive field and multiply-adds of every layer, without data."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -18,10 +18,10 @@ class Layer(NamedTuple):
     Attributes:
         name: path in the module tree, "block1/conv1".
         output: shape without the batch, (H, W, C) or (D,).
-        kernel: shape of the kernel, or () for a layer without.
-        num_params: kernel and bias together.
-        receptive_field: side in pixels of the part of the picture that an entry of the output sees (padding included);
-            None where it sees all of it.
+        kernel: shape of the kernel, or () for a layer without one.
+        num_params: number of parameters of the layer.
+        receptive_field: side of the receptive field of an output entry, in pixels (padding included); None if it is
+            the whole picture.
     """
 
     name: str
@@ -41,7 +41,7 @@ def walk(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def layers(model: ConvNet, image_size: int) -> list[Layer]:
-    """Returns the rows for square RGB images of `image_size` pixels; nothing is computed."""
+    """Returns the table's rows for square RGB images of `image_size` pixels, without running the network."""
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.float32)
     variables = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), image_size))
     names: list[str] = []
@@ -57,7 +57,7 @@ def layers(model: ConvNet, image_size: int) -> list[Layer]:
     rows = []
     for name, output, reach in zip(names, outputs, trace(run, variables, images), strict=True):
         if any(other.startswith(name + "/") for other in names) or name == "__call__":
-            continue  # a module of modules
+            continue  # a module that contains others
         own = [shape for path, shape in params.items() if path.startswith(name + "/")]
         field = int(reach.size) if reach and output.ndim == 4 and reach.size < math.inf else None
         count = sum(int(np.prod(shape)) for shape in own)
@@ -66,7 +66,7 @@ def layers(model: ConvNet, image_size: int) -> list[Layer]:
 
 
 def multiply_adds(layer: Layer) -> int:
-    """Returns the multiplications of one image in a convolution or a dense layer; each comes with an addition."""
+    """Returns the number of multiply-adds of a convolution or dense layer for one image; 0 for other layers."""
     pixels = int(np.prod(layer.output[:-1])) if len(layer.kernel) == 4 else 1
     return pixels * int(np.prod(layer.kernel)) if layer.kernel else 0
 

@@ -1,7 +1,7 @@
-"""ResNets trained on ImageNet, from a file of safetensors in the layout that torchvision and timm give them.
+"""Loads ResNets trained on ImageNet from safetensors files in the layout of torchvision and timm.
 
-A safetensors file holds arrays and nothing that could be run. Kernels are stored (out, in, height, width); the last
-layer, `fc`, knows other classes and is left out.
+A safetensors file contains arrays and no code. Kernels are stored (out, in, height, width). The last layer, `fc`, is
+for other classes and is left out.
 """
 
 from pathlib import Path
@@ -20,20 +20,20 @@ def load_resnet(path: Path) -> dict[str, Any]:
     """Returns the weights of all layers but the last as {"params", "batch_stats"} of blocks resnet_stem and resnet.
 
     Args:
-        path: of a ResNet of basic blocks (18 or 34 layers).
+        path: file of a ResNet of basic blocks (18 or 34 layers).
 
     Raises:
-        UserError: the file cannot be read, or holds something else.
+        UserError: the file cannot be read, or contains another network.
     """
     try:
         from safetensors.numpy import load_file
     except ImportError:
         raise UserError(
-            "reading safetensors needs the package of that name: pip install 'foodjax[pretrained]'"
+            f"model.init_from={path} needs the package safetensors: pip install 'foodjax[pretrained]'"
         ) from None
     try:
         arrays = load_file(path)
-    except Exception as error:  # the reader raises types of its own for damaged files
+    except Exception as error:  # the reader has its own exceptions for damaged files
         raise UserError(f"cannot read model.init_from={path}: {first_line(error)}") from None
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for name, array in arrays.items():
@@ -51,7 +51,7 @@ def load_resnet(path: Path) -> dict[str, Any]:
 
 
 def _place(layer: list[str]) -> tuple[str, str]:
-    """Returns (block, layer) here of a layer there: layer1.0.conv2 is block2, conv1_2; bn1 is block1, norm."""
+    """Returns our (block, layer) for a layer of torchvision: layer1.0.conv2 is block2, conv1_2; bn1 is block1, norm."""
     if layer in (["conv1"], ["bn1"]):
         return "block1", "conv" if layer == ["conv1"] else "norm"
     stage, number, *inner = layer

@@ -1,11 +1,11 @@
 """Winograd's convolution: fewer multiplications for large kernels, by interpolating polynomials.
 
 A tile of m x m outputs of an r x r kernel needs n x n products with n = m + r - 1, instead of m^2 r^2: for
-m = 4, r = 5 64 instead of 400. In one dimension, with Cook-Toom matrices A (n, m), G (n, r), B (n, n),
+m = 4 and r = 5, 64 instead of 400. In one dimension, with Cook-Toom matrices A (n, m), G (n, r), B (n, n),
 
     y = A^T [(G g) * (B^T d)],
 
-and in two dimensions each matrix acts on rows and on columns.
+and in two dimensions each matrix is applied to rows and to columns.
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.
 """
 
@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 Padding = tuple[tuple[int, int], tuple[int, int]]  # zeros before and after the rows, and the columns
 
-# In this order they keep the matrices' entries small, and with them the rounding errors.
+# Interpolation points. This order keeps the matrices' entries small, and so the rounding errors.
 _POINTS = tuple(Fraction(x) for x in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
 
 
@@ -29,10 +29,10 @@ def _powers(count: int, points: tuple[Fraction, ...]) -> list[list[Fraction]]:
 
 @functools.cache
 def cook_toom(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the matrices A (n, m), G (n, r) and B^T (n, n) for m outputs of r taps, n = m + r - 1 <= 8.
+    """Returns the matrices A (n, m), G (n, r) and B^T (n, n) for m outputs and r taps, n = m + r - 1 <= 8.
 
     Raises:
-        ValueError: more than 8 interpolation points; more lose too many digits.
+        ValueError: n exceeds 8; more interpolation points would lose too many digits.
     """
     n = m + r - 1
     if n > len(_POINTS) + 1:
@@ -57,19 +57,19 @@ def winograd_conv(
         x: (B, H, W, C).
         kernel: (r, r, C, F), square.
         padding: zeros before and after the rows, and the columns.
-        tile: m, outputs a tile has on each side.
+        tile: m, number of outputs along each side of a tile.
 
     Returns:
         (B, H, W, F) for SAME, (B, H - r + 1, W - r + 1, F) for VALID.
     """
     r = kernel.shape[0]
     n = tile + r - 1
-    a, g, bt = (jnp.asarray(np.kron(matrix, matrix), x.dtype) for matrix in cook_toom(tile, r))  # of both axes
+    a, g, bt = (jnp.asarray(np.kron(matrix, matrix), x.dtype) for matrix in cook_toom(tile, r))  # for both axes
     batch, channels, features = x.shape[0], *kernel.shape[2:]
     height, width = (size + sum(pad) - r + 1 for size, pad in zip(x.shape[1:3], padding, strict=True))
     rows, columns = -(-height // tile), -(-width // tile)  # tiles
     (top, bottom), (left, right) = padding
-    below, beside = rows * tile - height, columns * tile - width  # fill the last tiles
+    below, beside = rows * tile - height, columns * tile - width  # pixels that complete the last tiles
     x = jnp.pad(x, ((0, 0), (top, bottom + below), (left, right + beside), (0, 0)))
     x = jnp.stack([x[:, i : i + rows * tile : tile] for i in range(n)])
     x = jnp.stack([x[:, :, :, j : j + columns * tile : tile] for j in range(n)], axis=1)  # (n, n, B, rows, columns, C)

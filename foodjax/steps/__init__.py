@@ -1,1 +1,1 @@
-"""One step as pure functions: state, train and evaluation step, optimizer, metrics, devices."""
+"""Training and evaluation steps as pure functions, with state, optimizer, metrics, early stopping and devices."""

@@ -14,7 +14,7 @@ def create_mesh(batch_size: int) -> Mesh:
     """Returns the mesh of all devices with the one axis "batch".
 
     Raises:
-        UserError: the training batch does not divide among the devices.
+        UserError: the batch size is not a multiple of the number of devices.
     """
     devices = jax.devices()
     if batch_size % len(devices):
@@ -24,10 +24,10 @@ def create_mesh(batch_size: int) -> Mesh:
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """Returns what XLA is told when it compiles the steps for the default platform.
+    """Returns XLA's compiler options for the steps on the default platform.
 
-    On CPU its fusion of convolutions into the YNNPACK library is left out: with jaxlib 0.10.2 it made the train step
-    1.3 (direct forms of our own) to 3.6 times (plain Flax) slower. A JAX that does not know the option does without.
+    On CPU they turn off the fusion of convolutions into the YNNPACK library: with jaxlib 0.10.2 it made the train step
+    1.3 (our own direct forms) to 3.6 times (plain Flax) slower. A JAX without this option gets none.
     """
     options = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.default_backend() == "cpu" else {}
     try:

@@ -6,14 +6,14 @@ from math import inf
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """What is known about the validation losses so far.
+    """The state of early stopping after some epochs.
 
     Attributes:
         patience: epochs without improvement after which training stops.
         best_loss: the lowest validation loss so far.
-        best_epoch: the epoch (from 1) that reached it, which is the first one until a later one is better; 0 before.
-        num_bad: epochs since then.
-        epoch: epochs seen.
+        best_epoch: the epoch (from 1) with that loss; 0 before the first epoch.
+        num_bad: number of epochs since then.
+        epoch: number of epochs so far.
     """
 
     patience: int
@@ -25,7 +25,7 @@ class EarlyStopping:
     def update(self, val_loss: float) -> "EarlyStopping":
         """Returns the state after one more epoch; ties and NaN do not improve, but the first epoch always does."""
         epoch = self.epoch + 1
-        # Keras takes the first epoch for the best even if its loss is NaN, which nothing is lower than.
+        # As in Keras, the first epoch is the best even if its loss is NaN; no later loss is lower than NaN.
         if not self.best_epoch or val_loss < self.best_loss:
             return replace(self, best_loss=val_loss, best_epoch=epoch, num_bad=0, epoch=epoch)
         return replace(self, num_bad=self.num_bad + 1, epoch=epoch)
@@ -37,5 +37,5 @@ class EarlyStopping:
 
     @property
     def should_stop(self) -> bool:
-        """Whether `patience` epochs (at least one) went by without a lower loss."""
+        """Whether `patience` epochs (at least one) passed without a lower loss."""
         return self.num_bad >= max(self.patience, 1)

@@ -1,4 +1,4 @@
-"""Per-example loss, and sums that are merged over batches and divided once."""
+"""Losses per example, and metrics as sums that are merged over batches and divided once."""
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,11 @@ def training_losses(
     Args:
         logits: (B, K).
         labels: (B,).
-        smoothing: a, the label has the probability 1 - a + a / K and every other class a / K.
-        class_weights: K factors, one for the examples of each class, or () for none.
+        smoothing: a; the label gets the probability 1 - a + a / K, every other class a / K.
+        class_weights: K factors, one for each class, or () for none.
 
     Raises:
-        UserError: another number of weights than of classes.
+        UserError: the number of weights is not K.
     """
     num_classes = logits.shape[-1]
     losses = cross_entropy(logits, labels)
@@ -35,7 +35,7 @@ def training_losses(
         losses = optax.softmax_cross_entropy(logits, targets)
     if class_weights:
         if len(class_weights) != num_classes:
-            raise UserError(f"train.class_weights has {len(class_weights)} numbers: needs {num_classes}, one a class")
+            raise UserError(f"train.class_weights has {len(class_weights)} numbers: needs {num_classes}, one per class")
         losses = losses * jnp.asarray(class_weights, losses.dtype)[labels]
     return losses
 
@@ -46,8 +46,8 @@ class Metrics:
 
     Attributes:
         loss_sum: sum of the losses, in nats.
-        num_correct: how many predictions (argmax) were right.
-        num_examples: how many examples counted.
+        num_correct: number of correct predictions (argmax).
+        num_examples: number of these examples.
     """
 
     loss_sum: jax.Array
@@ -68,7 +68,7 @@ class Metrics:
     def from_losses(
         cls, losses: Float[Array, "B"], logits: Float[Array, "B K"], labels: Int[Array, "B"], mask: Float[Array, "B"]
     ) -> "Metrics":
-        """Sums losses that need not be the cross-entropy, as of labels that are smoothed or mixed."""
+        """Sums given losses, such as those of smoothed or mixed labels, over one batch."""
         correct = jnp.argmax(logits, axis=-1) == labels
         return cls((losses * mask).sum(), (correct * mask).sum(), mask.sum())
 

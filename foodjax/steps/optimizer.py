@@ -1,4 +1,4 @@
-"""Schedules and optimizers from config: optax, with Keras' arithmetic where the tutorial asks for it."""
+"""Learning rate schedules and optimizers from config, in optax; RMSprop has Keras' formula."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import optax.contrib
 from foodjax.config.keys import Config
 from foodjax.system.errors import UserError
 
-# Muon's updates get the root mean square of Adam's, so that one learning rate serves both (Liu et al. 2025).
+# Scales Muon's updates to the root mean square of Adam's: both can use one learning rate (Liu et al. 2025).
 _ADAM_RMS = 0.2
 _LABELS = {True: "lower", False: "upper"}
 
@@ -22,7 +22,7 @@ def create_schedule(config: Config, steps_per_epoch: int) -> float | optax.Sched
 
     Args:
         config: the experiment; reads optimizer and train.epochs.
-        steps_per_epoch: to tell the last step.
+        steps_per_epoch: number of steps of an epoch.
     """
     optimizer, num_steps = config.optimizer, config.train.epochs * steps_per_epoch
     peak, warmup = optimizer.learning_rate, round(optimizer.warmup * num_steps)
@@ -45,7 +45,8 @@ def create_optimizer(config: Config, steps_per_epoch: int = 1) -> optax.Gradient
 
     Args:
         config: the experiment.
-        steps_per_epoch: of the schedule; what the state looks like does not depend on it.
+        steps_per_epoch: number of steps of an epoch, for the schedule. The state's structure does not depend on it,
+            unless the warmup of a constant schedule rounds to no step.
 
     Raises:
         UserError: `optimizer.name` is not known.
@@ -54,7 +55,7 @@ def create_optimizer(config: Config, steps_per_epoch: int = 1) -> optax.Gradient
 
 
 def create_chain(config: Config, learning_rate: float | optax.Schedule) -> optax.GradientTransformation:
-    """Builds the chain of `config.optimizer` with another learning rate than its schedule's.
+    """Builds the optax chain of `config.optimizer` with the given learning rate.
 
     RMSprop is Keras': v = decay v + (1 - decay) g^2, w -= learning_rate g / sqrt(v + epsilon), v_0 = 0. Weight decay
     is decoupled (AdamW's): w -= learning_rate weight_decay w, for kernels alone.
@@ -65,7 +66,7 @@ def create_chain(config: Config, learning_rate: float | optax.Schedule) -> optax
     o = config.optimizer
     if o.name == "rmsprop":
         if o.weight_decay:
-            raise UserError(f"optimizer.weight_decay is {o.weight_decay}: rmsprop has none, needs adamw, sgd or muon")
+            raise UserError(f"optimizer.weight_decay is {o.weight_decay}: rmsprop has none, use adamw, sgd or muon")
         momentum = o.momentum or None
         tx = optax.rmsprop(learning_rate, decay=o.decay, eps=o.epsilon, eps_in_sqrt=True, momentum=momentum)
     elif o.name == "adamw":
@@ -88,7 +89,7 @@ def create_chain(config: Config, learning_rate: float | optax.Schedule) -> optax
 
 
 def _slow_down(tx: optax.GradientTransformation, blocks: int, rate: float) -> optax.GradientTransformation:
-    """Multiplies the updates of the first blocks by `rate`; a rate of 0 also spares their gradients."""
+    """Multiplies the updates of the first blocks by `rate`; with a rate of 0 XLA does not compute their gradients."""
     names = {f"block{i}" for i in range(1, blocks + 1)}
 
     def labels(params):
@@ -100,9 +101,9 @@ def _slow_down(tx: optax.GradientTransformation, blocks: int, rate: float) -> op
 
 
 def _muon_axes(params: Any) -> Any:
-    """Returns how Muon sees each kernel as a matrix, inputs by outputs; None leaves the parameter to Adam.
+    """Returns the matrix axes (inputs, outputs) of each kernel that Muon updates, and None for what Adam updates.
 
-    The last layer is Adam's, as its authors advise.
+    Adam updates the last layer, as Muon's authors advise.
     """
 
     def axes(path, x):
@@ -114,5 +115,5 @@ def _muon_axes(params: Any) -> Any:
 
 
 def are_kernels(params: Any) -> Any:
-    """Returns a tree of booleans: which parameters are kernels, not biases or scales."""
+    """Returns a tree of booleans: True for kernels, False for biases and scales."""
     return jax.tree.map(lambda x: x.ndim > 1, params)

@@ -1,4 +1,4 @@
-"""What training carries from step to step, as one pytree."""
+"""The training state, one pytree, and its initial value."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class TrainState:
 
     @property
     def variables(self) -> Any:
-        """What evaluation runs on: the averages where the run keeps them, else what the step trains."""
+        """The variables to evaluate: the averages if the run keeps them, else params and batch_stats."""
         return self.ema or {"params": self.params, "batch_stats": self.batch_stats}
 
     def split(self) -> tuple[Any, "TrainState"]:

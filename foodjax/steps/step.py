@@ -1,7 +1,7 @@
 """One step of training and one of evaluation: pure functions, jitted over a mesh with a batch axis.
 
 A batch is a dict: image uint8 (B, H, W, 3), label int32 (B,), and for evaluation mask float32 (B,).
-uint8 travels to the device; float32 in [0, 1] is made there.
+Images travel to the device as uint8 and become float32 in [0, 1] there.
 """
 
 import functools
@@ -34,14 +34,14 @@ def train_step(
 
     Args:
         state: before the step.
-        batch: image uint8 (B, H, W, 3), label int32 (B,); where pictures are mixed also other int32 (B,), the label
-            of what was mixed in, and share float32 (B,), how much of the picture is label's.
+        batch: image uint8 (B, H, W, 3), label int32 (B,); for mixed pictures also other int32 (B,), the label of
+            the second picture, and share float32 (B,), the weight of the first.
         config: the experiment; reads train (static).
         model: the network (static).
         tx: the optimizer (static).
 
     Returns:
-        The state after the step, and the sums of loss and right predictions under dropout, before the step.
+        The state after the step, and the metrics of the batch with dropout and the weights before the step.
     """
     images, labels = rescale(batch["image"]), batch["label"]
     dropout_key = jax.random.fold_in(state.rng, state.step)
@@ -67,7 +67,7 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
     if ema:
-        # Young averages would remember the initial weights: they follow faster (as TensorFlow's do).
+        # The decay is smaller in the first steps, as in TensorFlow: otherwise the initial weights stay in the average.
         decay = jnp.minimum(config.train.ema_decay, (1 + state.step) / (10 + state.step))
         ema = optax.incremental_update({"params": params, "batch_stats": batch_stats}, ema, 1 - decay)
     metrics = Metrics.from_losses(losses, logits, labels, jnp.ones(labels.shape))
@@ -92,16 +92,16 @@ def train_steps(
 
     Args:
         state: before the steps.
-        total: the sums so far.
-        images: what `put_images` returned.
-        recipe: of S steps.
-        size: side of the pictures that the network sees, pixels (static).
+        total: the metrics so far.
+        images: the set in device memory, from `put_images`.
+        recipe: parameters of the batches of S steps.
+        size: side of the network's input, pixels (static).
         config: the experiment (static).
         model: the network (static).
         tx: the optimizer (static).
 
     Returns:
-        The state after the steps, and the sums with theirs, added one after the other.
+        The state after the steps, and the metrics with theirs, added one step after the other.
     """
 
     def one(carry, recipe):
@@ -109,7 +109,7 @@ def train_steps(
         state, metrics = train_step(state, make_batch(images, recipe, size), config=config, model=model, tx=tx)
         return (state, total.merge(metrics)), None
 
-    if len(recipe.row) == 1:  # XLA would make a loop of it all the same
+    if len(recipe.row) == 1:  # XLA would compile a loop for one step too
         return one((state, total), jax.tree.map(lambda x: x[0], recipe))[0]
     return jax.lax.scan(one, (state, total), recipe)[0]
 
@@ -126,7 +126,7 @@ def eval_step(
         model: the network (static).
 
     Returns:
-        Sums over the unmasked examples, and the class probabilities (B, K).
+        The metrics of the unmasked examples, and the class probabilities (B, K).
     """
     images = rescale(view(batch["image"], config.eval_size, config.eval.crop_area))
     logits = apply_model(model, variables, images, train=False)
@@ -141,7 +141,7 @@ def eval_step(
 def make_steps(config: Config, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
     """Returns (train_step, eval_step) jitted over `mesh`: state replicated, batches split.
 
-    The train step donates its state: use only what it returns.
+    The train step donates its state: use only the returned one.
     """
     replicated = NamedSharding(mesh, PartitionSpec())
     batched = NamedSharding(mesh, PartitionSpec("batch"))
@@ -164,7 +164,7 @@ def make_steps(config: Config, model: ConvNet, tx: optax.GradientTransformation,
 def make_train_steps(config: Config, model: ConvNet, tx: optax.GradientTransformation, mesh: Mesh):
     """Returns `train_steps` jitted over `mesh`: state replicated, the pictures and every batch split.
 
-    It donates its state, and compiles once for every number of steps.
+    It donates its state, and compiles once for each number of steps.
     """
     replicated = NamedSharding(mesh, PartitionSpec())
     batched, steps = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec(None, "batch"))

@@ -17,7 +17,7 @@ console = Console(soft_wrap=True, highlight=False)
 
 
 class Bar:
-    """How far a task is, how fast, and how long it will take: a context manager.
+    """A progress bar with rate and remaining time; a context manager.
 
     A terminal gets a bar; a pipe or a log file gets a plain line every 30 seconds and no control characters.
     """
@@ -26,10 +26,10 @@ class Bar:
         """Prepares the bar.
 
         Args:
-            title: what is being done.
+            title: name of the task.
             total: number of items.
             unit: images per item.
-            done: items that were done before.
+            done: number of items that are finished already.
         """
         self._title, self._total, self._unit, self._first = title, total, unit, done
         self._start = self._last = time.monotonic()
@@ -55,7 +55,7 @@ class Bar:
             self._bar.stop()
 
     def update(self, done: int) -> None:
-        """Tells that `done` items are done now."""
+        """Shows that `done` items are finished."""
         now = time.monotonic()
         rate = (done - self._first) / max(now - self._start, 1e-9)
         if self._bar is not None:
@@ -69,7 +69,7 @@ class Bar:
 
 
 def track(title: str, total: int, items: Iterator, unit: int = 1) -> Iterator:
-    """Passes `items` on and shows a Bar of them."""
+    """Yields `items` and shows their progress in a Bar."""
     with Bar(title, total, unit) as bar:
         for done, item in enumerate(items, start=1):
             yield item

@@ -1,4 +1,4 @@
-"""Small files that are either whole or as they were, whenever the process dies."""
+"""Atomic writes of small files: if the process dies, a file is complete or unchanged."""
 
 import os
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from foodjax.system.errors import UserError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text as `write_bytes` does."""
+    """Writes a text file as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def write_all(folder: Path, contents: Mapping[str, str | bytes]) -> None:
-    """Writes texts and bytes by their names into a folder, which it makes.
+    """Writes files, given as {name: content}, into a folder, and creates the folder.
 
     Raises:
-        UserError: they cannot be written.
+        UserError: the folder or a file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,12 +27,12 @@ def write_all(folder: Path, contents: Mapping[str, str | bytes]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file beside its place and puts it there when it is whole and on the disk.
+    """Writes a temporary file in the same folder, syncs it to the disk and renames it to `path`.
 
     Raises:
-        OSError: it cannot be written; what was there before is untouched.
+        OSError: it cannot be written; a file that was there is unchanged.
     """
-    temporary = path.with_name(f".{path.name}.tmp")  # one name: what a kill leaves is overwritten the next time
+    temporary = path.with_name(f".{path.name}.tmp")  # a fixed name: the next write replaces what a kill left
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()

@@ -1,23 +1,23 @@
-"""Memory of the CPU back end: on huge pages, and kept. Imports nothing, so that it can run before everything else."""
+"""Restarts the program with a malloc tuned for XLA on CPU. Imports only os and sys, so that it can run first."""
 
 import os
 import sys
 
-# One arena: a thread's own cannot hold a buffer of the steps (over 64 MiB) and would map it anew each time.
+# One arena: a thread's own arena cannot hold a buffer of the steps (over 64 MiB) and would map it each time.
 TUNABLES = ":".join(
     f"glibc.malloc.{setting}" for setting in ("hugetlb=1", "arena_max=1", "mmap_max=0", f"trim_threshold={2**40}")
 )
 
 
 def tune_malloc() -> None:
-    """Starts this program again with glibc's allocator so tuned; returns when it is so already.
+    """Restarts this program with glibc's malloc on huge pages that it keeps; returns if the settings are there already.
 
-    XLA allocates its buffers, 620 MiB for the tutorial's network, anew in every step, and glibc gives memory of that
-    size back to the system at once. The faults of getting it again cost a training step 1.03 s against 0.86 s on small
-    pages, and on huge pages up to 0.3 s more where the system is slow to clear them. Kept, they cost nothing; the
-    process stays as large as it once was. glibc (2.35 and later) reads the settings when a process starts, hence the
-    second start, of the same process number and arguments. A GLIBC_TUNABLES of the user's own is left alone; other
-    systems and C libraries are not touched.
+    XLA allocates its buffers (620 MiB for the tutorial's network) in every step, and glibc returns memory of that size
+    to the system at once. The page faults of the next step cost time: 1.03 s against 0.86 s a training step with small
+    pages, and up to 0.3 s more with huge pages if the system clears them slowly. Memory that is kept costs no time, but
+    the process never shrinks. glibc (2.35 and later) reads the settings when a process starts, hence the restart, with
+    the same process id and arguments. A GLIBC_TUNABLES that the user has set is left alone, and so are other systems;
+    other C libraries ignore the variable.
     """
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = TUNABLES

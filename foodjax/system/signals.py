@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM as a wish that the loop reads between steps.
+"""Signal handling: Ctrl-C and SIGTERM are remembered, and the loop checks for them between steps.
 
-A KeyboardInterrupt would be raised wherever Python happens to be, and is lost when that is a finalizer.
+A KeyboardInterrupt would be raised at any line of the program, and is lost if that line is in a finalizer.
 """
 
 import os
@@ -11,7 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Exception):
-    """A signal asked the run to end; everything it wants to keep is saved.
+    """A signal asked the run to end; the run saves its state before it ends.
 
     Attributes:
         signum: SIGINT or SIGTERM.
@@ -23,15 +23,15 @@ class Interrupted(Exception):
 
 
 def end_at_once(*, sigterm_status: int) -> None:
-    """Makes both signals end the process with one line, for as long as nothing is to be saved.
+    """Makes both signals end the process at once with one line; for the time before there is anything to save.
 
     Args:
-        sigterm_status: exit status after SIGTERM: 0 where the same command continues, as a scheduler that preempts
-            wants it, 143 where a result would be missing. After Ctrl-C it is 130, as shells expect.
+        sigterm_status: exit status after SIGTERM: 0 if the same command continues, as preempting schedulers expect,
+            143 if a result is missing. After Ctrl-C it is 130, as shells expect.
     """
 
     def end(signum: int, frame: FrameType | None) -> None:
-        os.write(1, b"interrupted; the same command continues\n")  # print() may be what was interrupted
+        os.write(1, b"interrupted; the same command continues\n")  # not print(): the signal may have interrupted one
         os._exit(sigterm_status if signum == signal.SIGTERM else 128 + signal.SIGINT)
 
     for signum in _SIGNALS:
@@ -39,7 +39,7 @@ def end_at_once(*, sigterm_status: int) -> None:
 
 
 class Interrupt:
-    """Context manager: inside, the first signal is remembered and a second one acts at once, as by default."""
+    """Context manager that remembers the first signal; a second one ends the process at once, as by default."""
 
     def __enter__(self) -> "Interrupt":
         self._signum: int | None = None
@@ -51,7 +51,7 @@ class Interrupt:
             signal.signal(signum, handler)
 
     def check(self) -> None:
-        """Raises Interrupted if a signal has come."""
+        """Raises Interrupted if there was a signal."""
         if self._signum is not None:
             raise Interrupted(self._signum)
 

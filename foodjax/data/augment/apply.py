@@ -1,10 +1,9 @@
-"""Applying the augmentation that `draws` drew for a batch.
+"""Augmentation of a batch on the CPU or the accelerator: one affine map for geometry and one for colour.
 
-XLA applies it on the CPU, eight times as fast as TensorFlow's ImageProjectiveTransformV3 (32 pictures of 128 pixels on
-one core: 1.9 ms against 15.4 ms; 40 of 1.6 million values differ, by one level), or on the accelerator. Whatever moves
-pixels is one affine map for each picture and whatever colours them another, so that any number of operations costs one
-pass. The order is that of Keras' ImageDataGenerator, affine about the centre (shift, then rotation), horizontal flip,
-vertical flip, brightness, and then colour, cutout and mixing; empty corners take the nearest pixel.
+Any number of operations therefore costs one pass over the pixels. On the CPU XLA is eight times as fast as TensorFlow's
+ImageProjectiveTransformV3 (32 pictures of 128 pixels on one core: 1.9 ms against 15.4 ms; 40 of 1.6 million values
+differ, by one level). The order is that of Keras' ImageDataGenerator: affine about the centre (shift, then rotation),
+horizontal flip, vertical flip, brightness; then colour, cutout and mixing. Empty corners take the nearest pixel.
 """
 
 import functools
@@ -24,7 +23,7 @@ from foodjax.data.augment.sample import AugmentParams
 
 
 def output_size(config: Config, step: int, steps_per_epoch: int) -> int:
-    """Returns the side of the pictures that training step `step` sees, pixels (train.progressive_resizing)."""
+    """Returns the side of the pictures in training step `step`, pixels (train.progressive_resizing)."""
     epoch, size = step // steps_per_epoch, config.input_size
     for first, side in config.train.progressive_resizing:
         size = side if epoch >= first else size
@@ -32,7 +31,7 @@ def output_size(config: Config, step: int, steps_per_epoch: int) -> int:
 
 
 def projective_rows(sampled: AugmentParams, image_size: int, size: int | None = None) -> np.ndarray:
-    """Returns the affine maps as the rows that TensorFlow's ImageProjectiveTransformV3 takes too.
+    """Returns the affine maps as rows in the format of TensorFlow's ImageProjectiveTransformV3.
 
     Output pixel (x, y) takes the input at (a0 x + a1 y + a2, b0 x + b1 y + b2). With c = cos t, s = sin t,
     o = (n - 1) / 2, o' = (m - 1) / 2, flips fx, fy = +-1, zooms zx, zy = the crop's sides times n / m, shifts dr, dc
@@ -41,7 +40,7 @@ def projective_rows(sampled: AugmentParams, image_size: int, size: int | None = 
         u = fx zx (x' - o') + dc,  v = fy zy (y' - o') + dr
         x = c u - s v + o + ec,  y = s u + c v + o + er
 
-    A shear (k, l) stands between the two: v + k u and u + l v.
+    A shear (k, l) replaces u and v by u + k v and v + l u between the two lines.
 
     Args:
         sampled: the parameters of B images.
@@ -74,7 +73,7 @@ def projective_rows(sampled: AugmentParams, image_size: int, size: int | None = 
 
 
 def warp(images: UInt8[Array, "B H H C"], rows: Float[Array, "B 8"], size: int) -> Float[Array, "B {size} {size} C"]:
-    """Moves pictures: bilinear, and outside the picture its nearest pixel.
+    """Applies affine maps to pictures: bilinear, with the nearest pixel outside the picture.
 
     Args:
         images: uint8 (B, H, H, C).
@@ -113,16 +112,16 @@ def transform(
     *,
     size: int,
 ) -> UInt8[Array, "B {size} {size} C"]:
-    """Applies what was drawn to pictures; a pure function for any device.
+    """Applies sampled parameters to pictures; a pure function for any device.
 
     Args:
         images: uint8 (B, H, H, C).
         rows: the maps of `projective_rows`, float32 (B, 8).
         brightness: factors, float32 (B,). The values are truncated to integers before and after, as Keras does.
-        colour: as drawn.
-        cutout: as drawn.
-        mix: as drawn.
-        deviation: of the blur, as sampled.
+        colour: maps of the channels, float32 (B, 3, 4), or None.
+        cutout: boxes to grey, float32 (B, 4), or None.
+        mix: how the pictures are mixed, or None.
+        deviation: standard deviations of the blur, fractions of the side, float32 (B,), or None.
         size: side of the result, pixels.
 
     Returns:
@@ -139,20 +138,20 @@ def transform(
 
 
 def transform_inputs(sampled: AugmentParams, image_size: int, size: int) -> tuple[Any, ...]:
-    """Returns what `transform` takes of the draws, for pictures of `image_size` pixels that get `size`."""
+    """Returns the arguments of `transform` for pictures of `image_size` pixels and results of `size` pixels."""
     rows = projective_rows(sampled, image_size, size)
     return rows, sampled.brightness, sampled.colour, sampled.cutout, sampled.mix, sampled.blur
 
 
 def apply_params(images: np.ndarray, sampled: AugmentParams, size: int | None = None) -> np.ndarray:
-    """Augments uint8 images (B, H, H, C) as drawn, on the host's CPU; returns uint8 of side `size`, None: H."""
+    """Augments uint8 images (B, H, H, C) on the CPU; returns uint8 (B, size, size, C), None being H."""
     size = size or int(images.shape[1])
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         return np.asarray(transform(images, *transform_inputs(sampled, images.shape[1], size), size=size))
 
 
 def mixed_labels(labels: np.ndarray, mix: Mix | None) -> dict[str, np.ndarray]:
-    """Returns what a batch has of labels: label int32 (B,), and of mixed pictures also other int32 (B,) and share."""
+    """Returns the labels of a batch: label int32 (B,), for mixed pictures also other int32 (B,), share float32 (B,)."""
     label = labels.astype(np.int32)
     return {"label": label} if mix is None else {"label": label, "other": label[mix.partner], "share": mix.share}
 
@@ -160,15 +159,15 @@ def mixed_labels(labels: np.ndarray, mix: Mix | None) -> dict[str, np.ndarray]:
 def view(
     images: UInt8[Array, "B H H C"], size: int, area: float
 ) -> UInt8[Array, "B H H C"] | Float[Array, "B {size} {size} C"]:
-    """Returns the middle of pictures as evaluation sees them.
+    """Crops the middle of pictures and resizes it, for evaluation.
 
     Args:
         images: uint8 (B, H, H, C).
         size: side of the result, pixels.
-        area: share of the picture that is shown.
+        area: area of the crop, as a fraction of the picture.
 
     Returns:
-        The pictures themselves where that is what is asked, else float32 (B, size, size, C) in 0..255.
+        The pictures themselves if their size is `size` and area is 1, else float32 (B, size, size, C) in 0..255.
     """
     image_size = images.shape[1]
     if size == image_size and area == 1:

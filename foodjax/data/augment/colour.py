@@ -13,7 +13,7 @@ _MID_GREY = 127.5
 
 
 def _map(matrix: np.ndarray, offset: np.ndarray | None = None) -> np.ndarray:
-    """Joins (B, 3, 3) and, if any, (B, 3, 1)."""
+    """Joins matrices (B, 3, 3) and offsets (B, 3, 1); None is no offset."""
     offset = np.zeros((len(matrix), 3, 1)) if offset is None else offset
     return np.concatenate([matrix, offset], axis=2).astype(np.float32)
 
@@ -49,19 +49,19 @@ def hue(angle: np.ndarray) -> np.ndarray:
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Returns the maps that do `first`, then `second`."""
+    """Returns the maps that apply `first`, then `second`."""
     matrix, offset = second[:, :, :3], second[:, :, 3:]
     return _map(matrix @ first[:, :, :3], matrix @ first[:, :, 3:] + offset)
 
 
 def sample_colour(augment: Augment, rng: np.random.Generator, batch_size: int) -> np.ndarray:
-    """Draws contrast, saturation and hue of `config.augment`; returns their maps, float32 (B, 3, 4)."""
+    """Samples contrast, saturation and hue of `config.augment`; returns their maps, float32 (B, 3, 4)."""
     unit = rng.uniform(-1, 1, size=(3, batch_size))
     changes = compose(saturation(1 + augment.saturation * unit[1]), contrast(1 + augment.contrast * unit[0]))
     return compose(hue(np.deg2rad(augment.hue) * unit[2]), changes)
 
 
 def apply(images: Float[Array, "B H W 3"], colour: Float[Array, "B 3 4"]) -> Float[Array, "B H W 3"]:
-    """Maps the channels of pictures (B, H, W, 3); not clipped."""
+    """Applies maps to the channels of pictures (B, H, W, 3), without clipping."""
     channels = [images[..., k, None] * colour[:, None, None, :, k] for k in range(3)]  # no matrix product: exact on GPU
     return channels[0] + channels[1] + channels[2] + colour[:, None, None, :, 3]

@@ -1,4 +1,4 @@
-"""Drawing the augmentation of a batch: plain arrays, a pure function of (seed, step). `augment` applies them."""
+"""Random parameters of the augmentation: plain arrays, a pure function of (seed, step). `apply` uses them."""
 
 from typing import NamedTuple
 
@@ -13,16 +13,16 @@ _STREAM = 1  # keeps these random numbers apart from those of the shuffle
 
 
 class AugmentParams(NamedTuple):
-    """The random parameters of B images, float32. What is None is not done."""
+    """The random parameters of B images, float32. An operation whose field is None is left out."""
 
-    angle: np.ndarray  # (B,) radians, positive turns as Keras' theta does
+    angle: np.ndarray  # (B,) radians, with the sign of Keras' theta
     shift_rows: np.ndarray  # (B,) pixels
     shift_columns: np.ndarray  # (B,) pixels
     flip_horizontal: np.ndarray  # (B,) 0 or 1
     flip_vertical: np.ndarray  # (B,) 0 or 1
     brightness: np.ndarray  # (B,) factor
-    crop: np.ndarray | None = None  # (B, 4) its middle's row and column from the picture's, pixels; height, width in 1
-    shear: np.ndarray | None = None  # (B, 2) columns by row, rows by column
+    crop: np.ndarray | None = None  # (B, 4) row, column of its centre from the picture's, pixels; height, width in 0..1
+    shear: np.ndarray | None = None  # (B, 2) columns per row, rows per column
     colour: np.ndarray | None = None  # (B, 3, 4) affine map of the channels
     cutout: np.ndarray | None = None  # (B, 4) top, bottom, left, right in 0..1
     mix: Mix | None = None
@@ -30,12 +30,12 @@ class AugmentParams(NamedTuple):
 
 
 def sample_params(augment: Augment, seed: int, step: int, batch_size: int, image_size: int) -> AugmentParams:
-    """Draws the augmentation of the batch of one step.
+    """Samples the augmentation of one step's batch.
 
     Args:
         augment: config.augment; rotation in degrees, shifts as fractions of the side.
-        seed: of the run.
-        step: the training step; the same (seed, step) always draws the same.
+        seed: the run's seed.
+        step: the training step; the same (seed, step) always gives the same parameters.
         batch_size: B.
         image_size: side of the prepared pictures in pixels.
 
@@ -68,7 +68,7 @@ def sample_params(augment: Augment, seed: int, step: int, batch_size: int, image
 
 
 def _sample_crop(augment: Augment, rng: np.random.Generator, batch_size: int, image_size: int) -> np.ndarray:
-    """Draws crops of random area and aspect anywhere inside the picture (Szegedy et al. 2015); float32 (B, 4)."""
+    """Samples crops of random area and aspect anywhere in the picture (Szegedy et al. 2015); float32 (B, 4)."""
     low, high = augment.crop_area
     unit = rng.uniform(size=(4, batch_size))
     area = low + (high - low) * unit[0]
@@ -81,10 +81,10 @@ def _sample_crop(augment: Augment, rng: np.random.Generator, batch_size: int, im
 def _sample_randaugment(
     sampled: AugmentParams, augment: Augment, rng: np.random.Generator, image_size: int
 ) -> AugmentParams:
-    """Adds operations chosen at random for each picture, in the manner of RandAugment (Cubuk et al. 2020).
+    """Adds random operations to each picture, as RandAugment does (Cubuk et al. 2020).
 
-    One of: nothing, rotation to 30 degrees, two shears to 0.3, two shifts to 0.45 of the side, and brightness,
-    contrast and saturation by factors to 1 +- 0.9; all times randaugment_magnitude, up or down.
+    One of: nothing, rotation by 30 degrees, two shears by 0.3, two shifts by 0.45 of the side, and brightness,
+    contrast and saturation by a factor 1 + 0.9; all amounts times randaugment_magnitude and a random sign.
     """
     batch_size = len(sampled.angle)
     angle, rows, columns = sampled.angle.copy(), sampled.shift_rows.copy(), sampled.shift_columns.copy()

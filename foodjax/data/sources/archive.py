@@ -1,4 +1,4 @@
-"""food-101.tar.gz, read as a stream. It may come from anybody: nothing is extracted, every size is bounded."""
+"""Source that reads food-101.tar.gz as a stream. It trusts no archive: it extracts nothing and limits every size."""
 
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -10,19 +10,21 @@ from foodjax.data.sources.food101 import parse_meta
 from foodjax.system.errors import UserError, first_line
 
 MAX_MEMBER_BYTES = 256 * 2**20  # of one file in an archive
-MAX_HEADER_BYTES = 2**20  # of what an archive says about a file beside its size: long names and the like
+MAX_HEADER_BYTES = 2**20  # of one extended header: long names and the like
 MAX_EXPANSION = 20  # times the archive's size; photographs are compressed already
 
 
 class _Header(tarfile.TarInfo):
-    """The header of a member, refused before anything of that size is read."""
+    """The header of a member; a size above the limit is refused before anything is read."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> "_Header":
         header = super().frombuf(buf, encoding, errors)
         limit = MAX_MEMBER_BYTES if header.type in tarfile.REGULAR_TYPES else MAX_HEADER_BYTES
         if header.size > limit:
-            raise UserError(f"the archive's member {ascii(header.name[:80])} has {header.size:,} bytes: refused")
+            raise UserError(
+                f"the archive's member {ascii(header.name[:80])} has {header.size:,} bytes: refused (at most {limit:,})"
+            )
         return header  # pyright: ignore[reportReturnType]
 
 
@@ -44,34 +46,36 @@ class Archive(Source):
         for name, encoded in self._members(wanted.__contains__):
             yield wanted.pop(name), encoded
         for i in wanted.values():
-            yield i, b""  # listed and absent: the decoder will name it
+            yield i, b""  # listed but missing: the decoder reports it
 
     def _members(self, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-        """Yields name and content of the files below food-101/ that `wants` says yes to; all others are checked too."""
+        """Yields name and content of the files below food-101/ that `wants` accepts; checks all others too."""
         total, limit = 0, MAX_EXPANSION * self.path.stat().st_size + MAX_MEMBER_BYTES
         try:
             with tarfile.open(self.path, "r|*", tarinfo=_Header) as tar:
                 for member in tar:
                     parts = PurePosixPath(member.name).parts
-                    # Nothing is extracted, so that nothing could be overwritten; but who packs this means harm.
+                    # Nothing is extracted, so nothing can be overwritten; but such an archive was made to do harm.
                     if member.name.startswith("/") or ".." in parts:
-                        raise UserError(f"{self._member(member)} points out of the archive: refused")
+                        raise UserError(f"{self._member(member)} points outside the archive: refused")
                     if not (member.isreg() or member.isdir()):
                         raise UserError(f"{self._member(member)} is a link or a device: refused")
                     total += member.size
                     if total > limit:
                         raise UserError(f"{self.path} expands to more than {MAX_EXPANSION} times its size: refused")
-                    if member.size > MAX_MEMBER_BYTES:  # an extended header says so
-                        raise UserError(f"{self._member(member)} has {member.size:,} bytes: refused")
+                    if member.size > MAX_MEMBER_BYTES:  # set by an extended header
+                        raise UserError(
+                            f"{self._member(member)} has {member.size:,} bytes: refused (at most {MAX_MEMBER_BYTES:,})"
+                        )
                     if member.isreg() and "food-101" in parts:
                         inside = "/".join(parts[parts.index("food-101") + 1 :])
                         if wants(inside):
                             yield inside, tar.extractfile(member).read()  # pyright: ignore[reportOptionalMemberAccess]
         except UserError:
             raise
-        except Exception as error:  # tarfile, a decompressor, or a number in a header: they raise a dozen types
+        except Exception as error:  # tarfile, the decompressors and broken numbers in headers raise a dozen types
             raise UserError(
-                f"{self.path} is not a whole tar archive ({first_line(error)}): needs to be downloaded again"
+                f"{self.path} is not a whole tar archive ({first_line(error)}): download it again"
             ) from None
 
     def _member(self, member: tarfile.TarInfo) -> str:

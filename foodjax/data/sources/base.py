@@ -1,6 +1,6 @@
-"""Where encoded photographs come from: TFDS, an archive, a folder, or drawn by the program.
+"""The interface of a source of encoded photographs, and functions that the sources share.
 
-A source lists its examples cheaply and reads their bytes on request; nothing is decoded here.
+A source lists its examples cheaply and reads their bytes on request; it decodes nothing.
 """
 
 import os
@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".ti
 
 
 class Listing(NamedTuple):
-    """What a source holds: class names in label order, and the ids ("class/name") of its two official sets."""
+    """The content of a source: class names in label order, and the ids ("class/name") of its two official sets."""
 
     class_names: tuple[str, ...]
     train: list[str]
@@ -23,12 +23,12 @@ class Listing(NamedTuple):
 
 
 class Source(Protocol):
-    """A place that photographs come from."""
+    """A source of encoded photographs."""
 
     name: str
 
     def fingerprint(self) -> Any:
-        """Returns JSON that changes when the photographs do; cheap."""
+        """Returns JSON that changes when the photographs change; cheap."""
         ...
 
     def listing(self) -> Listing:
@@ -48,24 +48,26 @@ def select_names(known: tuple[str, ...], num_classes: int, names: tuple[str, ...
     """Returns `names`, or the first `num_classes` (0: all) of the known classes.
 
     Raises:
-        UserError: a class that does not exist, or more than there are.
+        UserError: a name is not among the known classes, or num_classes exceeds their number.
     """
     for name in names:
         if name not in known:
-            raise UserError(f"data.class_names has {name!r}, not among the {len(known)} classes{nearest(name, known)}")
+            raise UserError(f"data.class_names has {name!r}, none of the {len(known)} classes{nearest(name, known)}")
     if num_classes > len(known) and not names:
-        raise UserError(f"data.num_classes is {num_classes}: the data has {len(known)} classes")
+        raise UserError(
+            f"data.num_classes is {num_classes}, but the data has {len(known)} classes: use at most {len(known)}"
+        )
     return tuple(names) or known[: num_classes or len(known)]
 
 
 def file_stats(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Returns (path, size, time of the last change) of each file, -1 where it cannot be had."""
+    """Returns (path, bytes, time of the last change in ns) of each file; -1 for a file that cannot be read."""
     rows = []
     for path in paths:
         try:
             info = os.stat(path)
             rows.append((str(path), info.st_size, info.st_mtime_ns))
-        except (OSError, ValueError):  # ValueError: no name that a file can have
+        except (OSError, ValueError):  # ValueError: not a possible file name
             rows.append((str(path), -1, -1))
     return rows
 
@@ -74,4 +76,4 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (OSError, ValueError):
-        return b""  # listed and absent: the decoder will name it
+        return b""  # listed but missing: the decoder reports it

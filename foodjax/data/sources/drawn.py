@@ -1,4 +1,4 @@
-"""Pictures of shapes that the program draws."""
+"""Source of shapes that the program draws, for the demo and for tests."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from foodjax.data.sources.base import Listing, Source
 
 
 class DrawnSource(Source):
-    """Pictures of shapes that the program draws itself."""
+    """A source that draws `num_train` and `num_test` pictures of each class in shapes.py."""
 
     name = "drawn"
 

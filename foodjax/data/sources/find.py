@@ -1,4 +1,4 @@
-"""Finds the source that a config names, and selects classes."""
+"""Creates the source that a config names, and selects classes."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     """Keeps the named classes, or the first `num_classes` (0: all).
 
     Raises:
-        UserError: a class that does not exist, or one without images.
+        UserError: a class does not exist or has no images, or fewer than two are left.
     """
     chosen = select_names(listing.class_names, num_classes, names)
     kept = set(chosen)
     train = [i for i in listing.train if i.split("/")[0] in kept]
     test = [i for i in listing.test if i.split("/")[0] in kept]
     if len(chosen) < 2:
-        raise UserError(f"the data gives {len(chosen)} class(es): needs at least 2")
+        raise UserError(f"the number of classes is {len(chosen)}: needs at least 2")
     for part, ids in (("train", train), ("test", test)):
         empty = sorted(kept - {i.split("/")[0] for i in ids})
         # One set may be missing altogether (evaluation alone); a class missing from a set is a mistake.
@@ -34,16 +34,18 @@ def create_source(config: Config) -> Source:
     """Returns the source that `config.data` names.
 
     Raises:
-        UserError: `data.dir` is no archive, no Food-101 folder and no folder of classes.
+        UserError: `data.dir` is neither an archive nor a Food-101 folder nor a folder of classes.
     """
     data = config.data
     if not data.dir and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
     if not data.dir:
         try:
-            from foodjax.data.sources.tfds import TfdsSource  # only who needs TFDS and TensorFlow waits for them
+            from foodjax.data.sources.tfds import TfdsSource  # slow: imports TensorFlow
         except ModuleNotFoundError as error:
-            raise UserError(f"data.dir is empty and {error.name} is not installed: needs it, or data.dir") from None
+            raise UserError(
+                f"data.dir is empty and {error.name} is not installed: install it, or set data.dir"
+            ) from None
         return TfdsSource(data.tfds_name, data.tfds_dir)
     path = Path(data.dir).expanduser().resolve()
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Photographs in train/<class>/ and test/<class>/."""
+"""Source of photographs in folders: train/<class>/ and test/<class>/."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from foodjax.system.errors import UserError
 
 
 class ClassFolders(Source):
-    """A folder with train/<class>/ and test/<class>/: own photographs, or Food-101 after it was moved."""
+    """A folder with train/<class>/ and test/<class>/: your own photographs, or Food-101 sorted like that."""
 
     def __init__(self, root: Path):
         self.name, self.root = root.name, root

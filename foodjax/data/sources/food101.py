@@ -1,4 +1,4 @@
-"""An extracted food-101/ in the layout of the official archive."""
+"""Source of an extracted food-101/ in the layout of the official archive."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,23 +10,25 @@ from foodjax.system.errors import UserError
 
 
 def parse_meta(texts: dict[str, str], where: str) -> Listing:
-    """Reads meta/classes.txt, train.json and test.json.
+    """Returns the listing of meta/classes.txt, train.json and test.json.
 
     Raises:
-        UserError: a file is missing or does not hold {"class": ["class/name", ...]}.
+        UserError: a file is missing or does not contain {"class": ["class/name", ...]}.
     """
     parts = {}
     for part in ("train", "test"):
         name = f"meta/{part}.json"
         if name not in texts:
-            raise UserError(f"{where} has no {name}: needs images/ and meta/ as Food-101 is published")
+            raise UserError(f"{where} has no {name}: needs images/ and meta/ as in the published Food-101")
         try:
             table = json.loads(texts[name])
             parts[part] = [i for ids in table.values() for i in ids]
             if not all(isinstance(i, str) and len(PurePosixPath(i).parts) == 2 and ".." not in i for i in parts[part]):
                 raise ValueError("an id is not 'class/name'")
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise UserError(f"{where}/{name} is not the JSON of a Food-101 list: {error}") from None
+            raise UserError(
+                f'{where}/{name} is not the JSON of a Food-101 list ({error}): needs {{"class": ["class/name", ...]}}'
+            ) from None
     if "meta/classes.txt" in texts:
         names = tuple(line.strip() for line in texts["meta/classes.txt"].splitlines() if line.strip())
     else:

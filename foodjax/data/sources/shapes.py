@@ -1,6 +1,6 @@
-"""Ten classes of shapes on coloured, noisy grounds: data for the demo and for tests, with nothing to download.
+"""Draws ten classes of shapes on coloured, noisy backgrounds: data for the demo and for tests without a download.
 
-Every class stays itself when it is turned or mirrored.
+Rotation and reflection do not change the class of a shape.
 """
 
 import io

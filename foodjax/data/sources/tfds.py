@@ -25,11 +25,14 @@ class TfdsSource(Source):
             self.builder: Any = tfds.builder(tfds_name, data_dir=data_dir or None)
         except Exception as error:
             line = str(error).strip().splitlines()[0]
-            raise UserError(f"data.tfds_name={tfds_name}: TFDS says {line}") from None
+            raise UserError(f"data.tfds_name is {tfds_name!r}, which TFDS cannot open: {line}") from None
         self.name = self.builder.name
         missing = {"image", "label", "id"} - set(self.builder.info.features)
         if missing:
-            raise UserError(f"data.tfds_name={tfds_name} has no {min(missing)!r}: needs food101:2.1.0 or one like it")
+            raise UserError(
+                f"data.tfds_name is {tfds_name!r}, a dataset without {min(missing)!r}: needs image, label and id, as "
+                f"food101:2.1.0 has"
+            )
 
     def fingerprint(self) -> Any:  # noqa: D102
         return [self.builder.info.full_name, str(self.builder.data_path)]
@@ -66,13 +69,16 @@ class TfdsSource(Source):
             check_network(URL)
         try:
             self.builder.download_and_prepare()
-        except Exception as error:  # TFDS raises many types; each is the network's, the disk's or the server's doing
+        except Exception as error:  # TFDS raises many types, for faults of network, disk and server
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"TFDS cannot prepare {self.name}: {line}; or set data.dir to a copy of food-101") from None
+            raise UserError(
+                f"TFDS cannot prepare {self.name} ({line}): needs network access and disk space, or data.dir set to "
+                f"a copy of food-101"
+            ) from None
 
 
 def check_network(url: str, seconds: float = CHECK_SECONDS) -> None:
-    """Asks the server once, since TFDS itself retries for minutes before it gives up.
+    """Sends the server one request, since TFDS itself retries for minutes before it fails.
 
     Raises:
         UserError: no answer within `seconds`.
