@@ -10,12 +10,14 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 import jax
 import pytest
 
-from foodjax.steps.devices import configure_jax
-
-configure_jax()  # many tests compile the same programs
+import foodjax
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_sessionstart():
+    foodjax.setup()  # many tests compile the same programs; not before pytest has set its own hooks
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from foodjax.steps.metrics import Metrics
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import abstract_train_state, create_train_state
 from foodjax.system.errors import UserError
+from foodjax.system.setup import leave_gpus_to_jax
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints, load_best
 from foodjax.workdir.description import read_description, write_description
@@ -180,6 +181,7 @@ def to_keras(config: Any, model: ConvNet, params: Any) -> Any:
     """Returns the compiled `keras.Sequential` of `model` with the weights `params`."""
     import keras
 
+    leave_gpus_to_jax()
     make = keras.layers
     layers = keras_layers(model, config.data.image_size)
     stack: list[Any] = []

@@ -14,7 +14,7 @@ import numpy as np
 from foodjax.data.host_batches import train_batches
 from foodjax.data.sets import load_data
 from foodjax.models.convnet import create_model
-from foodjax.steps.devices import configure_jax, create_mesh
+from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_chain
 from foodjax.steps.state import create_train_state
 from foodjax.steps.step import make_steps
@@ -86,7 +86,6 @@ def range_test(config: Any) -> RangeTest:
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
-    configure_jax()
     data = load_data(config)
     model, tx = create_model(config, len(data.train.class_names)), create_chain(config, rate_at)
     train_step, _ = make_steps(config, model, tx, create_mesh(config.data.batch_size))

@@ -19,7 +19,7 @@ from foodjax.data.sources.base import IMAGE_SUFFIXES
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.calibration import scale
 from foodjax.models.convnet import create_model
-from foodjax.steps.devices import configure_jax, create_mesh
+from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import abstract_train_state
 from foodjax.steps.step import make_steps
@@ -67,7 +67,6 @@ class Predictor:
             UserError: the workdir holds no run, no checkpoint or a damaged one, or no temperature where one is asked
                 for.
         """
-        configure_jax()
         stored, self.class_names = read_description(workdir)
         self.config = stored if config is None else config
         self.model, tx = create_model(self.config, len(self.class_names)), create_optimizer(self.config)

@@ -26,6 +26,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+import foodjax
 from experiments import demo
 from foodjax.models.convnet import create_model
 from foodjax.steps.early_stopping import EarlyStopping
@@ -211,6 +212,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = random.Random(args.seed)
+    foodjax.setup()  # as the command line does: without it a failed read prints more
     runs = [Trials(args.folder.resolve(), losses) for losses in RUNS]
     drawn = [trials.all(rng) for trials in runs]
     sys.addaudithook(end_harm)
