@@ -243,6 +243,9 @@ def main() -> None:
     if unknown := set(args.sections.split(",")) - {*MEASUREMENTS, "bits"}:
         parser.error(f"--sections has {', '.join(sorted(unknown))}: needs some of {', '.join([*MEASUREMENTS, 'bits'])}")
     if args.worker:
+        import foodjax
+
+        foodjax.setup()  # as main.py does
         print("\n" + json.dumps(MEASUREMENTS[args.worker](args)))
         return
     if args.smoke:

@@ -1,34 +1,61 @@
 """foodjax: image classification in JAX and Flax, from photographs on disk to an evaluated model.
 
-What experiment files need stands here: `from foodjax import variants, Sweep, grid, random`.
+What notebooks and experiment files need is here: `from foodjax import train, Predictor, variants`. An import changes
+nothing outside the package; `foodjax.setup()` sets up logs, warnings, JAX and TensorFlow as the command line has them.
 """
 
-import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from foodjax.config import variants
     from foodjax.config.check import default_config
+    from foodjax.data.sets import load_data
+    from foodjax.run.evaluate import evaluate_workdir as evaluate
+    from foodjax.run.loop import train
+    from foodjax.run.predict import Predictor
     from foodjax.study.space import Sweep, grid, random
+    from foodjax.system.setup import setup
 
-__all__ = ["Sweep", "default_config", "grid", "random", "variants"]
+    __version__: str
 
+__all__ = [
+    *("Predictor", "Sweep", "__version__", "default_config", "evaluate", "grid", "load_data", "random", "setup"),
+    *("train", "variants"),
+]
+
+# Public name -> MODULE:ATTRIBUTE, or MODULE: for the module. A name that equals a submodule of foodjax would be hidden.
 _HOMES = {
-    "default_config": "config.check",
-    "Sweep": "study.space",
-    "grid": "study.space",
-    "random": "study.space",
-    "variants": "config",
+    "Predictor": "run.predict:Predictor",
+    "Sweep": "study.space:Sweep",
+    "default_config": "config.check:default_config",
+    "evaluate": "run.evaluate:evaluate_workdir",
+    "grid": "study.space:grid",
+    "load_data": "data.sets:load_data",
+    "random": "study.space:random",
+    "setup": "system.setup:setup",
+    "train": "run.loop:train",
+    "variants": "config.variants:",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used."""
+    """Imports a public name when it is used: `import foodjax` alone loads neither JAX nor TensorFlow."""
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'foodjax' has no attribute {name!r}")
-    module = importlib.import_module(f"foodjax.{_HOMES[name]}")
-    return importlib.import_module("foodjax.config.variants") if name == "variants" else getattr(module, name)
+    return pkgutil.resolve_name(f"foodjax.{_HOMES[name]}")
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("foodjax")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "unknown"

@@ -11,15 +11,10 @@ python main.py --mode serve [--host ADDRESS] [--port PORT] --workdir DIR
 python main.py --mode inspect --config experiments/food10.py [--workdir DIR]
 """
 
-import os
 import signal
 import sys
 
-# TensorFlow reads both when it is imported; it does no mathematics here, and announces oneDNN on every start.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-from absl import flags, logging
+from absl import flags
 from ml_collections import config_flags
 
 from foodjax.commands import (
@@ -40,6 +35,7 @@ from foodjax.commands import (
 from foodjax.commands.arguments import Asked, Mode
 from foodjax.system.console import fail
 from foodjax.system.errors import UserError
+from foodjax.system.setup import setup
 from foodjax.system.signals import Interrupted
 
 # A new mode is a file in commands/ and a line here.
@@ -110,14 +106,15 @@ def main(argv: list[str]) -> int:
     """Runs one command and returns the exit status."""
     try:
         mode, overrides = parse(argv)
-        logging.set_verbosity(logging.FATAL)  # orbax logs a traceback of every error that it raises as well
         config = _CONFIG.value
         if config is None and _MODE.value == "import":
             from experiments import food10
 
             config = food10.get_config()  # a reader's model is the tutorial's
         asked = Asked(flags.FLAGS, arguments.origin())
-        return mode.run(*arguments.load(_MODE.value, mode, config, _WORKDIR.value, overrides), asked) or 0
+        config, workdir = arguments.load(_MODE.value, mode, config, _WORKDIR.value, overrides)
+        setup()  # imports JAX: most mistakes are told a second sooner
+        return mode.run(config, workdir, asked) or 0
     except UserError as error:
         fail(str(error))
         return 2

@@ -9,9 +9,11 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 import pytest
 from helpers import SHARED, make_food_root
 
-from foodjax.steps.devices import configure_jax
+import foodjax
 
-configure_jax()  # many tests compile the same programs
+
+def pytest_sessionstart():
+    foodjax.setup()  # many tests compile the same programs; not before pytest has set its own hooks
 
 
 @pytest.fixture

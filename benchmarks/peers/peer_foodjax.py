@@ -2,10 +2,11 @@
 
 import jax
 
+import foodjax
 from experiments import food10
 from foodjax.config.check import checked
 from foodjax.models.convnet import create_model
-from foodjax.steps.devices import configure_jax, create_mesh
+from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import create_train_state
 from foodjax.steps.step import make_steps
@@ -13,7 +14,7 @@ from foodjax.steps.step import make_steps
 
 def create_steps(images, labels):
     """Returns the callables "train" and "predict"; each ends when its result is there."""
-    configure_jax()
+    foodjax.setup()  # as main.py does
     config = checked(food10.get_config())
     model, tx = create_model(config, 10), create_optimizer(config)
     train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))

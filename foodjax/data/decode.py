@@ -1,13 +1,9 @@
 """Decodes and resizes a photograph; broken or foreign bytes raise a ValueError."""
 
 import io
-import logging
-import warnings
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-
-logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it raises as well
 
 MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
 # The formats of IMAGE_SUFFIXES. Pillow reads more: none is for photographs, and some run other programs (EPS).
@@ -26,7 +22,8 @@ def decode(
 ) -> np.ndarray:
     """Decodes and resizes as Keras' `load_img(target_size=(size, size), interpolation=resize)` does.
 
-    The aspect ratio is not kept and an EXIF orientation is ignored, as in the tutorial.
+    The aspect ratio is not kept and an EXIF orientation is ignored, as in the tutorial. Pillow may warn, for example
+    of more than 90 million pixels; after `foodjax.setup()` its warnings are ignored.
 
     Args:
         encoded: a JPEG, PNG, ... file.
@@ -44,15 +41,13 @@ def decode(
     if not encoded:
         raise ValueError("missing or empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
-                if image.width * image.height > max_pixels:
-                    raise ValueError(f"{image.width} x {image.height} pixels, more than {max_pixels}")
-                rgb = _as_seen(image) if as_seen else image.convert("RGB")
-                if rgb.size != (size, size):
-                    rgb = rgb.resize((size, size), _FILTERS[resize])
-                return np.asarray(rgb)
+        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise ValueError(f"{image.width} x {image.height} pixels, more than {max_pixels}")
+            rgb = _as_seen(image) if as_seen else image.convert("RGB")
+            if rgb.size != (size, size):
+                rgb = rgb.resize((size, size), _FILTERS[resize])
+            return np.asarray(rgb)
     except UnidentifiedImageError:
         raise ValueError(f"not a picture of a known kind ({', '.join(_FORMATS)})") from None
     except ValueError:

@@ -10,8 +10,7 @@ from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.batches import Batch, batch_rows
 from foodjax.data.prepare import Prepared
-
-tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's
+from foodjax.system.setup import leave_gpus_to_jax
 
 
 def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int) -> Iterator[Batch]:
@@ -27,6 +26,7 @@ def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, 
     Yields:
         image uint8 (B, H, W, 3), label int32 (B,); for mixed pictures also other int32 (B,) and share float32 (B,).
     """
+    leave_gpus_to_jax()
     batch_size, mixes = config.data.batch_size, config.augment.mixup > 0 or config.augment.cutmix > 0
     names = ("image", "label", "other", "share") if mixes else ("image", "label")
     dtypes = {"image": tf.uint8, "label": tf.int32, "other": tf.int32, "share": tf.float32}

@@ -26,6 +26,7 @@ from foodjax.run.wiring import Engine, open_workdir
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.system.errors import UserError
+from foodjax.system.setup import leave_gpus_to_jax
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
 from foodjax.workdir.description import write_description
@@ -178,6 +179,7 @@ def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
     """Returns the compiled `keras.Sequential` of `model` with the weights `params`."""
     import keras
 
+    leave_gpus_to_jax()
     make = keras.layers
     layers = keras_layers(model, config.data.image_size)
     stack: list[Any] = []

@@ -5,6 +5,7 @@ They are drawn in the colours of the light page. `to_svg` names the colours, so 
 
 import io
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,13 +21,15 @@ from foodjax.evaluation.calibration import Calibration
 # Name -> colour of the light page; templates/style.css has the dark ones too. Blue and orange keep apart for
 # colour-blind readers.
 COLOURS = {"ink": "#1c1e21", "muted": "#667080", "grid": "#dfe3e8", "first": "#2f6db5", "second": "#c8611a"}
+# Two rc_contexts that overlap in two threads would leave the settings of one of them behind.
+_RC = threading.Lock()
 _MAX_NUMBERS = 20  # classes up to which the cells of a confusion matrix are numbered
 
 
 def to_svg(figure: Figure, alt: str) -> str:
     """Returns a figure as an inline SVG: text stays text, colours are CSS variables, and it scales with the page."""
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "foodjax"}):
+    with _RC, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "foodjax"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)

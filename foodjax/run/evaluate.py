@@ -14,7 +14,6 @@ from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import Scores, compute_scores, sentence, to_table, write_files
 from foodjax.run.wiring import Engine
-from foodjax.steps.devices import configure_jax
 from foodjax.system.console import console, track
 from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
@@ -125,7 +124,6 @@ def evaluate_workdir(config: Config, workdir: Path) -> Evaluation:
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    configure_jax()
     _, class_names = read_description(workdir)
     source = create_source(config)
     test_set = prepare(source, "test", config, track, class_names)

@@ -15,7 +15,6 @@ from foodjax.config.keys import Config
 from foodjax.data.host_batches import train_batches
 from foodjax.data.sets import load_data
 from foodjax.run.wiring import Engine
-from foodjax.steps.devices import configure_jax
 from foodjax.system.console import Bar
 from foodjax.system.errors import UserError
 
@@ -84,7 +83,6 @@ def range_test(config: Config) -> RangeTest:
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
-    configure_jax()
     data = load_data(config)
     engine = Engine(config, data.train.class_names, learning_rate=rate_at)
     state, losses = engine.create_state(), []

@@ -18,7 +18,6 @@ from foodjax.evaluation.predictions import Predictions
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
 from foodjax.run.wiring import Engine
-from foodjax.steps.devices import configure_jax
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import TrainState
@@ -88,7 +87,6 @@ def train(
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         print(f"{workdir} is finished ({end}): nothing to do; --mode evaluate evaluates it again")
         return
-    configure_jax()
     data = data or load_data(config)
     engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     try:

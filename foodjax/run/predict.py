@@ -20,7 +20,6 @@ from foodjax.data.sources.base import IMAGE_SUFFIXES
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.calibration import scale
 from foodjax.run.wiring import open_workdir
-from foodjax.steps.devices import configure_jax
 from foodjax.system.errors import UserError
 
 BATCH_SIZE = 32
@@ -63,7 +62,6 @@ class Predictor:
             UserError: the workdir holds no run, no checkpoint or a damaged one, or no temperature where one is asked
                 for.
         """
-        configure_jax()
         self._batch_size = -(-batch_size // jax.device_count()) * jax.device_count()
         engine = open_workdir(workdir, config, self._batch_size)
         self.config, self.class_names, self.model = engine.config, engine.class_names, engine.model

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import numpy as np
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -130,13 +130,14 @@ def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
         except ValueError as error:
             return _error(str(error), 413)
         try:
-            return JSONResponse(await run_in_threadpool(guesser.read, encoded), headers=_HEADERS)
+            answer = await anyio.to_thread.run_sync(guesser.read, encoded, limiter=request.app.state.decoding)
+            return JSONResponse(answer, headers=_HEADERS)
         except ValueError as error:
             return _error(f"this is no photograph that can be used: {error}", 422)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        app.state.decoding = anyio.CapacityLimiter(_THREADS)
         yield
 
     return Starlette(

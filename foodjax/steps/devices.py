@@ -1,7 +1,6 @@
-"""Devices: the mesh, XLA's compiler options and JAX' settings."""
+"""Devices: the mesh and XLA's compiler options."""
 
 import functools
-import os
 
 import jax
 import numpy as np
@@ -35,16 +34,3 @@ def compiler_options() -> dict[str, str]:
     except jax.errors.JaxRuntimeError:
         return {}
     return options
-
-
-def configure_jax() -> None:
-    """Sets JAX up for a run; to be called before anything is computed.
-
-    Compiled programs are kept in the user's cache folder, so that the next start takes seconds. On a CPU a step begins
-    when the one before has ended: with both on their way, each holding its buffers (620 MiB for the tutorial's
-    network), the program took 3.6 GiB instead of 2.2 and was no faster.
-    """
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    jax.config.update("jax_compilation_cache_dir", os.path.join(root, "foodjax", "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    jax.config.update("jax_cpu_enable_async_dispatch", False)

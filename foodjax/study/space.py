@@ -68,15 +68,21 @@ def random(num: int, seed: int = 0, **space: Any) -> list[str]:
         import optuna
     except ImportError:
         raise UserError("random variants need Optuna: pip install 'foodjax[study]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions: dict[str, Any] = {
         name: optuna.distributions.FloatDistribution(*values, log=values[0] > 0)
         if isinstance(values, tuple)
         else optuna.distributions.CategoricalDistribution(values)
         for name, values in space.items()
     }
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-    drawn = [study.ask(distributions).params for _ in range(num)]
+    # Asked without a study, which would write to Optuna's log.
+    sampler: Any = optuna.samplers.RandomSampler(seed)
+
+    def draw(name: str) -> Any:
+        if distributions[name].single():
+            return float(space[name][0]) if isinstance(space[name], tuple) else space[name][0]
+        return sampler.sample_independent(None, None, name, distributions[name])
+
+    drawn = [{name: draw(name) for name in space} for _ in range(num)]
     # Three digits name a folder well enough, and are what is trained with.
     return [_join({k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in point.items()}) for point in drawn]
 

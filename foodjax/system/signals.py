@@ -5,6 +5,7 @@ A KeyboardInterrupt would be raised at any line of the program, and is lost if t
 
 import os
 import signal
+import threading
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,11 +40,17 @@ def end_at_once(*, sigterm_status: int) -> None:
 
 
 class Interrupt:
-    """Context manager that remembers the first signal; a second one ends the process at once, as by default."""
+    """Context manager that remembers the first signal; a second one ends the process at once, as by default.
+
+    At its end the handlers are those of before. Outside the main thread, where Python sets none, it does nothing.
+    """
 
     def __enter__(self) -> "Interrupt":
         self._signum: int | None = None
-        self._before = {signum: signal.signal(signum, self._remember) for signum in _SIGNALS}
+        is_main = threading.current_thread() is threading.main_thread()
+        # None: a handler that was not set from Python, and could not be put back from here.
+        free = [signum for signum in _SIGNALS if is_main and signal.getsignal(signum) is not None]
+        self._before = {signum: signal.signal(signum, self._remember) for signum in free}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -57,5 +64,5 @@ class Interrupt:
 
     def _remember(self, signum: int, frame: FrameType | None) -> None:
         self._signum = signum
-        for known in _SIGNALS:
+        for known in self._before:
             signal.signal(known, signal.SIG_DFL)

@@ -1,11 +1,7 @@
-"""What orbax keeps and by which files it decides; what it says. With `checkpoint` the only import of orbax."""
+"""What orbax keeps and by which files it decides. With `checkpoints` the only import of orbax."""
 
 import json
-import logging
 import shutil
-import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +10,6 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from foodjax.system import files
-
-# Orbax tells every step of every save, and the traceback of every error that it raises as well.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
-
-
-# Of a read that has failed, the first error is raised. What the others come to is told when the collector happens upon
-# them, at any time later: by tensorstore's threads, by asyncio, and as a warning of the reads that were not begun.
-def _is_told(error: object) -> bool:
-    return any(words in str(error) for words in ("Event loop is closed", "TensorStore", "tensorstore_spec"))
-
-
-def _quiet(unraisable: Any, others: Callable[[Any], Any] = sys.unraisablehook) -> None:
-    if not _is_told(unraisable.exc_value):
-        others(unraisable)
-
-
-sys.unraisablehook = _quiet
-logging.getLogger("asyncio").addFilter(lambda record: not (record.exc_info and _is_told(record.exc_info[1])))
-warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
 
 
 def _rank(metrics: Any) -> float:

@@ -29,6 +29,7 @@ import numpy as np
 import older_form
 from jax.sharding import Mesh
 
+import foodjax
 from experiments import demo
 from foodjax.config.check import checked
 from foodjax.models.convnet import create_model
@@ -244,6 +245,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = random.Random(args.seed)
+    foodjax.setup()  # as the command line does: without it a failed read prints more
     runs = [Trials(args.folder.resolve(), *run) for run in RUNS]
     drawn = [trials.all(rng) for trials in runs]
     sys.addaudithook(end_harm)

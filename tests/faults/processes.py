@@ -19,6 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+import foodjax  # noqa: E402
+
+foodjax.setup()  # before JAX and TensorFlow are imported, once for all children
+import jax  # noqa: E402
+
 from foodjax import cli  # noqa: E402
 from foodjax.run import loop  # noqa: E402, F401
 from foodjax.steps.early_stopping import EarlyStopping  # noqa: E402
@@ -44,6 +49,8 @@ class Process:
             self.pid = os.fork()
             if self.pid == 0:
                 sys.argv = ["main.py", *argv]  # ml_collections reads the overrides there
+                # A new process would choose the folder by the XDG_CACHE_HOME of this moment.
+                jax.config.update("jax_compilation_cache_dir", None)
                 _child(lambda: cli.main(sys.argv), file.fileno())
 
     def poll(self) -> int | None:

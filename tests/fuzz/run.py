@@ -13,7 +13,6 @@ import contextlib
 import faulthandler
 import hashlib
 import importlib.util
-import os
 import random
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HANG = 20  # seconds that one input may take
 
 
@@ -112,6 +110,9 @@ def main() -> int:
         options = [f"--folder={args.folder}", f"--seconds={args.seconds}", f"--seed={args.seed}"]
         options += ["--blind"] * args.blind
         return max(subprocess.run([sys.executable, __file__, name, *options]).returncode != 0 for name in TARGETS)
+    import foodjax
+
+    foodjax.setup()  # as the command line does
     folder = args.folder.resolve() / args.target
     for name in ("corpus", "findings", "scratch"):
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -69,6 +69,15 @@ def test_a_grid_has_every_combination_and_random_is_repeatable():
     assert {text.split(",")[1] for text in drawn} == {"dropout=0.0", "dropout=0.5"}
 
 
+def test_random_variants_are_those_of_optuna_s_study_and_nothing_is_logged(capfd):
+    assert space.random(3, seed=3, lr=(1e-5, 1e-2), rate=(1, 1), blocks=[4], dropout=[0.0, 0.5]) == [
+        "lr=0.000449,rate=1.0,blocks=4,dropout=0.0",
+        "lr=0.000341,rate=1.0,blocks=4,dropout=0.5",
+        "lr=2.38e-05,rate=1.0,blocks=4,dropout=0.0",
+    ]
+    assert capfd.readouterr().err == ""
+
+
 def test_the_trials_of_a_sweep(tmp_path):
     path = write_experiment(tmp_path, ["", "lr=0.5,blocks=1"], seeds=2)
     trials = space.create_trials(str(path), {"data.batch_size": 8}, tmp_path / "runs")

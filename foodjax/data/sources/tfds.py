@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from foodjax.data.sources.base import Listing, Source
 from foodjax.system.errors import UserError
+from foodjax.system.setup import leave_gpus_to_jax
 
 # Where TFDS downloads Food-101 from (tensorflow_datasets/image_classification/food101.py).
 URL = "http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz"
@@ -21,6 +22,7 @@ class TfdsSource(Source):
     """A TFDS builder with features image, label and id, and splits train and validation (the official test set)."""
 
     def __init__(self, tfds_name: str, data_dir: str):
+        leave_gpus_to_jax()
         try:
             self.builder: Any = tfds.builder(tfds_name, data_dir=data_dir or None)
         except Exception as error:
