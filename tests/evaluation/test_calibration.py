@@ -314,7 +314,7 @@ def test_the_report_says_so(run):
     "given,message",
     [
         (["--config.eval.calibrate=maybe"], "eval.calibrate is 'maybe': needs true or false"),
-        (["--config.eval.flip=True"], "--mode evaluate cannot change eval.flip: needs one of data.dir"),
+        (["--config.eval.flip=True"], "--mode evaluate cannot change eval.flip: needs one of .*data.dir"),
         (["--config.data.eval_batch_size=0"], "data.eval_batch_size is 0: needs an integer >= 1"),
     ],
 )
