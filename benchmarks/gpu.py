@@ -1,4 +1,4 @@
-"""One GPU: does it run, how fast, against PyTorch on the same card, and are two runs the same bits?
+"""Benchmark of one GPU: speed, PyTorch on the same card, and whether two runs give the same bits.
 
     python benchmarks/gpu.py --train FOLDER --test FOLDER
     python benchmarks/gpu.py --smoke
@@ -7,8 +7,8 @@ NOT YET RUN ON A GPU: `--smoke`, a tiny network for a machine without one, has r
 
 Needs JAX, flax, optax, orbax, PyTorch and what foodjax imports without TensorFlow (ml_collections, rich, filelock,
 jaxtyping, scikit-learn). FOLDERs are prepared sets (images.npy and info.json in the user's cache); without them the
-pictures are random bytes, 3190 to train, in the tutorial's sizes. Every measurement is a process of its own, so that
-each has the card for itself; one that fails is named and the others go on. Times are medians; work is waited for at
+pictures are random bytes, 3190 to train, in the tutorial's sizes. Every measurement runs in its own process and has the
+card for itself; one that fails is named and the others continue. Times are medians; the program waits for the card at
 the end of each repetition alone. Writes benchmarks/results/gpu.json.
 """
 
@@ -31,7 +31,7 @@ DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 def rate(work, finish, count: int, repeats: int = 5, warmup: int = 3) -> float:
-    """Returns how often per second `work()` runs: the median of `repeats` times `count`, after `warmup` runs."""
+    """Returns the calls of `work()` per second: median of `repeats` timings of `count` calls, after `warmup` calls."""
     for _ in range(warmup):
         work()
     finish()
@@ -45,11 +45,11 @@ def rate(work, finish, count: int, repeats: int = 5, warmup: int = 3) -> float:
     return statistics.median(rates)
 
 
-# The measurements: each runs in a process of its own and returns what JSON can hold.
+# The measurements: each runs in its own process and returns a dict for JSON.
 
 
 def create_config(args):
-    """Returns the tutorial's experiment on the device path; for --smoke with a tiny network."""
+    """Returns the tutorial's experiment on the device path; with a tiny network for --smoke."""
     from experiments import food10
     from foodjax.config.check import checked
 
@@ -84,7 +84,7 @@ def load(args, config):
 
 
 def check(args):
-    """Versions, the card, and that TensorFlow is neither there nor needed."""
+    """Returns the versions and the device."""
     import jax
 
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
@@ -93,7 +93,7 @@ def check(args):
 
 
 def matmul(args):
-    """TFLOP/s of a large matrix product of random numbers: bfloat16, float32 as XLA multiplies it, and true float32."""
+    """Returns TFLOP/s of a large random matrix product: bfloat16, float32 as XLA multiplies it, and true float32."""
     import jax
     import jax.numpy as jnp
 
@@ -113,7 +113,7 @@ def matmul(args):
 
 
 def step(args):
-    """Images/s of the train step alone, on one batch that is in device memory, and its arithmetic."""
+    """Returns images/s of the train step alone, on one batch in device memory, and its GFLOP an image."""
     import jax
     import numpy as np
 
@@ -140,7 +140,7 @@ def step(args):
 
 
 def torch(args):
-    """The same of PyTorch: channels last, compiled, bfloat16 autocast or float32 with TF32 allowed."""
+    """Returns the same for PyTorch: channels last, compiled, bfloat16 autocast or float32 with TF32 allowed."""
     os.environ["TORCH_BFLOAT16"] = str(int(args.dtype == "bfloat16"))
     import numpy as np
     import peer_torch
@@ -156,7 +156,7 @@ def torch(args):
 
 
 def feed(args):
-    """Images/s of the device path, batches and all, and a hash of the weights after a fixed number of steps."""
+    """Returns images/s of the device path, batches included, and a hash of the weights after a number of steps."""
     import jax
     import numpy as np
 
@@ -179,7 +179,7 @@ def feed(args):
 
 
 def run(args):
-    """A real training with validation, checkpoints and test, and 100 epochs of it extrapolated."""
+    """Returns times of a real training with validation, checkpoints and test, and an extrapolation to 100 epochs."""
     from foodjax.run import loop
     from foodjax.workdir.logs import read_metrics
 
@@ -204,7 +204,7 @@ MEASUREMENTS = {f.__name__: f for f in (check, matmul, step, torch, feed, run)}
 
 
 def measure(args, name: str, flags: str = "", **changes):
-    """Runs one measurement in a process of its own; returns its numbers, or {"error": its last line}."""
+    """Runs one measurement in its own process; returns its numbers, or {"error": its last line}."""
     values = vars(args) | changes
     command = [sys.executable, __file__, "--worker", name]
     for key in ("train", "test", "batch_size", "dtype", "steps", "count", "epochs"):
@@ -220,7 +220,7 @@ def measure(args, name: str, flags: str = "", **changes):
 
 
 def show(label: str, result) -> None:
-    """Prints one line of the table at once: a call may be cut off."""
+    """Prints one line of the table at once, in case the program is cut off."""
     shown = {k: f"{v:,.4g}" if isinstance(v, float) else v for k, v in result.items() if not isinstance(v, dict)}
     print(f"{label:46}" + "  ".join(f"{k} {v}" for k, v in shown.items()), flush=True)
 

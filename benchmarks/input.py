@@ -1,10 +1,10 @@
-"""The training input, photographs in and augmented batches out, against Keras' ImageDataGenerator.
+"""Benchmark of the training input, from photographs to augmented batches, against Keras' ImageDataGenerator.
 
     python benchmarks/input.py --data ../food-101
 
 Both read the train photographs of an extracted food-101/ with the tutorial's augmentation, batch 32, 128 px. Keras
-reads and decodes files in every epoch, with one thread as `fit` uses it and with one for each core; foodjax decodes
-once (timed apart) and then reads its prepared cache. Every round takes the same number of batches from each in turn.
+reads and decodes files in every epoch, with one thread as in `fit` and with one for each core; foodjax decodes once
+(timed separately) and then reads its prepared cache. Every round takes the same number of batches from each in turn.
 Writes benchmarks/results/input.json.
 """
 

@@ -1,10 +1,10 @@
-"""Peak resident memory of training: foodjax against Keras' program, on the same photographs.
+"""Benchmark of the peak resident memory of training: foodjax against Keras' program, on the same photographs.
 
     python benchmarks/memory.py --data ../food-101
 
-Each program is a process of its own that trains the tutorial's network for --epochs over the first --classes classes,
-validates, saves and evaluates. foodjax prepares its cache before, in another process; its size is told beside. The
-peak is the system's (ru_maxrss), file pages that are mapped counted in. Writes benchmarks/results/memory.json.
+Each program runs in its own process: it trains the tutorial's network for --epochs over the first --classes classes,
+validates, saves and evaluates. foodjax prepares its cache before, in another process; the cache's size is printed. The
+peak is the system's (ru_maxrss) and includes mapped file pages. Writes benchmarks/results/memory.json.
 """
 
 import argparse
@@ -26,7 +26,7 @@ PREPARE = (
 
 
 def link(root: Path, folder: Path, num_classes: int) -> None:
-    """Makes train/<class>/ and test/<class>/ of links to an extracted food-101/."""
+    """Fills train/<class>/ and test/<class>/ with links to an extracted food-101/."""
     for part in ("train", "test"):
         table = json.loads((root / "meta" / f"{part}.json").read_text())
         for name in sorted(table)[:num_classes]:

@@ -1,9 +1,9 @@
-"""Start-up: from the command to the end of the first training step.
+"""Benchmark of the start-up: from the command to the end of the first training step.
 
     python benchmarks/startup.py --data ../food-101
 
-Every start is a run of main.py in a process of its own, ended once it begins to save the checkpoint of step 1. The
-first prepares the photographs and compiles, the others find both in the cache. Writes benchmarks/results/startup.json.
+Every start runs main.py in its own process and ends it when it begins to save the checkpoint of step 1. The first start
+prepares the photographs and compiles, the others find both in the cache. Writes benchmarks/results/startup.json.
 """
 
 import argparse

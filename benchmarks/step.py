@@ -1,12 +1,12 @@
-"""The train and predict step of the tutorial's network against Keras, PyTorch and (--peers) plain Flax.
+"""Benchmark of the train and predict step of the tutorial's network against Keras, PyTorch and (--peers) plain Flax.
 
     pip install -e '.[bench]'
     python benchmarks/step.py
 
-Each peer is a process of its own; all are warm before the clock starts, and every round times one step of each in
-turn, so that a busy moment of the machine hits all alike. foodjax runs as main.py does, with its malloc tuned, the
-others as they come; --tuned_malloc tunes that of all. Printed are medians, images/s, and the median of the
-per-round ratios to Keras. Writes benchmarks/results/step.json.
+Each peer runs in its own process. All warm up first, and every round times one step of each in turn, so that a busy
+moment of the machine affects all of them. foodjax runs with a tuned malloc, as main.py does, the others with the
+default; --tuned_malloc tunes the malloc of all. Prints medians, images/s, and the median of the per-round ratios to
+Keras. Writes benchmarks/results/step.json.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def main() -> None:
     for command in ("train", "predict"):
         seconds = {name: [] for name in peers}
         for i in range(args.warmup + args.rounds):
-            names = list(peers)  # in turns: what runs before it slows a peer down
+            names = list(peers)  # the order rotates: a peer slows down the next one
             for name in names[i % len(names) :] + names[: i % len(names)]:
                 taken = peers[name].ask(command)
                 if i >= args.warmup:

@@ -1,9 +1,9 @@
-"""Time to a validation accuracy: from the command to the end of the first epoch that reaches it.
+"""Benchmark of the time to a validation accuracy: from the command to the end of the first epoch that reaches it.
 
     python benchmarks/time_to_accuracy.py --config experiments/food10_fast.py --target 0.6 --seeds 0,1,2
 
-Every seed is a run of main.py in a process of its own, from start-up on, with the prepared data and the compiled
-programs that the user's cache holds; it is ended when the target is reached. More arguments go to main.py, such as
+Every seed runs main.py in its own process, from start-up on, with the prepared data and the compiled programs in the
+user's cache, and ends it when the target is reached. Further arguments go to main.py, such as
 --config.data.dir=../food-101. Prints a line for each seed, mean and deviation, and writes
 benchmarks/results/time_to_accuracy.json.
 """
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 def read_rows(workdir: Path) -> list[dict]:
-    """Returns the epochs that metrics.jsonl tells so far."""
+    """Returns the rows of metrics.jsonl so far, one for each epoch."""
     path = workdir / "metrics.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 

@@ -1,11 +1,11 @@
-"""What each part of the tutorial's network and recipe is worth: an ablation over three seeds.
+"""Ablation of the tutorial's network and recipe, over three seeds.
 
     python main.py --mode sweep --config experiments/ablate_blocks.py
     python main.py --mode sweep --config experiments/ablate_blocks.py:scale=small --config.data.dir=../food-101
 
 `scale=small` is for two CPU cores: 48 x 48 pixels, a half to a quarter of the features, block 4 without its VALID
-padding (which leaves nothing of 48 pixels), milder augmentation, a higher learning rate, 10 epochs, two seeds, and of
-the variants those of the network alone. The result is in docs/ablations.md.
+padding (which leaves nothing of 48 pixels), milder augmentation, a higher learning rate, 10 epochs, two seeds, and
+only the variants of the network. The result is in docs/ablations.md.
 """
 
 from ml_collections import ConfigDict
@@ -39,7 +39,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def get_sweep(arg: str = "") -> Sweep:
-    """Returns the baseline and everything it is compared with; learning rates are a third and three times its own."""
+    """Returns the baseline and its variants; learning rates are a third and three times the baseline's."""
     config, small = get_config(arg), "scale=small" in arg
     listed = [
         "",
@@ -52,7 +52,7 @@ def get_sweep(arg: str = "") -> Sweep:
         "pool=avg",
         *grid(dropout=[0.0, 0.5]),  # the tutorial's is 0.2
     ]
-    if not small:  # two cores have an hour for the network, not for the recipe
+    if not small:  # an hour on two cores suffices for the network alone
         rate = config.optimizer.learning_rate
         listed += grid(lr=[float(f"{rate / 3:.1g}"), float(f"{rate * 3:.1g}")])
         listed += grid(drop_augment=["rotation", "shift", "brightness", "flip_horizontal", "flip_vertical"])

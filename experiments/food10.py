@@ -14,7 +14,7 @@ from foodjax import default_config, variants
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Returns the tutorial's experiment, or of the variant `arg` of it."""
+    """Returns the tutorial's experiment, or the variant `arg` of it."""
     config = default_config()  # every key of docs/config.md, at a value that changes nothing
     config.name = "food10"
     config.seed = 0

@@ -49,8 +49,8 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.train.update(epochs=200, label_smoothing=0.05, ema_decay=0.998)
     config.train.progressive_resizing = ((0, 96), (80, 128), (150, 160))
-    config.eval.update(size=192, flip=True)  # crops make things look larger: evaluation does so with more pixels
-    config.eval.calibrate = True  # mixed and smoothed labels leave the network less sure than it could be
+    config.eval.update(size=192, flip=True)  # crops enlarge things in training; more pixels do so here
+    config.eval.calibrate = True  # mixed and smoothed labels make the network underconfident
 
     if variant.own["budget"] == "cpu":
         config.data.image_size = 112
@@ -65,5 +65,5 @@ def get_config(arg: str = "") -> ConfigDict:
         config.train.update(epochs=60, ema_decay=0.99)
         config.train.progressive_resizing = ((0, 48), (20, 64), (40, 80), (52, 96))
         config.eval.size = 112
-    config.train.patience = config.train.epochs  # the schedule ends where the rate is lowest
+    config.train.patience = config.train.epochs  # no early stop: the schedule ends with its lowest rate
     return variants.apply(config, variant)

@@ -46,5 +46,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.weight_decay = 0.05
 
     config.train.update(epochs=12, patience=12, label_smoothing=0.1)
-    config.eval.update(size=56, flip=True, calibrate=True)  # crops make things look larger: so do more pixels
+    config.eval.update(size=56, flip=True, calibrate=True)  # crops enlarge things; so do more pixels
     return variants.apply(config, arg)

@@ -2,7 +2,7 @@
 
     python main.py --config experiments/food10_resnet18.py --config.model.init_from=resnet18.safetensors
 
-The file, of torchvision's or timm's layout, is the reader's to fetch: `resnet18.tv_in1k` of timm, for one.
+The file has torchvision's or timm's layout and must be downloaded first, for example timm's `resnet18.tv_in1k`.
 Time and result: not measured.
 """
 

@@ -1,9 +1,9 @@
-"""What each part of food10_fast is worth: from the tutorial's recipe to it, one change at a time, over three seeds.
+"""From the tutorial's recipe to food10_fast, one change at a time, over three seeds.
 
     python main.py --mode sweep --config experiments/recipe_parts.py --config.data.dir=../food-101
 
-Everything is trained on 48 pixels for 6 epochs. The tutorial's block 4 is padded, since nothing of 48 pixels would be
-left otherwise. docs/recipe.md tells what came out.
+Every run trains on 48 pixels for 6 epochs. The tutorial's block 4 is padded: unpadded it leaves nothing of 48 pixels.
+docs/recipe.md has the results.
 """
 
 from ml_collections import ConfigDict
@@ -11,12 +11,12 @@ from ml_collections import ConfigDict
 from experiments import food10, food10_fast
 from foodjax import Sweep, variants
 
-STEPS = ("tutorial", "network", "norm", "augment", "adamw", "muon", "mix", "flip")  # each on top of those before
+STEPS = ("tutorial", "network", "norm", "augment", "adamw", "muon", "mix", "flip")  # each adds to those before
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Returns all steps, or those as far as `step=...`."""
-    variant = variants.parse(arg, step=STEPS[::-1])  # the first is the default: all of them
+    """Returns the recipe with all steps, or with those up to `step=...`."""
+    variant = variants.parse(arg, step=STEPS[::-1])  # the first value is the default: all steps
     taken = STEPS[: STEPS.index(variant.own["step"]) + 1]
     ours, config = food10_fast.get_config(), food10.get_config()
     config.name = "recipe_parts"
@@ -47,5 +47,5 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def get_sweep(arg: str = "") -> Sweep:
-    """Returns the tutorial's recipe, the baseline, and those as far as each step, over three seeds."""
+    """Returns the recipe up to each step, over three seeds; the tutorial's is the baseline."""
     return Sweep([f"step={step}" for step in STEPS], seeds=3)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    *("Predictor", "Sweep", "__version__", "default_config", "evaluate", "grid", "load_data", "random", "setup"),
-    *("train", "variants"),
-]
+    "Predictor", "Sweep", "__version__", "default_config", "evaluate", "grid", "load_data", "random", "setup", "train",
+    "variants",
+]  # fmt: skip
 
 # Public name -> MODULE:ATTRIBUTE, or MODULE: for the module. A name that equals a submodule of foodjax would be hidden.
 _HOMES = {

@@ -56,7 +56,7 @@ MODES = {
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, a file in experiments/.")
 _MODE = flags.DEFINE_string("mode", "train", "One of " + ", ".join(MODES) + ".")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where the run lives; default runs/<experiment>.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<experiment>.")
 _KERAS = flags.DEFINE_string("keras", None, "--mode import: the model, a .keras or .weights.h5 file.")
 _FORMAT = flags.DEFINE_string("format", "keras", "--mode export: keras.")
 _OUTPUT = flags.DEFINE_string(
@@ -77,10 +77,10 @@ _PRUNE = flags.DEFINE_integer("prune", 0, "--mode sweep: ETA of successive halvi
 
 
 def parse(argv: list[str]) -> tuple[Mode, list[str]]:
-    """Parses flags and overrides and returns the mode, and the overrides of a command without --config.
+    """Parses the command line; returns the mode and, without --config, the overrides.
 
     Raises:
-        UserError: a flag, a key or a value that cannot be used.
+        UserError: a flag, a key or a value is invalid.
     """
     argv, overrides = arguments.split_overrides(arguments.rename_keys(argv))
     typed = sys.argv
@@ -98,7 +98,7 @@ def parse(argv: list[str]) -> tuple[Mode, list[str]]:
     if _FORMAT.value != "keras":
         raise UserError(f"--format is {_FORMAT.value!r}: needs keras")
     if _PRUNE.value and _PRUNE.value < 2:
-        raise UserError(f"--prune is {_PRUNE.value}: needs 0, or at least 2: one variant of so many is kept")
+        raise UserError(f"--prune is {_PRUNE.value}: needs 0, or at least 2; a rung keeps 1 / ETA of the variants")
     return arguments.check_mode(_MODE.value, MODES), overrides
 
 
@@ -110,7 +110,7 @@ def main(argv: list[str]) -> int:
         if config is None and _MODE.value == "import":
             from experiments import food10
 
-            config = food10.get_config()  # a reader's model is the tutorial's
+            config = food10.get_config()  # by default an imported model is the tutorial's
         asked = Asked(flags.FLAGS, arguments.origin())
         config, workdir = arguments.load(_MODE.value, mode, config, _WORKDIR.value, overrides)
         setup()  # imports JAX: most mistakes are told a second sooner
@@ -119,7 +119,7 @@ def main(argv: list[str]) -> int:
         fail(str(error))
         return 2
     except Interrupted as interrupted:
-        # Being asked to end is no failure; shells expect 130 after Ctrl-C all the same.
+        # An end after SIGTERM is no failure; after Ctrl-C shells expect 130.
         return 0 if interrupted.signum == signal.SIGTERM else 128 + signal.SIGINT
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

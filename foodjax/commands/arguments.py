@@ -1,4 +1,4 @@
-"""What the command line needs besides its flags: modes, which config a mode gets, and one line for a mistake."""
+"""Modes of the command line, the config of each, and one line for a user's mistake."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,16 +13,16 @@ from foodjax.config.keys import Config, table
 from foodjax.system.errors import UserError, first_line
 from foodjax.workdir.description import read_description
 
-# What experiments imported from where it no longer is.
+# Module that old experiments import -> the import to write now.
 MOVED = {"foodjax.variants": "from foodjax import variants"}
 
 
 class Asked(NamedTuple):
-    """What the user asked for besides config and workdir.
+    """The rest of a command, besides config and workdir.
 
     Attributes:
-        flags: the flags by their names.
-        origin: `origin()`, the config's file and overrides.
+        flags: values of the flags by name.
+        origin: file and overrides of the config, from `origin()`.
     """
 
     flags: Any
@@ -30,14 +30,14 @@ class Asked(NamedTuple):
 
 
 class Mode(NamedTuple):
-    """What `--mode NAME` does.
+    """A mode, `--mode NAME`.
 
     Attributes:
-        run: run(config, workdir, asked) does it; the first two are None when `config` is "none". It may return an exit
-            status.
-        config: "file": the experiment of --config; "stored": the workdir's own, its data replaced by --config where
-            given; "none": the mode needs neither.
-        needs: flags that must be given, each with what it should hold.
+        run: called as run(config, workdir, asked); may return an exit status. Config and workdir are None when `config`
+            is "none".
+        config: "file": the experiment of --config; "stored": the workdir's config, with the overrides of --config;
+            "none": the mode needs neither.
+        needs: required flags, each with a description of its value.
     """
 
     run: Callable[[Any, Any, Asked], Any]
@@ -46,10 +46,10 @@ class Mode(NamedTuple):
 
 
 def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
-    """Returns the mode of that name.
+    """Returns the mode called `name`.
 
     Raises:
-        UserError: there is none, or a flag that it needs is missing.
+        UserError: the mode does not exist, or a required flag is missing.
     """
     if name not in modes:
         raise UserError(f"--mode is {name!r}: needs one of {', '.join(modes)}")
@@ -60,7 +60,7 @@ def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
 
 
 def rename_keys(argv: list[str]) -> list[str]:
-    """Returns a command line in which keys that were renamed have the names of now: --config.KEY=VALUE."""
+    """Returns a command line with old key names in --config.KEY=VALUE replaced by current ones."""
     return [
         re.sub(r"^(--?(?:no)?config\.)([\w.]+)", lambda found: found[1] + current_name(found[2]), argument)
         for argument in argv
@@ -68,10 +68,10 @@ def rename_keys(argv: list[str]) -> list[str]:
 
 
 def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Takes --config.KEY=VALUE out of a command line without --config: they are overrides of the workdir's config.
+    """Splits off --config.KEY=VALUE from a command line without --config; they override the workdir's config.
 
     Returns:
-        (the other arguments, what was taken out).
+        (the other arguments, the overrides).
     """
     if any(re.match(r"--?config(=|$)", argument) for argument in argv):
         return argv, []
@@ -82,17 +82,17 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
 def load(
     name: str, mode: Mode, experiment: ConfigDict | None, workdir: str | None, overrides: Sequence[str] = ()
 ) -> tuple[Any, Any]:
-    """Returns the (config, workdir) that a mode works with; the default workdir is runs/<experiment>.
+    """Returns (config, workdir) for a mode; the default workdir is runs/<experiment>.
 
     Args:
-        name: of the mode.
+        name: name of the mode.
         mode: the mode.
-        experiment: of --config, or None.
-        workdir: of --workdir, or None.
-        overrides: of the workdir's config, where there is no --config.
+        experiment: value of --config, or None.
+        workdir: value of --workdir, or None.
+        overrides: for the workdir's config, if there is no --config.
 
     Raises:
-        UserError: one of them is missing or cannot be used.
+        UserError: one of them is missing or invalid.
     """
     if overrides and mode.config != "stored":
         raise UserError(f"--config is missing: {overrides[0]} needs a file such as experiments/food10.py")
@@ -111,7 +111,7 @@ def load(
 
 
 def origin() -> dict[str, Any]:
-    """Returns how the run was asked for: the config's FILE:VARIANT, or None, and what --config.KEY overrides."""
+    """Returns the origin of the config: FILE:VARIANT or None, and the overrides by --config.KEY=VALUE."""
     flag = flags.FLAGS["config"]
     if flag.value is None:
         return {"config": None, "overrides": {}}
@@ -132,7 +132,7 @@ def _stored(name: str, config: Config | None, workdir: Path, arguments: Sequence
 
 
 def _override(name: str, stored: Config, arguments: Sequence[str]) -> Config:
-    """Returns the stored config with --config.KEY=VALUE applied, read as ml_collections reads them."""
+    """Returns the stored config with --config.KEY=VALUE applied, parsed by ml_collections."""
     config = to_config_dict(stored)
     for argument in arguments:
         key, _, value = re.sub(r"--?(no)?config\.", "", argument).partition("=")
@@ -150,11 +150,11 @@ def _override(name: str, stored: Config, arguments: Sequence[str]) -> Config:
 def _check_key(name: str, key: str) -> None:
     changeable = names_in("evaluation", "place")
     if key not in changeable:
-        raise UserError(f"--mode {name} cannot change {key}: takes {', '.join(changeable)}")
+        raise UserError(f"--mode {name} cannot change {key}: needs one of {', '.join(changeable)}")
 
 
 def explain(error: Exception, argv: list[str]) -> str:
-    """Turns what absl and ml_collections raise into a line that names the override and the nearest key."""
+    """Turns an error of absl or ml_collections into a line that names the override and the nearest key."""
     if isinstance(error, UserError):
         return str(error)
     path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), None)

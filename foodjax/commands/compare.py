@@ -1,4 +1,4 @@
-"""The verb compare: tables, a picture and a page of finished runs."""
+"""The verb compare: writes tables, a picture and a page that compare finished runs."""
 
 from pathlib import Path
 

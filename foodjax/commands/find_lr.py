@@ -1,4 +1,4 @@
-"""The verb find_lr: the learning-rate range test of an experiment."""
+"""The verb find_lr: runs the learning-rate range test of an experiment."""
 
 from pathlib import Path
 

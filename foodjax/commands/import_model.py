@@ -1,4 +1,4 @@
-"""The verb import: makes a checkpoint of a Keras file."""
+"""The verb import: makes a checkpoint from a Keras file."""
 
 from pathlib import Path
 

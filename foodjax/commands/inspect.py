@@ -7,7 +7,7 @@ from foodjax.config.keys import Config
 
 
 def inspect(config: Config, workdir: Path, asked: Asked) -> None:
-    """Writes the pages about the data."""
+    """Writes the inspect page and its pictures."""
     from foodjax.report import inspect as report_inspect
 
     report_inspect.inspect_workdir(config, workdir)

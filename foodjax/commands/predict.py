@@ -1,4 +1,4 @@
-"""The verb predict: the most probable classes of any photographs."""
+"""The verb predict: predicts the five most probable classes of photographs."""
 
 from pathlib import Path
 

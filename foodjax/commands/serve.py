@@ -1,4 +1,4 @@
-"""The verb serve: a page on localhost that predicts a photograph."""
+"""The verb serve: serves a page on localhost that predicts a photograph."""
 
 from pathlib import Path
 

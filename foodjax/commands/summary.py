@@ -1,4 +1,4 @@
-"""The verb summary: the layer table of an experiment's network."""
+"""The verb summary: prints the layer table of an experiment's network."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from foodjax.system.console import console
 
 
 def summary(config: Config, workdir: Path, asked: Asked) -> None:
-    """Prints the layer table; touches no data."""
+    """Prints the layer table; reads no data."""
     from foodjax.models import summary as summary_lib
     from foodjax.models.convnet import create_model
 

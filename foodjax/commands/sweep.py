@@ -9,7 +9,7 @@ from foodjax.system.errors import UserError
 
 
 def sweep(config: Config, workdir: Path, asked: Asked) -> None:
-    """Runs what is not finished, then compares what is."""
+    """Runs the unfinished trials, then compares the finished runs."""
     from foodjax.study import page, space
     from foodjax.study import sweep as study_sweep
 

@@ -1,8 +1,8 @@
-"""How well probabilities tell how often the network is right, and the temperature that mends them.
+"""Calibration: expected calibration error, reliability diagram, temperature scaling.
 
 Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) divides the logits by one
-number T, fitted on the validation set. On probabilities it is p^(1/T), normalised; so it holds for averages too. Which
-class is the most probable never changes.
+number T, fitted on the validation set. On probabilities it is p^(1/T), normalised; so averaged probabilities can be
+scaled too. The predicted class never changes.
 """
 
 import math
@@ -11,16 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-LIMITS = (0.01, 100.0)  # of a temperature; further out lies no network that has learned anything
+LIMITS = (0.01, 100.0)  # of a temperature; no network that has learned anything lies outside
 
 
 class Calibration(NamedTuple):
     """Predictions sorted into bins of equal width by the probability of the predicted class.
 
     Attributes:
-        counts: how many fall into each bin, (M,).
-        confidence: their mean probability, (M,); nan in an empty bin.
-        accuracy: how many of them are right, as a fraction, (M,); nan in an empty bin.
+        counts: number of predictions in each bin, (M,).
+        confidence: mean probability in each bin, (M,); nan in an empty bin.
+        accuracy: fraction of right predictions in each bin, (M,); nan in an empty bin.
         error: expected calibration error (Naeini et al. 2015), the mean of |accuracy - confidence| over examples.
     """
 
@@ -57,16 +57,16 @@ def mean_loss(probabilities: np.ndarray, labels: np.ndarray, temperature: float 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Returns the temperature with the lowest mean loss.
 
-    The loss is convex in b = 1/T; its derivative, the mean of sum_k p_k log p_k - log p(label) with p taken at b, rises
-    with b and is zero at one place.
+    The loss is convex in b = 1/T. Its derivative, the mean of sum_k p_k(b) log p_k - log p(label), rises with b and has
+    one zero.
 
     Args:
         probabilities: finite, (N, K).
         labels: true classes, (N,).
 
     Returns:
-        T in [0.01, 100]. 1.0 where no minimum lies there: without a mistake in the set the loss falls for ever with T,
-        worse than chance it falls with 1/T. Neither tells how sure the network may be of other images.
+        T in [0.01, 100]; 1.0 if the minimum is not inside. Without a mistake in the set the loss falls as T falls; with
+        predictions worse than chance it falls as T rises. Neither is evidence about other images.
     """
     logits = _logits(probabilities)
     of_label = logits[np.arange(len(labels)), labels]
@@ -82,6 +82,6 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Returns log p less the largest of each row, float64 (N, K); a p of 0 counts as the smallest float32."""
+    """Returns log p minus each row's largest, float64 (N, K); a p of 0 counts as the smallest float32."""
     logs = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).smallest_subnormal))
     return logs - logs.max(axis=1, keepdims=True)

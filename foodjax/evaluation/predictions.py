@@ -1,4 +1,4 @@
-"""What a network says of a set of examples, collected from padded batches."""
+"""Predictions for a set of examples, collected from padded batches."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from foodjax.steps.metrics import Metrics
 
 
 class Predictions(NamedTuple):
-    """What the model says of N examples.
+    """Predictions for N examples.
 
     Attributes:
         metrics: "loss" in nats and "accuracy" in 0..1.
@@ -26,7 +26,7 @@ class Predictions(NamedTuple):
 
 
 def collect_predictions(eval_step: Any, variables: Any, batches: Iterable[dict[str, np.ndarray]]) -> Predictions:
-    """Runs `eval_step` over padded batches and collects what is not padding."""
+    """Runs `eval_step` over padded batches and collects the predictions without the padding."""
     total: Metrics | None = None
     probabilities, labels, rows = [], [], []
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Scores of a set of predictions: accuracy with its interval, the table of classes, and their files."""
+"""Scores of predictions: accuracy with its interval, loss, calibration error, scores of each class, and their files."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ class Scores(NamedTuple):
         accuracy: fraction of right predictions.
         interval: 95 % Wilson score interval of the accuracy.
         loss: mean cross-entropy, nats.
-        calibration_error: the expected one, of ten bins, in 0..1.
+        calibration_error: expected calibration error with ten bins, in 0..1.
         num_examples: N.
         classes: (name, precision, recall, f_score, support) of each class, highest F-score first.
     """
@@ -45,7 +45,7 @@ def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[floa
 
 def compute_scores(predictions: Predictions, class_names: tuple[str, ...]) -> Scores:
     """Returns precision, recall, F-score and support of each class, the overall accuracy and the calibration error."""
-    from sklearn.metrics import precision_recall_fscore_support  # takes a second: after the training, not before
+    from sklearn.metrics import precision_recall_fscore_support  # takes a second, so only when needed
 
     predicted = predictions.probabilities.argmax(axis=1)
     table = precision_recall_fscore_support(
@@ -75,7 +75,7 @@ def to_table(scores: Scores) -> Table:
 
 
 def sentence(scores: Scores) -> str:
-    """Returns the outcome in a line."""
+    """Returns the scores as one line."""
     low, high = scores.interval
     return (
         f"test accuracy {scores.accuracy:.4%} (95 % interval {low:.1%} to {high:.1%}), "
@@ -94,15 +94,15 @@ def write_files(
     """Writes evaluation.json, classes.csv and predictions.csv (id, true, predicted, probability).
 
     Args:
-        folder: where to.
-        scores: the numbers.
-        predictions: they are of.
-        ids: of the prepared set.
+        folder: where the files are written.
+        scores: scores of the predictions.
+        predictions: predictions of the test set.
+        ids: ids of the prepared set.
         class_names: in label order.
-        more: what evaluation.json tells besides the numbers.
+        more: further entries of evaluation.json.
 
     Raises:
-        UserError: they cannot be written.
+        UserError: the files cannot be written.
     """
     rows = []
     for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):

@@ -1,4 +1,4 @@
-"""The temperature of a run's best checkpoint: fitted on its validation images, kept in calibration.json."""
+"""The temperature of a run's best checkpoint: fitted on its validation images, stored in calibration.json."""
 
 import json
 import math
@@ -19,16 +19,16 @@ FILE = "calibration.json"
 
 
 class Temperature(NamedTuple):
-    """A fitted temperature, as calibration.json holds it.
+    """A fitted temperature, as stored in calibration.json.
 
     Attributes:
-        step: of the checkpoint that it belongs to.
-        temperature: T; below 1 it makes the network surer.
-        num_examples: validation images that it was fitted on.
-        loss_before: their mean cross-entropy without it, nats.
-        loss_after: and with it.
-        calibration_error_before: their expected calibration error without it.
-        calibration_error_after: and with it.
+        step: step of the checkpoint.
+        temperature: T; below 1 it makes the network more confident.
+        num_examples: number of validation images.
+        loss_before: mean cross-entropy of the validation images without T, nats.
+        loss_after: the same with T.
+        calibration_error_before: expected calibration error of the validation images without T.
+        calibration_error_after: the same with T.
     """
 
     step: int
@@ -40,7 +40,7 @@ class Temperature(NamedTuple):
     calibration_error_after: float
 
     def __str__(self) -> str:
-        """Returns what was fitted, in a line."""
+        """Returns the fit as one line."""
         return (
             f"temperature {self.temperature:.3f}, fitted on {self.num_examples:,} validation images: "
             f"loss {self.loss_before:.4f} -> {self.loss_after:.4f}, "
@@ -49,10 +49,10 @@ class Temperature(NamedTuple):
 
 
 def fit(validation: Predictions, step: int) -> Temperature:
-    """Fits the temperature of the checkpoint `step` to what it says of the validation images.
+    """Fits the temperature of the checkpoint `step` to its predictions of the validation images.
 
     Raises:
-        UserError: a probability is no number.
+        UserError: a probability is not finite.
     """
     probabilities, labels = validation.probabilities, validation.labels
     if not np.isfinite(probabilities).all():
@@ -66,7 +66,7 @@ def fit(validation: Predictions, step: int) -> Temperature:
 
 
 def apply(predictions: Predictions, fitted: Temperature) -> Predictions:
-    """Returns the predictions at a temperature: other probabilities and another loss, the same accuracy."""
+    """Scales predictions by a temperature: probabilities and loss change, the accuracy does not."""
     t = fitted.temperature
     loss = mean_loss(predictions.probabilities, predictions.labels, t)
     return predictions._replace(
@@ -78,7 +78,7 @@ def write(workdir: Path, fitted: Temperature) -> None:
     """Writes calibration.json.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     try:
         files.write_text(workdir / FILE, json.dumps(fitted._asdict(), indent=2) + "\n")
@@ -87,7 +87,7 @@ def write(workdir: Path, fitted: Temperature) -> None:
 
 
 def read(workdir: Path, step: int) -> Temperature | None:
-    """Returns what calibration.json says of the checkpoint `step`; None without the file, or when it is of another.
+    """Reads the temperature of the checkpoint `step`; None if calibration.json is missing or of another step.
 
     Raises:
         UserError: the file is damaged.
@@ -99,13 +99,13 @@ def read(workdir: Path, step: int) -> Temperature | None:
         return None
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(
-            f"{path} is damaged ({first_line(error)}): needs to be deleted, then --mode evaluate fits it again"
+            f"{path} is damaged ({first_line(error)}): delete it, then --mode evaluate fits it again"
         ) from None
     return fitted if fitted.step == step else None
 
 
 def _checked(stored: Any) -> Temperature:
-    """Raises ValueError or TypeError unless `stored` is what `write` wrote."""
+    """Returns `stored` as a Temperature; raises ValueError or TypeError unless `write` could have written it."""
     fitted = Temperature(**stored)
     for name, value in stored.items():
         kinds = (int,) if name in ("step", "num_examples") else (int, float)
@@ -117,10 +117,10 @@ def _checked(stored: Any) -> Temperature:
 
 
 def of_checkpoint(config: Config, workdir: Path, step: int) -> Temperature | None:
-    """Returns the temperature to use with the checkpoint `step`: None where `config.eval.calibrate` asks for none.
+    """Returns the temperature of the checkpoint `step`; None if `config.eval.calibrate` is off.
 
     Raises:
-        UserError: calibration.json is not there, is of another checkpoint, or is damaged.
+        UserError: calibration.json is missing, of another checkpoint, or damaged.
     """
     if not config.eval.calibrate:
         return None
@@ -128,21 +128,21 @@ def of_checkpoint(config: Config, workdir: Path, step: int) -> Temperature | Non
     if fitted is None:
         raise UserError(
             f"workdir {workdir} has no {FILE} of its best checkpoint, step {step}: --mode evaluate on the run's own "
-            f"data fits it; --config.eval.calibrate=False does without"
+            f"data fits it; or set --config.eval.calibrate=False"
         )
     return fitted
 
 
 def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) -> Data | None:
-    """Returns the run's data where `config` asks for a temperature that the workdir lacks, else None.
+    """Returns the run's data if `eval.calibrate` is on and the workdir has no temperature yet, else None.
 
     Args:
-        config: the workdir's own; its `data` names the photographs that the run was trained with.
-        workdir: of the run.
-        class_names: the run's.
+        config: the workdir's config; `data` names the photographs of the training.
+        workdir: folder of the run.
+        class_names: classes of the run.
 
     Raises:
-        UserError: it is needed and cannot be used, or calibration.json is damaged.
+        UserError: the data is needed and cannot be used, or calibration.json is damaged.
     """
     checkpoints = Checkpoints(workdir)
     step = checkpoints.best_step()
@@ -152,10 +152,10 @@ def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) 
     try:
         data = load_data(config)
         if data.train.class_names != class_names:
-            raise UserError(f"the classes are {data.train.class_names} there and {class_names} in the workdir")
+            raise UserError(f"its classes are {data.train.class_names}, those of the workdir {class_names}")
     except UserError as error:
         raise UserError(
             f"workdir {workdir} has no {FILE} of its best checkpoint, step {step}, and the validation images to fit it "
-            f"on cannot be used: {error}; --config.eval.calibrate=False does without"
+            f"on cannot be used: {error}; or set --config.eval.calibrate=False"
         ) from None
     return data

@@ -1,7 +1,7 @@
-"""Reads a model that Keras wrote (.keras, .weights.h5) as data: JSON and arrays, checked before they are read.
+"""Reads Keras files (.keras, .weights.h5) as data: JSON and arrays, checked before they are read.
 
-Such a file may come from anybody. Keras is not imported, no object is built from the file's words, no link in it is
-followed, and an array is read only after its shape is known to be the one that is needed.
+The file may come from anybody. Keras is not imported, no class that the file names is instantiated, no link in it is
+followed, and an array is read only after its shape has been checked.
 """
 
 import contextlib
@@ -37,12 +37,12 @@ _NEEDS = "needs a Sequential model of Conv2D, MaxPooling2D, Flatten or GlobalAve
 
 
 class Layer(NamedTuple):
-    """A layer that changes what the network computes; activations and dropout belong to the layer before them.
+    """A layer of a network; activation and dropout layers are merged into the layer before them.
 
     Attributes:
-        name: what its owner calls it.
+        name: name in its model.
         kind: a value of _KINDS.
-        facts: what must agree, such as kernel=(3, 3, 3, 32) and padding="same".
+        facts: properties that must agree, such as kernel=(3, 3, 3, 32) and padding="same".
         dropout: fraction dropped after it in training.
     """
 
@@ -53,7 +53,7 @@ class Layer(NamedTuple):
 
 
 def check(path: Path) -> None:
-    """Raises UserError when there is no file at `path` or its name is not one that Keras gives to models."""
+    """Raises UserError unless `path` exists and ends with .keras or .weights.h5."""
     if not path.exists():
         raise UserError(f"--keras {path} does not exist: needs a .keras or .weights.h5 file")
     if not path.name.endswith((".keras", ".weights.h5")):
@@ -61,19 +61,19 @@ def check(path: Path) -> None:
 
 
 def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[str]]:
-    """Reads the weights of a file whose layers are the needed ones.
+    """Reads the weights of a file whose layers match `needed`.
 
-    A .weights.h5 tells no more than the shapes of kernels; the rest is taken for what is needed.
+    A .weights.h5 file contains kernel shapes, but no other properties; those are assumed to match.
 
     Args:
-        path: of a `.keras` or a `.weights.h5`.
+        path: a `.keras` or `.weights.h5` file.
         needed: the layers, from "input" to the last dense one.
 
     Returns:
-        (kernel, bias), float32, of each needed layer that has weights, and remarks for the user.
+        (kernel, bias), float32, for each needed layer with weights, and remarks for the user.
 
     Raises:
-        UserError: another architecture (names the first layer that differs), or not a file that Keras wrote.
+        UserError: the architecture differs (the message names the first such layer), or Keras did not write the file.
     """
     check(path)
     weighted = [layer for layer in needed if "kernel" in layer.facts]
@@ -110,9 +110,11 @@ def _weights(path: Path, archive: zipfile.ZipFile, limit: int) -> Iterator[h5py.
     name = "model.weights.h5"
     if name not in archive.namelist():
         raise UserError(f"{path} holds no {name}: needs a model that Keras 3 saved")
-    # An optimizer's memory lies in the same file, a few times the weights; much more is no model of this kind.
+    # The same file holds the optimizer's state, a few times the weights; a much larger file is not such a model.
     if archive.getinfo(name).file_size > limit:
-        raise UserError(f"{path} is too large: its weights take {archive.getinfo(name).file_size:,} bytes")
+        raise UserError(
+            f"{path} is too large: its weights take {archive.getinfo(name).file_size:,} bytes, needs at most {limit:,}"
+        )
     with tempfile.TemporaryFile() as unpacked:
         with archive.open(name) as packed:
             shutil.copyfileobj(packed, unpacked)  # zipfile stops at the size that was checked
@@ -122,7 +124,7 @@ def _weights(path: Path, archive: zipfile.ZipFile, limit: int) -> Iterator[h5py.
 
 def _layers_of_config(path: Path, model: Any, file: h5py.File) -> list[Layer]:
     if model["class_name"] != "Sequential":
-        raise UserError(f"{path} is a {_quote(model['class_name'])} model: {_NEEDS} (its .weights.h5 can do)")
+        raise UserError(f"{path} is a {_quote(model['class_name'])} model: {_NEEDS} (or its .weights.h5)")
     layers: list[Layer] = []
     shape = model["config"].get("build_input_shape")
     if shape and model["config"]["layers"][0]["class_name"] != "InputLayer":
@@ -150,7 +152,7 @@ def _layers_of_config(path: Path, model: Any, file: h5py.File) -> list[Layer]:
 
 
 def _activate(path: Path, layers: list[Layer], name: str, activation: Any) -> None:
-    """Merges an activation that stands as a layer of its own into the layer before it."""
+    """Merges an activation layer into the layer before it."""
     facts = layers[-1].facts
     if facts.get("activation") == "linear":
         facts["activation"] = activation
@@ -177,13 +179,13 @@ def _facts(kind: str, config: dict[str, Any], group: str, file: h5py.File) -> di
 
 
 def _layers_of_groups(path: Path, file: h5py.File) -> list[Layer]:
-    """Returns what a weights file tells of its layers: kernels, in the order of the layers of their class."""
+    """Returns the layers of a weights file with their kernel shapes, ordered by class and number."""
     container = keras_hdf5.container(file)
     found = []
     for group in container:
         kind, _, number = str(group).rpartition("_")
         if not number.isdigit():
-            kind, number = str(group), "0"  # the first of its class has no number
+            kind, number = str(group), "0"  # the first layer of a class has no number
         if kind not in _KINDS.values() and kind != "input_layer":
             raise UserError(f"{path} has a layer {_quote(group)}: {_NEEDS}")
         if kind in ("conv2d", "dense"):
@@ -198,13 +200,13 @@ def _compare(path: Path, layers: list[Layer], needed: list[Layer]) -> None:
         if theirs is None or ours is None or theirs.kind != ours.kind:
             had = f"{_quote(theirs.name)} is a {theirs.kind}{_words(theirs)}" if theirs else "the model ends"
             wanted = f"a {ours.kind}{_words(ours)} for {ours.name}" if ours else "the end of the model"
-            raise UserError(f"{path} is of another architecture: where {had}, it needs {wanted}")
+            raise UserError(f"{path} has another architecture: {had}, needs {wanted}")
         for key, value in theirs.facts.items():
             want = ours.facts.get(key, value)
-            # A convolution alone fits pictures of any size: Keras writes None.
+            # A model of convolutions alone takes any picture size: Keras writes None.
             if value != want and not (key == "shape" and value[:2] == (None, None) and value[2:] == want[2:]):
                 raise UserError(
-                    f"{path} is of another architecture: {_quote(theirs.name)} has {key} {_show(value)}, "
+                    f"{path} has another architecture: {_quote(theirs.name)} has {key} {_show(value)}, "
                     f"needs {_show(want)} for {ours.name}"
                 )
 
@@ -229,7 +231,7 @@ def _arrays(path: Path, file: h5py.File, layers: list[Layer]) -> list[tuple[np.n
 
 
 def _quote(text: Any) -> str:
-    return ascii(str(text)[:60])  # control characters of a stranger stay off the terminal
+    return ascii(str(text)[:60])  # no control characters of the file reach the terminal
 
 
 def _show(value: Any) -> str:

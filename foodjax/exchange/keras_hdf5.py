@@ -1,18 +1,17 @@
-"""The arrays in an HDF5 file that Keras wrote, without following a link in it.
+"""Reads the arrays in a Keras HDF5 file without following links.
 
-Nothing here says whose mistake a strange file is: ValueError and what h5py raises are turned into one line by
-`keras_file`.
+These functions raise ValueError and the errors of h5py; `keras_file` turns them into one line for the user.
 """
 
 from typing import Any
 
 import h5py
 
-_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # Keras 3's and late Keras 2's name of the list of layers
+_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # name of the layer list in Keras 3 and in late Keras 2
 
 
 def container(file: h5py.File) -> h5py.Group:
-    """Returns the group that has one group for each layer."""
+    """Returns the group that contains one group for each layer."""
     name = next((name for name in _CONTAINERS if name in file), None)
     if name is None:
         raise ValueError("no layers in its HDF5 file")
@@ -25,7 +24,7 @@ def kernel_shape(file: h5py.File, group: str) -> tuple[int, ...]:
 
 
 def variables(file: h5py.File, group: str) -> list[h5py.Dataset]:
-    """Returns a layer's arrays, kernel first; raises ValueError for what is no plain array of floats."""
+    """Returns a layer's arrays, kernel first; raises ValueError unless they are plain arrays of floats."""
     stored = _child(_child(container(file), group), "vars")
     datasets = [_child(stored, str(i)) for i in range(len(stored))]
     for dataset in datasets:

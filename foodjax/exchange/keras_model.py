@@ -1,7 +1,7 @@
-"""Exchange with Keras: a reader's trained model becomes a workdir, and a workdir's best checkpoint a .keras file.
+"""Exchange with Keras: imports a Keras model as a workdir, exports a workdir's best checkpoint as a .keras file.
 
-Only `export_model` imports Keras. The layers have the same names on both sides, block1/conv1 here and block1_conv1
-there; the softmax, which lives in the loss here, is the activation of the last layer there.
+Only `export_model` imports Keras. The layers have the same names, block1/conv1 here and block1_conv1 in Keras. The
+softmax is part of the loss here; in Keras it is the activation of the last layer.
 """
 
 import math
@@ -33,10 +33,10 @@ from foodjax.workdir.description import write_description
 
 
 def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
-    """Returns the layers that the Keras model of the same architecture has.
+    """Returns the layers of the Keras model with the same architecture.
 
     Raises:
-        UserError: the model has parts that the exchange does not translate.
+        UserError: the exchange does not support a part of the model.
     """
     kinds = sorted({block.kind for block in model.blocks if not isinstance(block, Conv)})
     for found, key, needs in (
@@ -77,7 +77,7 @@ def read_params(path: Path, model: ConvNet, image_size: int) -> tuple[Any, list[
     """Returns the parameters of `model` with the weights of a Keras file, and remarks for the user.
 
     Raises:
-        UserError: the file holds another architecture, or cannot be read.
+        UserError: the file has another architecture, or cannot be read.
     """
     needed = keras_layers(model, image_size)
     arrays, remarks = keras_file.read(path, needed)
@@ -93,11 +93,11 @@ def read_params(path: Path, model: ConvNet, image_size: int) -> tuple[Any, list[
 
 
 def import_model(config: Config, path: Path, workdir: Path) -> None:
-    """Makes a workdir whose only checkpoint, before any epoch, has the weights of a Keras file.
+    """Creates a workdir with one checkpoint, before the first epoch, from the weights of a Keras file.
 
     Args:
-        config: the experiment whose architecture the file has; it names the classes, in the order of the outputs.
-        path: a `.keras` or a `.weights.h5`.
+        config: experiment with the architecture of the file, and its classes in the order of the outputs.
+        path: a `.keras` or `.weights.h5` file.
         workdir: new or empty.
 
     Raises:
@@ -105,7 +105,7 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
     """
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise UserError(f"workdir {workdir} exists already: --mode import needs a new --workdir")
-    keras_file.check(path)  # before what takes seconds: the class names may ask TFDS
+    keras_file.check(path)  # first: class names from TFDS take seconds
     _check_view(config)
     names = _class_names(config)
     engine = Engine(config, names, batch_size=jax.device_count())  # nothing is trained here
@@ -113,13 +113,13 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
     state = engine.create_state({"params": params})
     try:
         workdir.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when whole: a workdir without the checkpoint would be trained from nothing.
+        # Renamed when complete: without the checkpoint, training would start from initial weights.
         with tempfile.TemporaryDirectory(prefix=f".{workdir.name}-", dir=workdir.parent) as folder:
             staging = Path(folder) / "run"
             write_description(staging, config, names, origin={"keras": path.name})
             checkpoints = Checkpoints(staging)
             try:
-                # No loss is known: whatever the first epoch reaches is better.
+                # The loss is unknown, hence infinite: the first epoch is always better.
                 stopping = EarlyStopping(config.train.patience)
                 loop_state = LoopState(stopping, Metrics.zeros())
                 checkpoints.save(state, loop_state, math.inf)
@@ -131,24 +131,24 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
     for remark in remarks:
         print(remark)
     num_params = sum(x.size for x in jax.tree.leaves(params))
-    print(f"{path} is now the checkpoint of {workdir}: {num_params:,} parameters")
-    print(f"the outputs are taken for these {len(names)} classes, in this order: {', '.join(names)}")
+    print(f"imported {path} as the checkpoint of {workdir}: {num_params:,} parameters")
+    print(f"the outputs are assigned to these {len(names)} classes, in this order: {', '.join(names)}")
 
 
 def export_model(config: Config, workdir: Path, output: Path) -> None:
-    """Writes the best checkpoint of a workdir as a .keras model that ends in the softmax; compiled after RMSprop alone.
+    """Writes a workdir's best checkpoint as a .keras model with a softmax output, compiled if the optimizer is RMSprop.
 
-    The temperature of eval.calibrate divides the weights of the last layer, which is the same. It is left out when it
-    was fitted for the average of picture and mirror image, since that is not what the model computes.
+    With eval.calibrate the weights of the last layer are divided by the temperature, which has the same effect. With
+    eval.flip they are not: that temperature is for averages over mirror images, which the model does not compute.
 
     Args:
-        config: the workdir's own.
-        workdir: of a run.
-        output: the file to write; never overwritten.
+        config: the workdir's config.
+        workdir: folder of a run.
+        output: file to write; never overwritten.
 
     Raises:
-        UserError: no checkpoint, no temperature where one is asked for, an architecture that the exchange does not
-            translate, or an output that exists or cannot be written.
+        UserError: no checkpoint, no temperature with eval.calibrate, an architecture that the exchange does not
+            support, or an output that exists or cannot be written.
     """
     if output.suffix != ".keras":
         raise UserError(f"--output is {output}: needs a file that ends with .keras")
@@ -170,7 +170,7 @@ def export_model(config: Config, workdir: Path, output: Path) -> None:
         raise UserError(f"cannot write --output {output}: {error.strerror}") from None
     print(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(engine.class_names)}")
     if temperature is not None:
-        left_out = "left out, being of pictures averaged with their mirror images"
+        left_out = "left out, since it was fitted with eval.flip"
         where = left_out if config.eval.flip else "in the last layer"
         print(f"temperature {temperature.temperature:.3f}: {where}")
 
@@ -209,22 +209,23 @@ def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
                 [np.asarray(own[k]) for k in ("kernel", "bias")]
             )
     optimizer = config.optimizer
-    if optimizer.name == "rmsprop":  # the others have no counterpart that does the same arithmetic
+    if optimizer.name == "rmsprop":  # Keras has no optimizer with the same arithmetic as the others
         exported.compile(
             keras.optimizers.RMSprop(optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon),
             loss="categorical_crossentropy",
             metrics=["accuracy"],
         )
-        exported.optimizer.build(exported.trainable_variables)  # else Keras warns of variables that it misses
+        exported.optimizer.build(exported.trainable_variables)  # else Keras warns of missing variables
     return exported
 
 
 def _check_view(config: Config) -> None:
-    """Raises UserError where foodjax does to a picture what a Keras model does not."""
+    """Raises UserError unless the network sees whole pictures of data.image_size, as a Keras model does."""
     size = config.data.image_size
     if config.input_size != size or config.eval.size not in (0, size) or config.eval.crop_area < 1:
         raise UserError(
-            "a Keras model takes whole pictures of data.image_size: needs model.input_size and eval.size of 0, and "
+            f"model.input_size is {config.model.input_size}, eval.size {config.eval.size}, eval.crop_area "
+            f"{config.eval.crop_area}: the exchange with Keras needs model.input_size and eval.size of 0, and "
             "eval.crop_area=1"
         )
 
@@ -233,5 +234,5 @@ def _class_names(config: Config) -> tuple[str, ...]:
     """Returns the config's classes in label order; no photograph is downloaded or read for it."""
     data = config.data
     if data.class_names:
-        return tuple(data.class_names)  # a reader's own: there need be no photographs of them here
+        return tuple(data.class_names)  # the photographs need not be here
     return select_names(create_source(config).class_names(), data.num_classes, ())

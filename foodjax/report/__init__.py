@@ -1,1 +1,1 @@
-"""Pictures and pages: what a run has learned, where it fails and why."""
+"""HTML pages, charts and pictures of a run and its data."""

@@ -1,4 +1,4 @@
-"""What a network looks at: feature maps and Grad-CAM of any network whose activations pass `layers.tap`."""
+"""Feature maps and Grad-CAM of any network whose activations pass `layers.tap`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ from foodjax.steps.step import rescale
 
 
 class Explanation(NamedTuple):
-    """What one forward and one backward pass tell of B photographs.
+    """Probabilities, feature maps and Grad-CAM of B photographs.
 
     Attributes:
         probabilities: float32 (B, K).
         maps: name of each tap, first to last -> its feature maps (B, h, w, C), after the activation.
-        cams: the same names -> the Grad-CAM at that tap, float32 (B, h, w), its maximum 1 (or all 0).
+        cams: name of each tap -> its Grad-CAM, float32 (B, h, w); the maximum is 1, or all are 0.
     """
 
     probabilities: np.ndarray
@@ -30,16 +30,16 @@ class Explanation(NamedTuple):
 
 
 def grad_cam(maps: jax.Array, grads: jax.Array) -> jax.Array:
-    """Returns the map of what speaks for a class (Selvaraju et al. 2017, equations 1 and 2).
+    """Returns the Grad-CAM of a class (Selvaraju et al. 2017, equations 1 and 2).
 
         alpha_k = mean over pixels of d logit / d A_k,    CAM = relu(sum_k alpha_k A_k)
 
     Args:
         maps: A, feature maps (B, h, w, C).
-        grads: the derivative of the class's logit by them, (B, h, w, C).
+        grads: gradient of the class's logit with respect to A, (B, h, w, C).
 
     Returns:
-        (B, h, w), divided by each example's maximum; 0 everywhere where nothing speaks for the class.
+        (B, h, w), divided by each example's maximum; all 0 where no pixel supports the class.
     """
     weights = grads.mean(axis=(1, 2))  # (B, C)
     cam = jax.nn.relu(jnp.einsum("bhwc,bc->bhw", maps, weights))
@@ -48,14 +48,14 @@ def grad_cam(maps: jax.Array, grads: jax.Array) -> jax.Array:
 
 
 class Explainer:
-    """Explains the predictions of one network, compiled once for each number of photographs.
+    """Computes feature maps and Grad-CAM of one network; compiled once for each number of photographs.
 
     Attributes:
-        names: of the taps, first to last.
+        names: names of the taps, first to last.
     """
 
     def __init__(self, config: Config, model: nn.Module, variables: Mapping[str, Any]):
-        """Takes the experiment, its network and the network's variables, as evaluation runs on them."""
+        """Takes an experiment, its network, and the variables that evaluation uses."""
         self._variables, self._model = dict(variables), model
         self._size, self._area = config.eval_size, config.eval.crop_area
         self.names: list[str] = []
@@ -79,7 +79,7 @@ class Explainer:
 
         def logit_sum(perturbations):
             logits, maps = self._maps_of({**variables, **perturbations}, images)
-            # Examples do not see one another, so the gradient of the sum holds each example's own.
+            # Examples are independent, so the gradient of the sum contains each example's own gradient.
             return jnp.take_along_axis(logits, labels[:, None], axis=1).sum(), (logits, maps)
 
         grads, (logits, maps) = jax.grad(logit_sum, has_aux=True)(zeros)
@@ -88,7 +88,7 @@ class Explainer:
         return jax.nn.softmax(logits), maps, cams
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> Explanation:
-        """Explains what speaks for `labels` (B,) in `images`, uint8 (B, H, W, 3)."""
+        """Explains the classes `labels` (B,) of `images`, uint8 (B, H, W, 3)."""
         probabilities, maps, cams = jax.device_get(self._run(self._variables, images, np.asarray(labels, np.int32)))
         return Explanation(
             probabilities, dict(zip(self.names, maps, strict=True)), dict(zip(self.names, cams, strict=True))

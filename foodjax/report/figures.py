@@ -1,6 +1,6 @@
 """Charts: pure functions from numbers to a matplotlib Figure. No global state, so threads may draw too.
 
-They are drawn in the colours of the light page. `to_svg` names the colours, so that one figure suits both modes.
+They have the colours of the light page. `to_svg` turns these into CSS variables, so that a figure suits both modes.
 """
 
 import io
@@ -18,12 +18,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from foodjax.evaluation.calibration import Calibration
 
-# Name -> colour of the light page; templates/style.css has the dark ones too. Blue and orange keep apart for
-# colour-blind readers.
+# Name -> colour of the light page; templates/style.css has the dark ones too. Colour-blind readers can tell blue from
+# orange.
 COLOURS = {"ink": "#1c1e21", "muted": "#667080", "grid": "#dfe3e8", "first": "#2f6db5", "second": "#c8611a"}
 # Two rc_contexts that overlap in two threads would leave the settings of one of them behind.
 _RC = threading.Lock()
-_MAX_NUMBERS = 20  # classes up to which the cells of a confusion matrix are numbered
+_MAX_NUMBERS = 20  # a confusion matrix of more classes has no numbers in its cells
 
 
 def to_svg(figure: Figure, alt: str) -> str:
@@ -48,7 +48,7 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
 
 
 def plain_axes(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """Returns a figure of that many inches with plain axes side by side."""
+    """Returns a figure of `width` x `height` inches with plain axes side by side."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
     for ax in axes:
@@ -67,7 +67,7 @@ def _plain(ax: Axes) -> None:
 
 
 def plain_text(names: Sequence[str]) -> list[str]:
-    """Returns names as matplotlib draws them letter by letter; it would read mathematics between dollars."""
+    """Escapes the dollar signs of names: matplotlib reads text between two dollars as mathematics."""
     return [name.replace("$", r"\$") for name in names]
 
 
@@ -79,7 +79,7 @@ def label_axes(ax: Axes, x: str, y: str) -> None:
 
 def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> None:
     epochs = [row["epoch"] for row in rows]
-    marker = "o" if len(rows) == 1 else None  # a line of one point is no line
+    marker = "o" if len(rows) == 1 else None  # a line of one point is invisible
     for key, colour, label in ((name, "first", "train"), (f"val_{name}", "second", "validation")):
         values = [row[key] for row in rows]
         ax.plot(epochs, values, color=COLOURS[colour], label=label, marker=marker, ms=4, linewidth=1.8)
@@ -97,7 +97,7 @@ def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> 
 
 
 def curve(rows: list[dict[str, Any]], name: str, best_epoch: int) -> Figure:
-    """Draws "loss" or "accuracy" of training and validation over epochs, the best epoch marked."""
+    """Draws "loss" or "accuracy" of training and validation over epochs, and marks the best epoch."""
     figure, (ax,) = plain_axes(4.6, 3.1)
     _curve(ax, rows, name, best_epoch)
     return figure
@@ -112,7 +112,7 @@ def curves(rows: list[dict[str, Any]], best_epoch: int) -> Figure:
 
 
 def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
-    """Draws how often the examples of each class (rows) were taken for each class (columns), in shares of the row.
+    """Draws the confusion matrix, true class (rows) by predicted class (columns), as shares of each row.
 
     Args:
         matrix: counts (K, K), true class by predicted class.
@@ -122,7 +122,7 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 1.9 + max(3.4, min(0.43 * k, 9.0))
     figure, (ax,) = plain_axes(side, side)
-    # A colour with alpha suits a light and a dark page alike.
+    # A colour with alpha suits light and dark pages.
     picture = np.zeros((k, k, 4))
     picture[..., :3] = to_rgb(COLOURS["first"])
     picture[..., 3] = share
@@ -141,7 +141,7 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
 
 
 def reliability(calibration: Calibration) -> Figure:
-    """Draws the accuracy against the probability that the network gave, and how many predictions each bin holds."""
+    """Draws the reliability diagram: the accuracy of each bin of probabilities, and its number of predictions."""
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
     ax, low = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
@@ -152,16 +152,16 @@ def reliability(calibration: Calibration) -> Figure:
         axis.set_xlim(0, 1)
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.bar(centres, np.nan_to_num(calibration.accuracy), width=0.92 / m, color=COLOURS["first"], label="accuracy")
-    ax.plot([0, 1], [0, 1], "--", color=COLOURS["muted"], linewidth=1.2, label="as often as it says")
+    ax.plot([0, 1], [0, 1], "--", color=COLOURS["muted"], linewidth=1.2, label="perfect calibration")
     full = calibration.counts > 0
     ax.plot(
         calibration.confidence[full], calibration.accuracy[full], "o-", ms=4, color=COLOURS["second"],
-        label="at the mean probability",
+        label="at the bin's mean probability",
     )  # fmt: skip
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="upper left")
-    label_axes(ax, "", "right")
+    label_axes(ax, "", "accuracy")
     low.bar(centres, calibration.counts, width=0.92 / m, color=COLOURS["muted"])
     low.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     label_axes(low, "probability of the predicted class", "images")
@@ -169,7 +169,7 @@ def reliability(calibration: Calibration) -> Figure:
 
 
 def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) -> Figure:
-    """Draws how many examples each part ("train", ...) has of each class, stacked."""
+    """Draws the number of examples of each class, stacked by part ("train", ...)."""
     figure, (ax,) = plain_axes(6.4, 1.1 + 0.24 * len(class_names))
     left = np.zeros(len(class_names))
     for (part, numbers), colour in zip(counts.items(), ("first", "second", "muted"), strict=False):

@@ -1,4 +1,4 @@
-"""What the tutorial shows before training: photographs, their channels, their augmentation, the class counts."""
+"""The inspect page: photographs of the data, their channels, augmented versions and class counts."""
 
 from pathlib import Path
 
@@ -41,14 +41,14 @@ def inspect_workdir(config: Config, workdir: Path) -> Path:
 
 
 def class_counts(data: Data) -> dict[str, np.ndarray]:
-    """Returns for each part how many images it has of each class, (K,)."""
+    """Returns the number of images of each class, (K,), for each part."""
     sets = {"train": data.train, "validation": data.validation, "test": data.test}
     k = len(data.train.class_names)
     return {part: np.bincount(of.labels[getattr(data.parts, part)], minlength=k) for part, of in sets.items()}
 
 
 def samples(data: Data, seed: int) -> dict[str, list[np.ndarray]]:
-    """Returns a few training photographs of each class, uint8 (H, H, 3), drawn from the seed."""
+    """Returns a few training photographs of each class, uint8 (H, H, 3), chosen by the seed."""
     rng, found = np.random.default_rng(seed), {}
     labels = data.train.labels[data.parts.train]
     for label, name in enumerate(data.train.class_names):
@@ -58,9 +58,9 @@ def samples(data: Data, seed: int) -> dict[str, list[np.ndarray]]:
 
 
 def augmented(config: Config, photo: np.ndarray) -> np.ndarray:
-    """Returns augmented versions of uint8 (H, H, 3) as training draws them, uint8 (12, h, h, 3)."""
+    """Augments a photograph, uint8 (H, H, 3), twelve times as training does; returns uint8 (12, h, h, 3)."""
     sampled = sample_params(config.augment, config.seed, 0, _AUGMENTED, photo.shape[0])
-    # Mixing needs a second photograph; this is about one.
+    # No mixing: that needs a second photograph.
     return apply_params(np.stack([photo] * _AUGMENTED), sampled._replace(mix=None), config.input_size)
 
 

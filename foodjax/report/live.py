@@ -1,4 +1,4 @@
-"""What a run shows while it trains: curves.png after every epoch, and pictures beside TensorBoard's curves."""
+"""Pictures of a run in training, drawn after every epoch: curves.png and images for TensorBoard."""
 
 import numpy as np
 from clu import parameter_overview
@@ -9,16 +9,16 @@ from foodjax.run.loop import Epoch
 from foodjax.system import files
 from foodjax.system.errors import first_line
 
-_SAMPLES = 8  # validation photographs whose predictions TensorBoard shows
+_SAMPLES = 8  # validation photographs shown with their predictions
 _told: set[str] = set()
 
 
 def observe(epoch: Epoch) -> None:
-    """Draws what there is to see after an epoch; whatever goes wrong here, training goes on."""
+    """Draws the pictures of an epoch. An error is printed once; training continues."""
     for name, draw in (("curves.png", _curves), ("TensorBoard's pictures", _tensorboard)):
         try:
             draw(epoch)
-        except Exception as error:  # a full disk, a font, a picture: none is worth a run
+        except Exception as error:  # a full disk or a missing font must not end a run
             if name not in _told:
                 _told.add(name)
                 print(f"{name} left out: {first_line(error)}", flush=True)
@@ -35,10 +35,10 @@ def _tensorboard(epoch: Epoch) -> None:
     if epoch.stopping.epoch == 1:
         rows = summary.layers(engine.model, engine.config.input_size)
         epoch.log.write_text(step, "layers", summary.to_markdown(rows))
-    weights = parameter_overview.get_parameter_overview(epoch.state.params)  # with the mean and deviation of each
+    weights = parameter_overview.get_parameter_overview(epoch.state.params)  # with the mean and deviation of each array
     epoch.log.write_text(step, "weights", f"```\n{weights}\n```")
     probabilities, labels, rows = epoch.validation.probabilities, epoch.validation.labels, epoch.validation.rows
-    picked = np.linspace(0, len(labels) - 1, min(_SAMPLES, len(labels))).astype(int)  # of all classes, always the same
+    picked = np.linspace(0, len(labels) - 1, min(_SAMPLES, len(labels))).astype(int)  # across classes, always the same
     captions = []
     for i in picked:
         best = int(probabilities[i].argmax())

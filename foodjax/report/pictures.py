@@ -11,7 +11,7 @@ _TILE, _GAP, _COLUMNS = 72, 3, 8  # pixels, pixels, tiles in a row of feature ma
 
 
 def encode(pixels: np.ndarray, kind: str = "JPEG") -> bytes:
-    """Returns uint8 (H, W, 3) or (H, W, 4) as a JPEG or PNG file."""
+    """Encodes uint8 (H, W, 3) or (H, W, 4) as a JPEG or PNG file."""
     buffer = io.BytesIO()
     options = {"quality": 90, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
     Image.fromarray(pixels).save(buffer, kind, **options)
@@ -19,12 +19,12 @@ def encode(pixels: np.ndarray, kind: str = "JPEG") -> bytes:
 
 
 def data_uri(pixels: np.ndarray, kind: str = "JPEG") -> str:
-    """Returns a picture as text that an img element takes for its src."""
+    """Returns a picture as a data URI, for the src of an img element."""
     return f"data:image/{kind.lower()};base64,{base64.b64encode(encode(pixels, kind)).decode()}"
 
 
 def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Returns uint8 (H, W, 3) scaled so that its longer side is `side`; far smaller pictures keep visible pixels."""
+    """Returns uint8 (H, W, 3) scaled so that its longer side is `side`; above a factor of 4, pixels stay squares."""
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     method = Image.Resampling.NEAREST if scale > 4 else Image.Resampling.BICUBIC
@@ -42,16 +42,16 @@ def channels(pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def strongest(maps: np.ndarray, count: int) -> np.ndarray:
-    """Returns the numbers of the `count` channels of maps (h, w, C) that respond most, in their own order."""
+    """Returns the ascending indices of the `count` channels of maps (h, w, C) with the highest mean square."""
     energy = np.square(maps.astype(np.float64)).mean(axis=(0, 1))
     return np.sort(np.argsort(-energy, kind="stable")[:count])
 
 
 def mosaic(maps: np.ndarray) -> np.ndarray:
-    """Returns feature maps (h, w, C) as tiles in rows, each channel from its own minimum (dark) to its maximum.
+    """Draws feature maps (h, w, C) as tiles, each channel scaled from its minimum (dark) to its maximum.
 
     Returns:
-        uint8 (H, W, 4); what is between the tiles is transparent.
+        uint8 (H, W, 4), transparent between the tiles.
     """
     count = maps.shape[-1]
     columns = min(_COLUMNS, count)
@@ -73,8 +73,8 @@ def overlay(pixels: np.ndarray, cam: np.ndarray, side: int = 224) -> np.ndarray:
 
     Args:
         pixels: uint8 (H, W, 3).
-        cam: (h, w) in 0..1.
-        side: of the result, pixels.
+        cam: heat map (h, w) in 0..1.
+        side: side of the result, pixels.
 
     Returns:
         uint8 (side, side, 3).
@@ -93,7 +93,7 @@ def strip(images: list[np.ndarray], captions: list[tuple[str, bool]], side: int 
 
     Args:
         images: uint8 (H, W, 3) each.
-        captions: of each the text, and whether it is green (True) or red.
+        captions: text of each, and True for green, False for red.
         side: of each photograph on the strip, pixels.
     """
     columns, line = min(4, len(images)), 22

@@ -1,4 +1,4 @@
-"""report.html of a run: what the network has learned, where it fails and why, in one file."""
+"""Writes report.html of a run: scores, mistakes, calibration, Grad-CAM, layers and config, in one file."""
 
 import datetime
 import json
@@ -20,12 +20,12 @@ from foodjax.workdir import run_record
 from foodjax.workdir.logs import read_metrics
 
 _GRID = 20  # photographs, 4 rows of 5
-_MAPS = 32  # channels shown of a layer
-_COARSE = 7  # a Grad-CAM of fewer pixels than this a side gets a finer one beside it
+_MAPS = 32  # channels shown for each layer
+_COARSE = 7  # pixels; a Grad-CAM with a smaller side gets a finer one beside it
 
 
 class Photo(NamedTuple):
-    """A photograph on the page: its picture as a data URI, and what is told under it."""
+    """A photograph on the page: its picture as a data URI, and the two parts of its caption."""
 
     uri: str
     title: str
@@ -94,18 +94,18 @@ def to_page(evaluated: Evaluation, workdir: Path) -> str:
 
 
 def random_examples(count: int, seed: int) -> np.ndarray:
-    """Returns which of `count` test examples stand in the grid: the same ones for the same seed."""
+    """Returns the indices of the test examples in the grid, of `count`; the same for the same seed."""
     return np.random.default_rng(seed).permutation(count)[:_GRID]
 
 
 def confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int = 10) -> np.ndarray:
-    """Returns the wrong predictions among (N, K), (N,) with the highest probability, highest first."""
+    """Returns the indices of wrong predictions among (N, K), (N,), highest probability first."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     return wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:count]
 
 
 def confused_pairs(matrix: np.ndarray, names: tuple[str, ...], count: int = 5) -> list[tuple[str, str, int, int]]:
-    """Returns (true, predicted, how often, of how many) of the most frequent mistakes in counts (K, K)."""
+    """Returns (true, predicted, count, support) of the most frequent mistakes in counts (K, K)."""
     wrong = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
     pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
@@ -134,18 +134,18 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
 
 
 def _seconds(sessions: list[dict[str, Any]]) -> float:
-    """Returns how long the sessions of run.json took together; one that was killed has no end."""
+    """Returns the time of all sessions in run.json, without those that were killed: they have no end."""
     spans = [[datetime.datetime.fromisoformat(s[key]) for key in ("started", "ended")] for s in sessions if s["ended"]]
     return sum((end - start).total_seconds() for start, end in spans)
 
 
 def _sentence(facts: dict[str, str], scores: Any) -> str:
-    text = f"{facts['test accuracy']} of {facts['test images']} test photographs are recognised "
-    text += f"(95 % interval {facts['95 % interval']}), by {facts['parameters']} parameters"
+    text = f"{facts['test accuracy']} of {facts['test images']} test photographs are classified correctly "
+    text += f"(95 % interval {facts['95 % interval']}), with {facts['parameters']} parameters"
     if "epochs" in facts:
         text += f" after {facts['epochs'].split(',')[0]} epochs" + (f" in {facts['time']}" if "time" in facts else "")
     best, worst = scores.classes[0], scores.classes[-1]
-    return f"{text}. It knows {best[0]} best (F-score {best[3]:.2f}) and {worst[0]} least ({worst[3]:.2f})."
+    return f"{text}. Best class: {best[0]} (F-score {best[3]:.2f}); worst: {worst[0]} ({worst[3]:.2f})."
 
 
 def _photo(evaluated: Evaluation, i: int) -> Photo:
@@ -157,13 +157,13 @@ def _photo(evaluated: Evaluation, i: int) -> Photo:
 
 
 def _explanations(evaluated: Evaluation) -> dict[str, Any]:
-    """Returns the feature maps of one photograph, and Grad-CAM of the surest right and wrong prediction."""
+    """Returns the feature maps of one photograph, and Grad-CAM of the most confident right and wrong prediction."""
     engine, predictions, names = evaluated.engine, evaluated.predictions, evaluated.engine.class_names
     predicted = predictions.probabilities.argmax(axis=1)
     right = np.flatnonzero(predicted == predictions.labels)
     wrong = confident_mistakes(predictions.probabilities, predictions.labels, 1)
     surest = right[np.argsort(-predictions.probabilities.max(axis=1)[right], kind="stable")][:1]
-    # (example, class that is explained): the right one, the wrong one, and what speaks for the truth in the wrong one
+    # (example, class to explain): the right one, the wrong one, and the wrong one again for its true class
     asked = [(int(i), int(predicted[i])) for i in (*surest, *wrong)] + [
         (int(i), int(predictions.labels[i])) for i in wrong
     ]
@@ -176,7 +176,7 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
     for j, (i, k) in enumerate(asked):
         truth = names[predictions.labels[i]]
         if k != predicted[i]:
-            title = f"the same photograph: what speaks for {truth} ({predictions.probabilities[i, k]:.0%})"
+            title = f"the same photograph: Grad-CAM for {truth} ({predictions.probabilities[i, k]:.0%})"
         else:
             title = f"{'right' if k == predictions.labels[i] else 'wrong'}: {names[k]} ({truth}), "
             title += f"{predictions.probabilities[i, k]:.0%}"
@@ -188,14 +188,14 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
 
 
 def cam_taps(found: Explanation) -> list[str]:
-    """Returns at which taps Grad-CAM is shown: the last, and if that is coarse the last one that is finer."""
+    """Returns the taps to show Grad-CAM at: the last one, and if that is coarse, also the last finer one."""
     names = list(found.cams)
     fine = [name for name in names if found.cams[name].shape[1] >= _COARSE]
     return list(dict.fromkeys([*fine[-1:], names[-1]]))
 
 
 def map_sheets(found: Explanation, i: int, layers: int | None = None) -> list[tuple[str, str, str]]:
-    """Returns (name, what is shown, data URI) of the feature maps of photograph `i`, of the first `layers` or all."""
+    """Returns (name, caption, data URI) of the feature maps of photograph `i`, for the first `layers` or for all."""
     sheets = []
     for name, maps in list(found.maps.items())[:layers]:
         one = np.asarray(maps[i], np.float32)
@@ -204,6 +204,6 @@ def map_sheets(found: Explanation, i: int, layers: int | None = None) -> list[tu
         silent = int((one.max(axis=(0, 1)) <= 0).sum())
         text = f"{height} x {width} pixels, "
         text += f"all {total} channels" if total <= _MAPS else f"the {len(shown)} strongest of {total} channels"
-        text += f"; {silent} silent" if silent else ""
+        text += f"; {silent} inactive" if silent else ""
         sheets.append((name, text, pictures.data_uri(pictures.mosaic(one[..., shown]), "PNG")))
     return sheets

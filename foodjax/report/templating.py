@@ -1,4 +1,4 @@
-"""Pages from templates: one file each, that asks the network for nothing."""
+"""Renders HTML pages from templates: one file each, which loads nothing from the network."""
 
 import functools
 from importlib import resources
@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 @functools.cache
 def environment() -> Environment:
-    """Returns the templates of this package; what they are given is escaped unless they say `safe`."""
+    """Returns the templates of this package; values are escaped unless a template marks them `safe`."""
     return Environment(
         loader=PackageLoader("foodjax.report"),
         autoescape=select_autoescape(["j2", "html"], default=True),
@@ -20,7 +20,7 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fills a template of this package; its style and script come with it."""
+    """Renders a template of this package, with style and script in the page."""
     folder = resources.files("foodjax.report") / "templates"
     style, sort = ((folder / name).read_text() for name in ("style.css", "sort.js"))
     return environment().get_template(template).render(style=style, sort_script=sort, **values)

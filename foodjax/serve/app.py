@@ -1,4 +1,4 @@
-"""A page on localhost where one drops or takes a photograph and sees what the network makes of it.
+"""A web page on localhost that predicts a photograph: dropped, chosen or taken with a camera.
 
 An upload is read into memory up to a limit, decoded there, and forgotten; nothing is written or logged.
 """
@@ -33,22 +33,22 @@ from foodjax.system.errors import UserError
 MAX_BYTES = 20 * 2**20  # of an upload
 MAX_PIXELS = 50_000_000  # of a photograph
 _THREADS = 4  # photographs that are decoded and explained at once; more requests wait
-_LAYERS = 2  # whose feature maps are shown
+_LAYERS = 2  # the first ones, whose feature maps are shown
 _LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 
 
 class Guesser:
-    """A workdir's best checkpoint, compiled and ready to answer; threads may share it."""
+    """Predicts photographs with a workdir's best checkpoint; threads may share it."""
 
     def __init__(self, workdir: Path, config: Config | None = None):
-        """Restores the checkpoint and compiles what an answer needs.
+        """Restores the checkpoint and compiles prediction and explanation.
 
         Args:
-            workdir: of a run.
+            workdir: folder of a run.
             config: as for `Predictor`.
 
         Raises:
-            UserError: the workdir holds no checkpoint, or no temperature where one is asked for.
+            UserError: the workdir has no checkpoint, or no temperature with `eval.calibrate`.
         """
         self.predictor = Predictor(workdir, batch_size=1, config=config)
         self.config = self.predictor.config
@@ -59,7 +59,7 @@ class Guesser:
         """Returns the answer to an encoded photograph.
 
         Raises:
-            ValueError: it is no whole picture or has too many pixels.
+            ValueError: it is not a whole picture, or has too many pixels.
         """
         data = self.config.data
         return self.answer(decode(encoded, data.image_size, data.resize, as_seen=True, max_pixels=MAX_PIXELS))
@@ -102,9 +102,9 @@ def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
     """Returns the web application.
 
     Args:
-        guesser: answers.
-        title: of the page.
-        hosts: names that a browser may call this server by; another site's name that leads here is refused.
+        guesser: predicts the photographs.
+        title: title of the page.
+        hosts: host names that requests may use; another site's name that resolves to this server is refused.
     """
 
     async def index(request: Request) -> Response:
@@ -133,7 +133,7 @@ def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
             answer = await anyio.to_thread.run_sync(guesser.read, encoded, limiter=request.app.state.decoding)
             return JSONResponse(answer, headers=_HEADERS)
         except ValueError as error:
-            return _error(f"this is no photograph that can be used: {error}", 422)
+            return _error(f"this is not a usable photograph: {error}", 422)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -159,16 +159,16 @@ def _error(message: str, status: int) -> Response:
 
 
 def serve_workdir(workdir: Path, host: str, port: int, config: Config | None = None) -> None:
-    """Answers photographs until Ctrl-C.
+    """Serves the page until Ctrl-C.
 
     Args:
-        workdir: of a run; nothing else is needed.
+        workdir: folder of a run; nothing else is needed.
         host: address to bind to.
         port: 0 takes a free one.
         config: as for `Predictor`.
 
     Raises:
-        UserError: no checkpoint, or an address that cannot be used.
+        UserError: the workdir has no checkpoint, or the address cannot be used.
     """
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -176,7 +176,7 @@ def serve_workdir(workdir: Path, host: str, port: int, config: Config | None = N
         raise UserError(f"cannot listen on --host {host} --port {port}: {error}") from None
     with listener:
         guesser = Guesser(workdir, config)
-        app = create_app(guesser, f"{guesser.config.name}: what is this?", _allowed(host))
+        app = create_app(guesser, f"{guesser.config.name}: predict a photograph", _allowed(host))
         if guesser.predictor.temperature is not None:
             print(guesser.predictor.temperature)
         name = f"[{host}]" if ":" in host else host
@@ -186,7 +186,7 @@ def serve_workdir(workdir: Path, host: str, port: int, config: Config | None = N
 
 
 def _allowed(host: str) -> list[str]:
-    """Returns the names that a browser may use: bound to all addresses, the user wants any."""
+    """Returns the host names that requests may use; any name if the server listens on all addresses."""
     try:
         if ipaddress.ip_address(host).is_unspecified:
             return ["*"]

@@ -1,1 +1,1 @@
-"""Studies: many runs of one experiment, compared."""
+"""Sweeps of an experiment, comparisons of runs, and the reproduction of a run."""

@@ -1,9 +1,9 @@
-"""Runs side by side: cost, accuracy over seeds, and the difference to the baseline with a paired test.
+"""Compares runs: cost, accuracy over seeds, and the difference to the baseline with a paired test.
 
-The test is paired by image: with c the mean over a variant's seeds of "this image is right" (0 or 1), the difference
-of an image is d = c(variant) - c(baseline). Its mean is the difference in accuracy, its interval a bootstrap over
-images (Efron 1979), its p the share of random signs of d with a mean as far from zero (for one seed that is McNemar's
-exact test, 1947). Many variants are tested at once: p is adjusted after Benjamini & Hochberg (1995).
+The test is paired by image: c is the share of a variant's seeds that predict an image right, and the difference of an
+image is d = c(variant) - c(baseline). The mean of d is the difference in accuracy; its interval is a bootstrap over
+images (Efron 1979). p is the share of random signs of d whose mean is as far from zero; with one seed this is McNemar's
+exact test (1947). Many variants are tested at once, so p is adjusted after Benjamini & Hochberg (1995).
 """
 
 import math
@@ -30,18 +30,18 @@ class Row(NamedTuple):
     """One variant of a comparison.
 
     Attributes:
-        label: its name.
-        num_seeds: runs of it.
-        num_params: parameters.
-        multiply_adds: of one image.
+        label: name of the variant.
+        num_seeds: number of runs.
+        num_params: parameters of the network.
+        multiply_adds: for one image.
         images_per_second: in training, the median over epochs and seeds.
-        epochs: trained, mean over seeds.
-        val_loss: the lowest of each run, nats.
+        epochs: trained epochs, mean over seeds.
+        val_loss: lowest validation loss of each run, nats.
         accuracy: on the test set, 0..1.
-        difference: of accuracy to the baseline; nan for the baseline and where it cannot be compared.
-        interval: its 95 % bootstrap interval over images.
+        difference: accuracy minus the baseline's; nan for the baseline and for runs that cannot be compared.
+        interval: 95 % bootstrap interval of the difference, over images.
         p: of the paired test, adjusted for the number of variants.
-        flags: what makes it no fair comparison.
+        flags: reasons why the comparison is unfair.
     """
 
     label: str
@@ -59,7 +59,7 @@ class Row(NamedTuple):
 
 
 def compare(groups: list[list[RunResult]]) -> list[Row]:
-    """Returns a row for each group of runs that differ in the seed alone, the first being the baseline."""
+    """Returns a row for each group of runs that differ in the seed alone; the first group is the baseline."""
     rows, base = [], groups[0]
     for group in groups:
         flags = _flags(group, base)
@@ -96,8 +96,8 @@ def paired_test(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, tuple[floa
     """Compares two variants on the same images.
 
     Args:
-        ours: (N,) for each image the share of our runs that are right about it.
-        theirs: (N,) the same of the baseline.
+        ours: (N,) share of our runs that predict each image right.
+        theirs: (N,) the same for the baseline.
 
     Returns:
         (mean difference, its 95 % interval, two-sided p).
@@ -107,7 +107,7 @@ def paired_test(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, tuple[floa
         return 0.0, (0.0, 0.0), 1.0
     interval = stats.bootstrap((d,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0))
     low, high = interval.confidence_interval
-    # Images on which both agree change nothing under a change of sign; one alone is as far from zero with either.
+    # Images with d = 0 have no sign. A single other image is as far from zero with either sign, so p is 1.
     unequal, p = d[d != 0], 1.0
     if len(unequal) > 1:
         rng = np.random.default_rng(0)
@@ -123,12 +123,12 @@ def _correct(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
 
 
 def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
-    """Returns what makes a group no fair comparison; "not compared" where the test would have no meaning."""
+    """Returns why a group's comparison is unfair; "not compared" where the test would be meaningless."""
     flags = []
     for run in group[1:]:
         found = difference(group[0].config, run.config, ignore=(*not_identity(), "name", "seed"))
         if found:
-            raise UserError(f"{group[0].workdir} and {run.workdir} have one label and differ: {found}")
+            raise UserError(f"{group[0].workdir} and {run.workdir} have the same label but differ: {found}")
     seeds, others = ({run.config.seed for run in runs} for runs in (group, base))
     if seeds != others:
         flags.append(f"seeds {_list(seeds)}, the baseline's are {_list(others)}")

@@ -1,4 +1,4 @@
-"""How far a sweep is: a bar on a terminal, a line for each event in a log file."""
+"""Progress of a sweep: a bar on a terminal, a line for each event in a log file."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ from foodjax.workdir import logs, run_record
 
 
 class SweepDisplay:
-    """Counts epochs over all runs and estimates the time left from those of this command."""
+    """Counts the epochs of all runs, and estimates the time left from the epochs of this command."""
 
     def __init__(self, trials: list[Trial]):
         self._trials, self._start, self._told = trials, time.monotonic(), time.monotonic()
@@ -30,7 +30,7 @@ class SweepDisplay:
         done = 0
         for trial in self._trials:
             if run_record.read(trial.workdir)["result"] is not None:
-                done += trial.config.train.epochs  # early stopping leaves none to do
+                done += trial.config.train.epochs  # after early stopping, none is left
             else:
                 rows = logs.read_metrics(trial.workdir / "metrics.jsonl")
                 done += rows[-1]["epoch"] if rows else 0
@@ -45,7 +45,7 @@ class SweepDisplay:
         return text
 
     def update(self, running: int) -> None:
-        """Shows how far it is, on a terminal always and elsewhere once a minute."""
+        """Shows the progress: always on a terminal, otherwise once a minute."""
         if self._bar is not None:
             self._bar.start()
             self._bar.update(self._task, completed=self._epochs(), description=f"{self.left()}, {running} running")
@@ -54,17 +54,17 @@ class SweepDisplay:
             print(f"sweep: {self.left()}, {running} running", flush=True)
 
     def ended(self, trial: Trial, result: dict[str, Any] | None) -> None:
-        """Tells that a run has ended; `result` of run.json, None where it only reached its rung."""
+        """Prints the result of a run, `result` of run.json; nothing if it is None: the run only reached its rung."""
         if result is not None:
             text = f"val_loss {result['best_val_loss']:.4f}, test accuracy {result['test_accuracy']:.2%}"
             self._print(f"{trial.workdir.name}: {text}; {self.left()}")
 
     def failed(self, trial: Trial, why: str) -> None:
-        """Tells that a run has failed."""
+        """Prints why a run failed."""
         self._print(f"{trial.workdir.name}: failed: {why}; {self.left()}")
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self._bar is not None:
             self._bar.stop()
 

@@ -1,4 +1,4 @@
-"""A comparison on the terminal, in table files, as a picture, and as a self-contained page."""
+"""Writes a comparison of runs: on the terminal, in table files, as a picture, and as a self-contained page."""
 
 import html
 import math
@@ -16,7 +16,7 @@ from foodjax.system import files
 
 NOTE = (
     "± is the standard deviation over seeds. The difference to the first row is paired by test image: 95 % bootstrap "
-    "interval over images, p by random signs, adjusted after Benjamini and Hochberg. Neither interval nor p knows of "
+    "interval over images, p by random signs, adjusted after Benjamini and Hochberg. Neither interval nor p includes "
     "the variation between seeds."
 )
 
@@ -25,9 +25,9 @@ def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
     """Compares the runs that `pattern` matches, prints the table and writes it to `folder` in five forms.
 
     Args:
-        pattern: of workdirs.
-        baseline: label to compare with, or empty.
-        folder: gets table.csv, table.md, table.tex, accuracy.png and comparison.html.
+        pattern: glob pattern of the workdirs.
+        baseline: label of the baseline, or empty.
+        folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written.
 
     Raises:
         UserError: no finished run matches, or the folder cannot be written.
@@ -104,7 +104,7 @@ def _cost(rows: list[Row]) -> str:
 
 
 def _colours(count: int) -> list:
-    # The baseline is in the ink of the page; the others are spread over a map that stays legible.
+    # The baseline has the page's text colour; the others are spread over the legible part of a colour map.
     others = (colormaps["turbo"](0.05 + 0.9 * k / max(1, count - 2)) for k in range(count - 1))
     return [figures.COLOURS["ink"], *others]
 
@@ -113,6 +113,6 @@ def _svg(figure: Figure, axes: Axes, alt: str, labels: list[str]) -> str:
     ink = figures.COLOURS["ink"]
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small", labelcolor=ink)
     text = figures.to_svg(figure, alt)
-    for k, label in enumerate(labels):  # what the mouse shows
+    for k, label in enumerate(labels):  # shown under the mouse
         text = text.replace(f'<g id="variant{k}">', f'<g id="variant{k}"><title>{html.escape(label)}</title>')
     return text

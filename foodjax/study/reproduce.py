@@ -1,4 +1,4 @@
-"""Runs a run again and says whether the result is the same."""
+"""Reproduces a run: trains it again and compares the results."""
 
 import json
 from pathlib import Path
@@ -17,10 +17,10 @@ def reproduce(config: Config, workdir: Path, again: Path, origin: dict[str, Any]
     """Trains the finished run of `workdir` again in `again` and compares every number of both.
 
     Args:
-        config: the workdir's own config.
-        workdir: of the finished run; nothing in it changes.
-        again: new, or where an earlier call was interrupted.
-        origin: for the record of the new run.
+        config: the workdir's config.
+        workdir: folder of the finished run; nothing in it changes.
+        again: new folder, or that of an interrupted earlier call.
+        origin: file and overrides of the config, for run.json of the new run.
 
     Returns:
         Whether metrics, evaluation and predictions are the same to the byte.
@@ -30,7 +30,7 @@ def reproduce(config: Config, workdir: Path, again: Path, origin: dict[str, Any]
     """
     record = run_record.read(workdir)
     if record["result"] is None:
-        raise UserError(f"workdir {workdir} holds no finished run: needs one, to be compared with")
+        raise UserError(f"workdir {workdir} holds no finished run: --mode reproduce needs one to compare with")
     print(f"running {workdir} again in {again}", flush=True)
     loop.train(config, again, origin=origin)
     ours, theirs = run_record.read(again)["sessions"][-1], record["sessions"][-1]

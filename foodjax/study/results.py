@@ -1,4 +1,4 @@
-"""Finished runs as they lie on disk, and the groups of them that differ in nothing but the seed."""
+"""Reads finished runs from their workdirs, in groups that differ in the seed alone."""
 
 import csv
 import json
@@ -15,26 +15,26 @@ from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
 from foodjax.workdir.logs import read_metrics
 
-# What a difference of is worth a remark, and where a session of run.json tells it.
+# Name in a remark -> key of a session in run.json; a difference in it is worth a remark.
 MADE_WITH = {"code": "git", "versions": "packages", "device": "device"}
 
 
 class RunResult(NamedTuple):
-    """What a workdir holds of a run.
+    """A finished run, read from its workdir.
 
     Attributes:
         label: the workdir's name without "-seed<k>".
-        workdir: where it lies.
-        started: when, in ISO 8601, UTC.
+        workdir: the run's folder.
+        started: time of the start, ISO 8601, UTC.
         config: the experiment.
-        metrics: the numbers of each epoch.
-        images_per_second: in training, of each epoch.
-        result: of run.json.
-        data: the fingerprint of its data.
-        made_with: the code's revision, the versions and the device of every session.
-        predictions: for each test image's id its true and its predicted class.
+        metrics: rows of metrics.jsonl, one for each epoch.
+        images_per_second: in training, for each epoch.
+        result: `result` of run.json.
+        data: fingerprint of the data.
+        made_with: code revision, package versions and device of every session.
+        predictions: id of each test image -> (true class, predicted class).
         num_params: parameters of the network.
-        multiply_adds: of one image through the network.
+        multiply_adds: for one image.
     """
 
     label: str
@@ -55,7 +55,7 @@ def read_run(workdir: Path) -> RunResult:
     """Reads a finished run.
 
     Raises:
-        UserError: it is not finished, or its files are damaged.
+        UserError: the run is not finished, or its files are damaged.
     """
     config, class_names = read_description(workdir)
     record = run_record.read(workdir)
@@ -66,7 +66,7 @@ def read_run(workdir: Path) -> RunResult:
         with (workdir / "evaluation" / "predictions.csv").open(newline="") as file:
             predictions = {row["id"]: (row["true"], row["predicted"]) for row in csv.DictReader(file)}
     except (OSError, KeyError, csv.Error) as error:
-        raise UserError(f"workdir {workdir} is damaged: no predictions ({error})") from None
+        raise UserError(f"workdir {workdir} is damaged: needs evaluation/predictions.csv ({error})") from None
     layers = summary.layers(create_model(config, len(class_names)), config.input_size)
     return RunResult(
         re.sub(r"-seed\d+$", "", workdir.name),
@@ -85,17 +85,17 @@ def read_run(workdir: Path) -> RunResult:
 
 
 def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], list[str]]:
-    """Reads all finished runs that `pattern` matches, in groups of one label: the baseline, then as they were started.
+    """Reads the finished runs that `pattern` matches, grouped by label: baseline first, the others in order of start.
 
     Args:
-        pattern: of workdirs, such as runs/ablate_blocks/*; several between commas.
-        baseline: label of the baseline; empty: "baseline" where there is one, else the first that was started.
+        pattern: glob pattern of workdirs, such as runs/ablate_blocks/*; commas separate several.
+        baseline: label of the baseline; empty: "baseline" if a run has that label, else the label started first.
 
     Returns:
-        (groups, what was left out and why).
+        (groups, a line with the reason for each run that was left out).
 
     Raises:
-        UserError: nothing to compare, or no such baseline.
+        UserError: no finished run matches, or none has the label of the baseline.
     """
     parts = [Path(part) for part in pattern.split(",")]
     folders = [f for part in parts for f in sorted(Path(part.anchor or ".").glob(str(part.relative_to(part.anchor))))]
@@ -110,11 +110,11 @@ def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], lis
         except UserError as error:
             left_out.append(str(error))
     if not groups:
-        raise UserError(f"--runs {pattern} matches no finished run: needs workdirs of training" + _and(left_out))
+        raise UserError(f"--runs {pattern} matches no finished run: needs workdirs of finished runs" + _and(left_out))
     groups = dict(sorted(groups.items(), key=lambda group: min(run.started for run in group[1])))
     name = baseline or ("baseline" if "baseline" in groups else next(iter(groups)))
     if name not in groups:
-        raise UserError(f"--baseline {name} is none of the runs{nearest(name, groups)}: {', '.join(groups)}")
+        raise UserError(f"--baseline is {name!r}{nearest(name, groups)}: needs one of {', '.join(groups)}")
     return [groups.pop(name), *groups.values()], left_out
 
 

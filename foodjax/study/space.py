@@ -1,6 +1,6 @@
-"""What a sweep runs: a list of variants, written down, spanned by a grid, or drawn at random.
+"""The runs of a sweep: a list of variants, written out, made by a grid, or sampled at random.
 
-An experiment file tells it in `get_sweep(arg)`, which returns a list of variants or a `Sweep`:
+An experiment file defines `get_sweep(arg)`, which returns a list of variants or a `Sweep`:
 
     def get_sweep(arg: str = ""):
         return Sweep(["", "drop_block=4", *grid(lr=[1e-4, 3e-4], dropout=[0.2, 0.5])], seeds=3)
@@ -22,8 +22,8 @@ class Sweep(NamedTuple):
     """The runs of a sweep: every variant with every seed.
 
     Attributes:
-        variants: as behind the colon of --config; the first is the baseline, "" the experiment itself.
-        seeds: how many; they are 0, 1, ...
+        variants: as after the colon of --config; the first is the baseline, "" is the experiment itself.
+        seeds: number of seeds; they are 0, 1, ...
     """
 
     variants: list[str]
@@ -35,10 +35,10 @@ class Trial(NamedTuple):
 
     Attributes:
         label: the variant as a folder name; "baseline" for "".
-        argument: what stands behind --config, FILE:VARIANT.
-        seed: of the run.
-        config: with variant, overrides and seed in it.
-        workdir: where the run lives.
+        argument: value of --config, FILE:VARIANT.
+        seed: seed of the run.
+        config: config with variant, overrides and seed applied.
+        workdir: folder of the run.
     """
 
     label: str
@@ -49,17 +49,17 @@ class Trial(NamedTuple):
 
 
 def grid(**values: list[Any]) -> list[str]:
-    """Returns the variants of all combinations; lr=[1e-4, 3e-4], dropout=[0.2, 0.5] makes four."""
+    """Returns a variant for each combination; lr=[1e-4, 3e-4], dropout=[0.2, 0.5] gives four."""
     return [_join(dict(zip(values, point, strict=True))) for point in itertools.product(*values.values())]
 
 
 def random(num: int, seed: int = 0, **space: Any) -> list[str]:
-    """Returns `num` variants drawn by Optuna's random sampler, the same for the same seed.
+    """Returns `num` variants sampled by Optuna's random sampler, the same for the same seed.
 
     Args:
-        num: how many.
-        seed: of the sampler.
-        **space: for each name a list of values, or (low, high): drawn log-uniform when both are above zero.
+        num: number of variants.
+        seed: seed of the sampler.
+        **space: for each name a list of values, or (low, high); log-uniform when both are above zero.
 
     Raises:
         UserError: Optuna is not installed.
@@ -83,7 +83,7 @@ def random(num: int, seed: int = 0, **space: Any) -> list[str]:
         return sampler.sample_independent(None, None, name, distributions[name])
 
     drawn = [{name: draw(name) for name in space} for _ in range(num)]
-    # Three digits name a folder well enough, and are what is trained with.
+    # Values are rounded to three digits, so that the folder's name holds the exact value of the training.
     return [_join({k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in point.items()}) for point in drawn]
 
 
@@ -92,15 +92,15 @@ def _join(point: dict[str, Any]) -> str:
 
 
 def load_sweep(argument: str) -> tuple[Any, Sweep]:
-    """Returns (module, sweep) of what stands behind --config.
+    """Loads the file of --config, FILE or FILE:VARIANT; returns (module, sweep).
 
     Raises:
-        UserError: the file defines no sweep, or none that can be used.
+        UserError: the file defines no sweep, or an invalid one.
     """
     path, _, arg = argument.partition(":")
     spec = importlib.util.spec_from_file_location("sweep_config", path)
     if spec is None or spec.loader is None:
-        raise UserError(f"--config {path} is no Python file")
+        raise UserError(f"--config {path} cannot be loaded: needs a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "get_sweep"):
@@ -108,20 +108,20 @@ def load_sweep(argument: str) -> tuple[Any, Sweep]:
     found = module.get_sweep(arg)
     sweep = found if isinstance(found, Sweep) else Sweep(found)
     if not isinstance(sweep.variants, list) or not all(isinstance(v, str) for v in sweep.variants) or sweep.seeds < 1:
-        raise UserError(f"get_sweep() of {path} gives {found!r}: needs a list of variants such as ['', 'drop_block=4']")
+        raise UserError(f"get_sweep() of {path} is {found!r}: needs a list of variants such as ['', 'drop_block=4']")
     return module, sweep
 
 
 def create_trials(argument: str, overrides: dict[str, Any], folder: Path) -> list[Trial]:
-    """Returns the runs of the sweep of an experiment, the baseline's first, each checked.
+    """Returns the runs of an experiment's sweep with checked configs, the baseline first.
 
     Args:
-        argument: what stands behind --config, FILE or FILE:VARIANT.
-        overrides: of --config.KEY=VALUE; they hold for every run.
-        folder: of the sweep; each run gets one inside.
+        argument: value of --config, FILE or FILE:VARIANT.
+        overrides: from --config.KEY=VALUE; they apply to every run.
+        folder: folder of the sweep; each run gets one inside.
 
     Raises:
-        UserError: the sweep cannot be used: names the variant and why.
+        UserError: a variant is invalid (the message names it and the reason), or two are the same.
     """
     module, sweep = load_sweep(argument)
     path, _, arg = argument.partition(":")
@@ -139,21 +139,21 @@ def create_trials(argument: str, overrides: dict[str, Any], folder: Path) -> lis
             trial = Trial(label, f"{path}:{text}", seed, config, folder / f"{label}-seed{seed}")
             for other in trials:
                 if difference(other.config, config, ignore=("name",)) is None:
-                    raise UserError(f"variants {other.label!r} and {label!r} of the sweep are one: needs distinct ones")
+                    raise UserError(f"variants {other.label!r} and {label!r} have the same config: needs distinct ones")
             trials.append(trial)
-    # Seed by seed, so that a sweep that is looked at early has every variant.
+    # Ordered by seed, so that an early comparison has every variant.
     return sorted(trials, key=lambda trial: trial.seed)
 
 
 def rungs(num_variants: int, epochs: int, eta: int) -> list[tuple[int, int]]:
     """Returns the rungs of successive halving (Jamieson & Talwalkar 2016): (epoch, variants kept after it).
 
-    With 9 variants, 27 epochs and eta 3: [(3, 3), (9, 1)]; the one that is left trains to the end.
+    With 9 variants, 27 epochs and eta 3: [(3, 3), (9, 1)]; the last variant trains to the end.
 
     Args:
-        num_variants: how many start.
-        epochs: of a whole run.
-        eta: each rung keeps one of so many and trains so many times as long; 0: there are no rungs.
+        num_variants: variants at the start.
+        epochs: epochs of a whole run.
+        eta: each rung keeps 1 / eta of the variants and trains eta times as long; 0: no rungs.
     """
     count = int(math.log(num_variants, eta) + 1e-9) if eta and num_variants > 1 else 0
     steps = [(max(1, epochs // eta ** (count - k)), max(1, num_variants // eta ** (k + 1))) for k in range(count)]

@@ -1,7 +1,7 @@
-"""All runs of a sweep, each the train command in a process and a workdir of its own.
+"""Runs a sweep: each run is the train command, in its own process and its own workdir.
 
-The sweep has no state: what is finished, interrupted or failed is read from the workdirs, so that the same command
-goes on after any end, and an interrupted run continues as exactly as the train command does.
+The sweep stores no state: it reads from the workdirs which runs are finished. So the same command continues it after
+any end, and an interrupted run continues exactly as with the train command.
 """
 
 import contextlib
@@ -27,20 +27,20 @@ from foodjax.workdir.logs import read_metrics
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 POLL_SECONDS = 0.5
-MEMORY_SHARE = 0.9  # of what is available may be taken by one more run
-GROWN_SECONDS = 60  # or an epoch, after which a run has taken its memory
+MEMORY_SHARE = 0.9  # share of the available memory that one more run may take
+GROWN_SECONDS = 60  # after this time, or an epoch, a run has allocated its memory
 
 
 class TrialProcess(NamedTuple):
     """A run in progress.
 
     Attributes:
-        trial: what it trains.
-        process: of the train command.
-        slot: 0 to jobs - 1, which share of the cores it has.
-        log: what it prints.
-        log_start: bytes in the log before it started.
-        since: on the monotonic clock.
+        trial: the trial that is trained.
+        process: process of the train command.
+        slot: its share of the cores, 0 to jobs - 1.
+        log: file with the output.
+        log_start: length of the log before the start, bytes.
+        since: start on the monotonic clock, seconds.
     """
 
     trial: Trial
@@ -52,16 +52,16 @@ class TrialProcess(NamedTuple):
 
 
 def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int) -> str:
-    """Runs what is not finished and returns what failed, in a line; "" when nothing did.
+    """Runs the unfinished trials; returns a line about failed ones, "" if there are none.
 
     Args:
-        trials: of `space.create_trials`.
-        overrides: of --config.KEY=VALUE, passed on to every run.
-        jobs: how many runs at once; each gets its share of the cores.
+        trials: from `space.create_trials`.
+        overrides: from --config.KEY=VALUE, passed on to every run.
+        jobs: number of runs at once; each gets its share of the cores.
         prune: 0, or the eta of successive halving; the baseline is never pruned.
 
     Raises:
-        Interrupted: a signal asked for the end; the runs have saved where they were.
+        Interrupted: a signal ended the sweep; the runs have saved their steps.
     """
     runner = Scheduler(overrides, jobs, SweepDisplay(trials))
     try:
@@ -82,7 +82,7 @@ def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int)
 
 
 def is_finished(trial: Trial) -> bool:
-    """Says whether the train command has trained and evaluated this run to the end."""
+    """Returns whether the train command has trained and evaluated the run to the end."""
     record = run_record.read(trial.workdir)
     if record["result"] is None or record["sessions"][-1]["outcome"] != "finished":
         return False
@@ -91,31 +91,31 @@ def is_finished(trial: Trial) -> bool:
 
 
 def epochs_done(trial: Trial) -> int:
-    """Returns how many whole epochs of the run are behind it."""
+    """Returns the number of complete epochs of the run."""
     rows = read_metrics(trial.workdir / "metrics.jsonl")
     return rows[-1]["epoch"] if rows else 0
 
 
 class Scheduler:
-    """Starts processes, watches them, and tells what becomes of them.
+    """Starts the processes of runs, watches them, and reports their ends.
 
     Attributes:
-        failed: for each failed run of this command its folder's name and why.
+        failed: folder name of each failed run of this command -> reason.
     """
 
     def __init__(self, overrides: dict[str, Any], jobs: int, display: SweepDisplay):
         self.overrides, self.jobs, self.display = overrides, jobs, display
         self.failed: dict[str, str] = {}
-        self._largest = 0  # bytes, of the runs so far
+        self._largest = 0  # bytes, of the largest run so far
 
     def run(self, trials: list[Trial], until: int | None, interrupt: Interrupt) -> None:
-        """Runs what is not finished to the end, or until the epoch `until`, `jobs` at a time."""
+        """Runs the unfinished trials to the end, or until the epoch `until`, `jobs` at a time."""
         waiting = [trial for trial in trials if not self._done(trial, until) and trial.workdir.name not in self.failed]
         running: list[TrialProcess] = []
         try:
             while waiting or running:
                 interrupt.check()
-                waiting = [trial for trial in waiting if not self._done(trial, until)]  # by another sweep
+                waiting = [trial for trial in waiting if not self._done(trial, until)]  # another sweep may run some
                 slots = set(range(self.jobs)) - {one.slot for one in running}
                 ready = next((trial for trial in waiting if not _is_locked(trial)), None)
                 if slots and ready is not None and (not running or self._fits(running)):
@@ -126,7 +126,7 @@ class Scheduler:
                         running.remove(one)
                         self._ended(one, until)
                     elif until is not None and epochs_done(one.trial) >= until:
-                        one.process.terminate()  # it saves its step and continues from there when it is kept
+                        one.process.terminate()  # it saves its step, and continues from there if its variant is kept
                 self.display.update(len(running))
                 time.sleep(POLL_SECONDS)
         except (Interrupted, KeyboardInterrupt):
@@ -141,7 +141,7 @@ class Scheduler:
         return is_finished(trial) or (until is not None and epochs_done(trial) >= until)
 
     def _fits(self, running: list[TrialProcess]) -> bool:
-        """Says whether memory allows one more run of the size of the largest so far."""
+        """Returns whether the memory suffices for one more run as large as the largest so far."""
         for one in running:
             if time.monotonic() - one.since > GROWN_SECONDS or epochs_done(one.trial):
                 with contextlib.suppress(psutil.Error):  # it has just ended
@@ -154,7 +154,7 @@ class Scheduler:
         command = [sys.executable, str(MAIN), "--config", trial.argument, "--workdir", str(trial.workdir)]
         command += [f"--config.{key}={value}" for key, value in self.overrides.items()]
         environment = dict(os.environ)
-        if self.jobs > 1:  # of an accelerator's memory; a CPU does not read it
+        if self.jobs > 1:  # share of an accelerator's memory; a CPU ignores it
             environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / self.jobs:.2f}")
         with log.open("ab") as file:
             start = file.tell()
@@ -178,9 +178,9 @@ class Scheduler:
 
 
 def _is_locked(trial: Trial) -> bool:
-    """Says whether a process trains in the workdir: one of a sweep that was killed may still be saving."""
+    """Returns whether a process trains in the workdir; a run of a killed sweep may still be saving."""
     if not (trial.workdir / ".lock").exists():
-        return False  # and none is made: an empty workdir stays empty
+        return False  # makes no lock file: an empty workdir stays empty
     lock = filelock.FileLock(trial.workdir / ".lock")
     try:
         lock.acquire(blocking=False)
@@ -191,7 +191,7 @@ def _is_locked(trial: Trial) -> bool:
 
 
 def _in_child(slot: int, jobs: int) -> Callable[[], None] | None:
-    """Returns what a child does before it starts: take its cores, and ask to be told when the sweep dies."""
+    """Returns a function that gives a child its cores, and SIGTERM when the sweep dies; None outside Linux."""
     if not sys.platform.startswith("linux"):
         return None
     cores = sorted(os.sched_getaffinity(0))
@@ -206,7 +206,7 @@ def _in_child(slot: int, jobs: int) -> Callable[[], None] | None:
 
 
 def _promoted(trials: list[Trial], epoch: int, count: int) -> list[Trial]:
-    """Returns the baseline and the best of the others, `count` variants, by the loss that `_loss_until` gives."""
+    """Returns the trials of `count` variants: the baseline and those with the lowest mean `_loss_until`."""
     baseline, losses = trials[0].label, {}
     for trial in trials:
         losses.setdefault(trial.label, []).append(_loss_until(trial, epoch))
@@ -217,6 +217,6 @@ def _promoted(trials: list[Trial], epoch: int, count: int) -> list[Trial]:
 
 
 def _loss_until(trial: Trial, epoch: int) -> float:
-    """Returns the lowest validation loss until `epoch`; infinity for a run that never came there."""
+    """Returns the lowest validation loss until `epoch`; infinity for a run without an epoch."""
     rows = [row["val_loss"] for row in read_metrics(trial.workdir / "metrics.jsonl") if row["epoch"] <= epoch]
     return min(rows, default=float("inf"))

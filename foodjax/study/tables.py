@@ -32,7 +32,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def to_text(rows: list[Row]) -> str:
-    """Returns the table for the terminal; a narrow one breaks the lines, not the columns."""
+    """Returns the table for the terminal; lines are not cut to its width."""
     table = [[name for _, name in _columns(rows)], *(_kept(rows, row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
@@ -43,7 +43,7 @@ def to_text(rows: list[Row]) -> str:
 
 
 def to_csv(rows: list[Row]) -> str:
-    """Returns all numbers in full, one line a variant, accuracies as fractions."""
+    """Returns CSV with all numbers in full, one line for each variant, accuracies as fractions."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(

@@ -134,9 +134,9 @@ OTHERS = [
     (lambda: {2: L.ReLU(6.0)}, "a ReLU with a limit or a slope"),
     (lambda: {3: L.MaxPooling2D(2, strides=1)}, "has strides 1 x 1, needs 2 x 2 for block1/pool"),
     (lambda: {3: L.AveragePooling2D(2)}, "has a 'AveragePooling2D' layer"),
-    (lambda: {3: None}, "'my_conv' is a conv2d .*, it needs a max_pooling2d for block1/pool"),
+    (lambda: {3: None}, "'my_conv' is a conv2d .*, needs a max_pooling2d for block1/pool"),
     (lambda: {3: L.BatchNormalization()}, "has a 'BatchNormalization' layer"),
-    (lambda: {8: L.GlobalAveragePooling2D()}, "is a global_average_pooling2d, it needs a flatten for pooling"),
+    (lambda: {8: L.GlobalAveragePooling2D()}, "is a global_average_pooling2d, needs a flatten for pooling"),
     (lambda: {9: None}, r"has kernel 128 x 10, needs 128 x 16 for dense1"),
     (lambda: {11: L.Dense(7)}, "has kernel 16 x 7, needs 16 x 10 for logits"),
     (lambda: {11: L.Dense(10, activation="relu"), 12: L.Dense(10)}, "has activation 'relu', needs 'softmax'"),
@@ -410,7 +410,7 @@ def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tm
     assert not output.exists()
     temperature.write(tmp_path / "run", temperature.Temperature(0, 0.4, 9, 1.2, 1.1, 0.2, 0.1))
     keras_model.export_model(checked(tiny_config), tmp_path / "run", output)
-    told = "left out, being of pictures averaged with their mirror images" if flip else "in the last layer"
+    told = "left out, since it was fitted with eval.flip" if flip else "in the last layer"
     assert f"temperature 0.400: {told}" in capsys.readouterr().out
     theirs = keras.saving.load_model(output).predict(tiny_images.astype(np.float32) / 255, verbose=0)
     plain, _ = probabilities(tiny_config, tmp_path / "run", tiny_images)

@@ -62,7 +62,7 @@ def png(width, height):
         (b"", 422, "missing or empty"),
         (b"not a picture", 422, "not a picture of a known kind"),
         (png(9000, 6000), 422, "9000 x 6000 pixels, more than 50000000"),
-        (png(8, 8)[:40], 422, "no photograph"),
+        (png(8, 8)[:40], 422, "not a usable photograph"),
         (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n",
             422,

@@ -108,7 +108,7 @@ def test_what_is_no_photograph_is_told_on_the_page(tab, address, tmp_path):
     tab.goto(address)
     tab.set_input_files("#file", tmp_path / "text.jpg")
     tab.wait_for_selector("#status.wrong")
-    assert "no photograph" in tab.inner_text("#status")
+    assert "not a usable photograph" in tab.inner_text("#status")
     assert tab.locator("#result").is_hidden()
     # The browser itself notes a reply of 422; that alone is expected.
     assert all("422" in problem for problem in tab.problems)

@@ -98,7 +98,7 @@ def test_the_trials_of_a_sweep(tmp_path):
     [
         (["", "drop_blok=1"], "variant 'drop_blok=1' of the sweep: .*did you mean 'drop_block'"),
         (["", "lr=-1"], "variant 'lr=-1' of the sweep: optimizer.learning_rate is -1"),
-        (["drop_block=2", "blocks=1"], "variants 'drop_block=2' and 'blocks=1' of the sweep are one"),
+        (["drop_block=2", "blocks=1"], "variants 'drop_block=2' and 'blocks=1' have the same config"),
         ("lr=1", "needs a list of variants"),
     ],
 )
@@ -260,7 +260,7 @@ def test_the_page_holds_every_run_and_its_figures(tmp_path):
 
 def test_runs_of_one_label_that_differ_are_refused():
     group = [fake_run("x", 0, [1, 0]), fake_run("x", 1, [1, 0], train__patience=3)]
-    with pytest.raises(UserError, match="have one label and differ: train.patience"):
+    with pytest.raises(UserError, match="have the same label but differ: train.patience"):
         compare([group])
 
 

@@ -1,4 +1,4 @@
-// A click on a heading sorts its table by that column; numbers by value, another click the other way round.
+// Sorts a table by the column whose heading is clicked, numbers by value; a second click reverses the order.
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const heading = button.parentElement, table = heading.closest("table"), body = table.tBodies[0];
