@@ -9,11 +9,14 @@ import pytest
 from helpers import ROOT
 from jaxtyping import TypeCheckError
 
-KEY = jax.random.PRNGKey(0)
-
 
 def pictures(*shape):
     return jnp.zeros(shape, jnp.uint8)
+
+
+def init(module, **options):
+    """Initialises with one picture, whose batch axis is missing."""
+    return module.init(jax.random.PRNGKey(0), jnp.ones((8, 8, 3)), **options)
 
 
 def first_block(config):
@@ -27,9 +30,9 @@ WRONG = {
     "data.augment.apply": lambda module, _: module.view(pictures(2, 8, 6, 3), 4, 1.0),
     "data.augment.colour": lambda module, _: module.apply(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4))),
     "data.augment.mix": lambda module, _: module.cut_out(pictures(2, 8, 8, 3), jnp.ones((3, 4))),
-    "models.blocks": lambda _, config: first_block(config).init(KEY, jnp.ones((8, 8, 3)), train=False),
-    "models.convnet": lambda module, config: module.create_model(config, 3).init(KEY, jnp.ones((8, 8, 3)), train=False),
-    "models.layers": lambda module, _: module.Conv(6, 3, "SAME").init(KEY, jnp.ones((8, 8, 3))),
+    "models.blocks": lambda _, config: init(first_block(config), train=False),
+    "models.convnet": lambda module, config: init(module.create_model(config, 3), train=False),
+    "models.layers": lambda module, _: init(module.Conv(6, 3, "SAME")),
     "models.ops": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
     "models.winograd": lambda module, _: module.winograd_conv(
         jnp.ones((2, 8, 8, 3)), jnp.ones((5, 5, 4, 6)), ((2, 2), (2, 2))
