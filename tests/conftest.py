@@ -62,3 +62,27 @@ def workdir(tmp_path_factory):
 def food_root(tmp_path):
     """A small food-101/ folder of drawn pictures in the official layout: 3 classes x (6 train, 4 test)."""
     return make_food_root(tmp_path / "food-101")
+
+
+@pytest.fixture
+def food_config(tiny_config, food_root):
+    """The small experiment on the photographs of `food_root`."""
+    tiny_config.data.dir = str(food_root)
+    tiny_config.data.num_classes = 0
+    return tiny_config
+
+
+@pytest.fixture
+def picture():
+    """A PIL image of 24 x 24 random pixels."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Processes keep prepared data and compiled programs in the test's folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -1,10 +1,11 @@
-"""What tests of several folders share and import: places, the processes of main.py, one device, drawn photographs."""
+"""What several test files share: places, processes of main.py, one device, photographs, sweeps and finished runs."""
 
 import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -84,3 +85,109 @@ def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, n
     for part, table in lists.items():
         (root / "meta" / f"{part}.json").write_text(json.dumps(table))
     return root
+
+
+def archive_of(root: Path, path: Path) -> Path:
+    """Packs a food-101/ folder as the official archive."""
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(root, arcname="food-101")
+    return path
+
+
+def class_folders_of(root: Path, target: Path) -> Path:
+    """Copies the photographs of a food-101/ folder to target/{train,test}/<class>/."""
+    for part in ("train", "test"):
+        for name, ids in json.loads((root / "meta" / f"{part}.json").read_text()).items():
+            folder = target / part / name
+            folder.mkdir(parents=True)
+            for i in ids:
+                (folder / f"{i.split('/')[1]}.jpg").write_bytes((root / "images" / f"{i}.jpg").read_bytes())
+    return target
+
+
+def prepared(config, part="train"):
+    """Prepares one part of an experiment's data, without a progress bar."""
+    from foodjax.config.check import checked
+    from foodjax.data import prepare
+    from foodjax.data.sources import find
+
+    config = checked(config)
+    return prepare.prepare(find.create_source(config), part, config, lambda title, total, items: items)
+
+
+def encode(image, kind="PNG", **options) -> bytes:
+    """Returns a PIL image as a file's content."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def random_pictures(number=200, size=16):
+    """Returns uint8 (number, size, size, 3), always the same."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 256, (number, size, size, 3), dtype=np.uint8)
+
+
+EXPERIMENT = """
+from experiments import demo
+from foodjax import variants
+from foodjax.study.space import Sweep
+
+def get_config(arg=""):
+    config = demo.get_config()
+    config.name = "tiny"
+    config.data.update(drawn_train=12, drawn_test=5, image_size=16, batch_size=16, eval_batch_size=24)
+    config.model.blocks = config.model.blocks[:2]
+    for block in config.model.blocks:
+        block.update(features=8, padding=("SAME",))
+    config.model.head.hidden = (16,)
+    config.train.epochs = {epochs}
+    return variants.apply(config, arg)
+
+def get_sweep(arg=""):
+    return Sweep({variants}, seeds={seeds})
+"""
+
+
+def write_experiment(folder: Path, variants, seeds=1, epochs=2) -> Path:
+    """Writes an experiment with a sweep, small enough for a test."""
+    path = folder / "tiny.py"
+    path.write_text(EXPERIMENT.format(variants=variants, seeds=seeds, epochs=epochs))
+    return path
+
+
+def fake_run(label, seed, right, ids=None, pixels="p", device="cpu", tmp_path=ROOT, started="2026", **changes):
+    """Returns a finished run as `study.results` reads it.
+
+    Args:
+        label: of its variant.
+        seed: of the run.
+        right: of each test image, whether its prediction was right.
+        ids: of the test images.
+        pixels: digest of the prepared pictures.
+        device: that it ran on.
+        tmp_path: where its workdir would be.
+        started: when.
+        **changes: of its config, with __ for the dots of the keys.
+    """
+    import numpy as np
+
+    from experiments import ablate_blocks
+    from foodjax.config.check import checked
+    from foodjax.study.results import RunResult
+
+    config = ablate_blocks.get_config("scale=small")
+    config.seed = seed
+    for key, value in changes.items():
+        config.update_from_flattened_dict({key.replace("__", "."): value})
+    ids = ids or [f"a/{k}" for k in range(len(right))]
+    part = {"images": 3, "ids": str(hash(tuple(ids))), "pixels": pixels}
+    return RunResult(
+        label, tmp_path / f"{label}-seed{seed}", started, checked(config),
+        [{"epoch": 1, "val_loss": 1.5}], [100.0, 120.0],
+        {"epochs": 8, "best_val_loss": 1.5 - 0.1 * seed, "test_accuracy": float(np.mean(right)), "test_loss": 1.0},
+        {"train": part, "validation": part, "test": part},
+        {"code": {"a"}, "versions": {"1"}, "device": {device}},
+        {i: ("a", "a" if ok else "b") for i, ok in zip(ids, right, strict=True)}, 1000, 2_000_000,
+    )  # fmt: skip

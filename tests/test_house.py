@@ -1,6 +1,8 @@
-"""The house: imports flow one way, by folder, and nothing but the doors stands on top of the package."""
+"""The house: imports flow one way, by folder; nothing but the doors stands on top; JAX goes without TensorFlow."""
 
 import ast
+import subprocess
+import sys
 
 from helpers import ROOT
 
@@ -24,3 +26,11 @@ def test_imports_flow_one_way():
                     used = (*module.split("."), *(a.name for a in node.names))[1]
                     assert used == folder or ORDER.index(used) < ORDER.index(folder), f"{path} imports {module}"
                     assert (folder, used) not in APART, f"{path} imports {module}"
+
+
+def test_jax_modules_do_not_import_tensorflow():
+    code = (
+        "import sys; import foodjax.models.convnet, foodjax.steps.step, foodjax.workdir.checkpoints, "
+        "foodjax.run.evaluate, foodjax.workdir.logs, foodjax.data.prepare; assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

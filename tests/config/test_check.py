@@ -1,8 +1,6 @@
 import dataclasses
-from pathlib import Path
 
 import pytest
-from helpers import ROOT
 
 from experiments import food10, food10_fast
 from foodjax.config import check
@@ -151,14 +149,3 @@ def test_what_the_first_state_is_made_of():
     assert check.state_values(check.replace(config, {"model.blocks": changed})) == check.state_values(config)
     changed = (*blocks[:3], dataclasses.replace(blocks[3], features=8))
     assert check.state_values(check.replace(config, {"model.blocks": changed})) != check.state_values(config)
-
-
-def test_jax_modules_do_not_import_tensorflow():
-    import subprocess
-    import sys
-
-    code = (
-        "import sys; import foodjax.models.convnet, foodjax.steps.step, foodjax.workdir.checkpoints, "
-        "foodjax.run.evaluate, foodjax.workdir.logs, foodjax.data.prepare; assert 'tensorflow' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(ROOT))

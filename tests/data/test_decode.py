@@ -2,27 +2,70 @@ import io
 import warnings
 
 import numpy as np
-import PIL.Image
 import pytest
+from helpers import encode
+from PIL import Image
 
 from foodjax.data.decode import decode
 
 
-def encode(width, height):
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16"])
+def test_every_mode_becomes_rgb(mode):
     buffer = io.BytesIO()
-    PIL.Image.new("RGB", (width, height), (200, 10, 10)).save(buffer, "PNG")
+    image = Image.new("I;16", (20, 10)) if mode == "I;16" else Image.new("RGB", (20, 10), "white").convert(mode)
+    image.save(buffer, "TIFF" if mode == "CMYK" else "PNG")
+    assert decode(buffer.getvalue(), 8, "nearest").shape == (8, 8, 3)
+
+
+def test_nearest_takes_the_pixel_under_the_centre():
+    ramp = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(ramp).save(buffer, "PNG")
+    np.testing.assert_array_equal(decode(buffer.getvalue(), 2, "nearest"), ramp[1::2, 1::2])
+
+
+def test_an_exif_turn_is_obeyed(picture):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned = decode(encode(picture, exif=exif), 24, "nearest", as_seen=True)
+    np.testing.assert_array_equal(turned, np.rot90(np.asarray(picture), -1))
+    np.testing.assert_array_equal(decode(encode(picture, exif=exif), 24, "nearest"), np.asarray(picture))
+
+
+def test_every_mode_looks_as_in_a_viewer(picture):
+    def seen(image, kind="PNG"):
+        return decode(encode(image, kind), 24, "nearest", as_seen=True).astype(int)
+
+    grey = np.asarray(picture.convert("L"))
+    np.testing.assert_array_equal(seen(Image.fromarray(grey.astype(np.uint16) * 257))[..., 1], grey)
+    np.testing.assert_array_equal(seen(picture.convert("L"))[..., 0], grey)
+    colours = picture.quantize(8)
+    np.testing.assert_array_equal(seen(colours), np.asarray(colours.convert("RGB")))
+    clear = picture.convert("RGBA")
+    clear.putalpha(0)
+    assert (seen(clear) == 255).all()
+    half = picture.convert("RGBA")
+    half.putalpha(128)
+    assert abs(seen(half) - (np.asarray(picture, float) * 128 / 255 + 127)).max() <= 1
+    cmyk = picture.convert("CMYK")
+    np.testing.assert_array_equal(seen(cmyk, "TIFF"), np.asarray(cmyk.convert("RGB")))
+
+
+def plain(width, height):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 10, 10)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 @pytest.fixture
 def few_pixels(monkeypatch):
     """Pillow warns of more than 100 pixels (for 89 million) and refuses more than 200."""
-    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
 
 
 def test_a_large_picture_is_decoded_with_a_warning(few_pixels):
-    with pytest.warns(PIL.Image.DecompressionBombWarning):
-        pixels = decode(encode(12, 12), 4, "nearest")
+    with pytest.warns(Image.DecompressionBombWarning):
+        pixels = decode(plain(12, 12), 4, "nearest")
     assert (pixels == np.array([200, 10, 10], np.uint8)).all()
 
 
@@ -30,11 +73,11 @@ def test_setup_ignores_the_warning(few_pixels):
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", module=r"PIL\.")  # as setup does; pytest has filters of its own
-        decode(encode(12, 12), 4, "nearest")
+        decode(plain(12, 12), 4, "nearest")
     assert not found
 
 
 def test_too_large_a_picture_is_refused(few_pixels):
     with pytest.raises(ValueError, match="15 x 12 pixels, more than 150"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        decode(encode(15, 12), 4, "nearest", max_pixels=150)
+        decode(plain(15, 12), 4, "nearest", max_pixels=150)

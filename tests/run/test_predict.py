@@ -1,53 +1,12 @@
 import csv
-import io
 import json
 
-import numpy as np
 import pytest
+from helpers import encode
 from PIL import Image
 
-from foodjax.data.decode import decode
 from foodjax.run import predict
 from foodjax.system.errors import UserError
-
-
-def encode(image, kind="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-@pytest.fixture
-def picture():
-    rng = np.random.default_rng(0)
-    return Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8))
-
-
-def test_an_exif_turn_is_obeyed(picture):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    turned = decode(encode(picture, exif=exif), 24, "nearest", as_seen=True)
-    np.testing.assert_array_equal(turned, np.rot90(np.asarray(picture), -1))
-    np.testing.assert_array_equal(decode(encode(picture, exif=exif), 24, "nearest"), np.asarray(picture))
-
-
-def test_every_mode_looks_as_in_a_viewer(picture):
-    def seen(image, kind="PNG"):
-        return decode(encode(image, kind), 24, "nearest", as_seen=True).astype(int)
-
-    grey = np.asarray(picture.convert("L"))
-    np.testing.assert_array_equal(seen(Image.fromarray(grey.astype(np.uint16) * 257))[..., 1], grey)
-    np.testing.assert_array_equal(seen(picture.convert("L"))[..., 0], grey)
-    colours = picture.quantize(8)
-    np.testing.assert_array_equal(seen(colours), np.asarray(colours.convert("RGB")))
-    clear = picture.convert("RGBA")
-    clear.putalpha(0)
-    assert (seen(clear) == 255).all()
-    half = picture.convert("RGBA")
-    half.putalpha(128)
-    assert abs(seen(half) - (np.asarray(picture, float) * 128 / 255 + 127)).max() <= 1
-    cmyk = picture.convert("CMYK")
-    np.testing.assert_array_equal(seen(cmyk, "TIFF"), np.asarray(cmyk.convert("RGB")))
 
 
 def test_it_says_what_the_evaluation_said(workdir, tmp_path, capsys):

@@ -3,6 +3,7 @@ import json
 import tarfile
 
 import pytest
+from helpers import archive_of, prepared
 from PIL import Image
 
 from foodjax.data.decode import decode
@@ -133,3 +134,13 @@ def test_meta_files_are_bounded_text(tmp_path):
     with pytest.raises(UserError, match="not the JSON of a Food-101 list"):
         Archive(path).listing()
     assert json.loads(META["meta/train.json"])
+
+
+def test_a_truncated_archive_is_one_clear_error(food_config, food_root, tmp_path):
+    path = archive_of(food_root, tmp_path / "food-101.tar.gz")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    food_config.data.dir = str(path)
+    with pytest.raises(UserError, match="not a whole tar archive"):
+        prepared(food_config)
+    left = [p for p in (tmp_path / "cache").glob("*") if p.suffix != ".lock"]
+    assert not left, "a failed preparation leaves nothing"

@@ -9,27 +9,34 @@ import pytest
 from helpers import ROOT
 from jaxtyping import TypeCheckError
 
-KEY = jax.random.PRNGKey(0)
+from foodjax.config.check import checked as typed
 
 
 def pictures(*shape):
     return jnp.zeros(shape, jnp.uint8)
 
 
-def first_block(config):
-    from foodjax.models.convnet import create_block, create_model
+def init(module, *more, **options):
+    """Initialises with one picture, whose batch axis is missing."""
+    return module.init(jax.random.PRNGKey(0), jnp.ones((8, 8, 3)), *more, **options)
 
-    return create_block(config.model.blocks[0], create_model(config, 3).style)
+
+def init_first_block(config):
+    from foodjax.models.blocks import create_block
+    from foodjax.models.convnet import create_model
+
+    return init(create_block(config.model.blocks[0], "block1"), create_model(config, 3).style, train=False)
 
 
 # By module, a call with an array of a wrong shape: a batch axis that is missing, or sizes that do not agree.
 WRONG = {
     "data.augment.apply": lambda module, _: module.view(pictures(2, 8, 6, 3), 4, 1.0),
+    "data.augment.blur": lambda module, _: module.blur(jnp.ones((2, 8, 8, 3)), jnp.ones(3)),
     "data.augment.colour": lambda module, _: module.apply(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4))),
     "data.augment.mix": lambda module, _: module.cut_out(pictures(2, 8, 8, 3), jnp.ones((3, 4))),
-    "models.blocks": lambda _, config: first_block(config).init(KEY, jnp.ones((8, 8, 3)), train=False),
-    "models.convnet": lambda module, config: module.create_model(config, 3).init(KEY, jnp.ones((8, 8, 3)), train=False),
-    "models.layers": lambda module, _: module.Conv(6, 3, "SAME").init(KEY, jnp.ones((8, 8, 3))),
+    "models.blocks": lambda _, config: init_first_block(config),
+    "models.convnet": lambda module, config: init(module.create_model(config, 3), train=False),
+    "models.layers": lambda module, _: init(module.Conv(6, 3, "SAME")),
     "models.ops": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
     "models.winograd": lambda module, _: module.winograd_conv(
         jnp.ones((2, 8, 8, 3)), jnp.ones((5, 5, 4, 6)), ((2, 2), (2, 2))
@@ -57,4 +64,4 @@ def test_every_module_with_shapes_is_checked():
 def test_a_wrong_shape_is_refused(name, tiny_config):
     module = importlib.import_module(f"foodjax.{name}")
     with pytest.raises(TypeCheckError, match=rf"checking the parameters of foodjax\.{name}\."):
-        WRONG[name](module, tiny_config)
+        WRONG[name](module, typed(tiny_config))
