@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from faults import older_form
 
+from foodjax.config.check import replace
 from foodjax.data.host_batches import train_batches
 from foodjax.data.sets import load_data
 from foodjax.run import find_lr, loop
@@ -54,8 +55,7 @@ def test_predicting_and_transfer_read_no_file_of_the_training(workdir, tmp_path)
     delete(ours, "training")
     jax.tree.map(np.testing.assert_array_equal, Predictor(ours).variables, Predictor(workdir).variables)
     jax.tree.map(np.testing.assert_array_equal, load_variables(ours)[0], load_variables(workdir)[0])
-    config = read_description(ours)[0]
-    config.train.epochs = 2
+    config = replace(read_description(ours)[0], {"train.epochs": 2})
     (ours / "finished.json").unlink()
     with pytest.raises(UserError, match="cannot read checkpoint .*; no older one can be read"):
         loop.train(config, ours)
@@ -86,7 +86,7 @@ def test_find_lr_starts_from_the_weights_of_another_run(workdir, monkeypatch, ca
     monkeypatch.setattr(find_lr, "suggest", lambda rates, smoothed: rates[0])  # two steps show no fall
     config = read_description(workdir)[0]
     drawn = find_lr.range_test(config).losses[0]
-    config.model.init_from = str(workdir)
+    config = replace(config, {"model.init_from": str(workdir)})
     losses = find_lr.range_test(config).losses
     assert f"weights from {workdir}: all of them" in capsys.readouterr().out
     data = load_data(config)

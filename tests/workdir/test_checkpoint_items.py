@@ -12,6 +12,7 @@ from faults import older_form
 from helpers import one_device_mesh
 from ml_collections import ConfigDict
 
+from foodjax.config.check import checked
 from foodjax.models.convnet import create_model
 from foodjax.steps.devices import create_mesh
 from foodjax.steps.early_stopping import EarlyStopping
@@ -54,6 +55,7 @@ def save(config, workdir, form):
     config.model.blocks = (ConfigDict(dict(kind="stem", features=6, patch=4, kernel=1)),)
     config.model.norm = "batch"
     config.model.head.update(pooling="average", hidden=())
+    config = checked(config)
     model, tx = create_model(config, 10), create_optimizer(config)
     state = create_train_state(config, model, tx)
     checkpoints, states, stopping = Checkpoints(workdir), {}, EarlyStopping(9)
