@@ -1,1 +1,1 @@
-"""Runs: the wiring of network, steps and data, and what is done with them: train, evaluate, predict."""
+"""Runs: the wiring of network, steps and data; training, evaluation, prediction."""

@@ -1,4 +1,4 @@
-"""Numbers from predictions: accuracy with its interval, the per-class table, one row for each image."""
+"""Evaluates the best checkpoint of a run on its own or on other photographs."""
 
 import itertools
 import json
@@ -20,17 +20,17 @@ from foodjax.workdir.description import read_description
 
 
 class Evaluation(NamedTuple):
-    """An evaluation and what it was made of.
+    """An evaluation, with the network, data and predictions behind it.
 
     Attributes:
         engine: the network and its steps.
         step: of the checkpoint.
         variables: the weights of the checkpoint, as `TrainState.variables`.
         data: the prepared set that was evaluated.
-        predictions: what the network says of it.
+        predictions: of the network, for this set.
         scores: the numbers.
         folder: where they were written.
-        temperature: that the predictions were made with; None without eval.calibrate.
+        temperature: of the probabilities; None without eval.calibrate.
     """
 
     engine: Engine
@@ -44,12 +44,12 @@ class Evaluation(NamedTuple):
 
 
 def _data_of(config: Config) -> dict[str, str]:
-    """Returns what says which photographs a config means."""
+    """Returns the values of a config that name its photographs."""
     return {key: getattr(config.data, key) for key in ("dir", "source", "tfds_name", "tfds_dir")}
 
 
 def _is_own(workdir: Path, config: Config) -> bool:
-    """Tells whether a config means the photographs that the run of the workdir had."""
+    """Returns whether a config names the photographs of the workdir's own run."""
     return _data_of(config) == _data_of(read_description(workdir)[0])
 
 
@@ -58,8 +58,8 @@ def choose_folder(workdir: Path, config: Config, name: str) -> Path:
 
     Args:
         workdir: of the run.
-        config: the evaluation's.
-        name: of the source of the photographs; a number tells different ones of the same name apart.
+        config: of the evaluation.
+        name: of the source of the photographs; different sources of one name get a number.
     """
     if _is_own(workdir, config):
         return workdir / "evaluation"
@@ -83,15 +83,15 @@ def evaluate_best(
     With eval.calibrate the probabilities are those at the checkpoint's temperature.
 
     Args:
-        engine: the network; its config says which photographs `data` is of.
+        engine: the network; its config names the photographs in `data`.
         workdir: of the run.
         data: the prepared test set.
-        rows: which of it.
-        name: of the photographs, where they may not be the run's own.
-        validation: the run's own data, to fit the temperature on; None takes the one in the workdir.
+        rows: of the set, to evaluate.
+        name: of the source, for photographs that are not the run's own.
+        validation: the run's own data, to fit the temperature on; None reads the temperature from the workdir.
 
     Raises:
-        UserError: no checkpoint, no temperature where one is asked for, or files that cannot be written.
+        UserError: there is no checkpoint or no temperature, or the files cannot be written.
     """
     step, variables = engine.load_weights(workdir)
     if engine.config.eval.calibrate and validation is not None:
@@ -115,10 +115,10 @@ def evaluate_best(
 def evaluate_workdir(config: Config, workdir: Path) -> Evaluation:
     """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
 
-    A temperature that eval.calibrate asks for and the workdir lacks is fitted, on the run's own data alone.
+    With eval.calibrate, a missing temperature is fitted, on the run's own data alone.
 
     Args:
-        config: the workdir's own config, in which data.dir, data.source and the like may have been replaced.
+        config: the workdir's own config, perhaps with other values of the keys that an evaluation may change.
         workdir: of a run; its class names are the labels.
 
     Raises:
@@ -128,7 +128,7 @@ def evaluate_workdir(config: Config, workdir: Path) -> Evaluation:
     source = create_source(config)
     test_set = prepare(source, "test", config, track, class_names)
     if not len(test_set.images):
-        raise UserError("the data has no test images: evaluation needs some")
+        raise UserError("the data has no test images: needs at least one")
     parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
     print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
     own = _is_own(workdir, config)

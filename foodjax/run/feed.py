@@ -1,7 +1,7 @@
-"""Feeds: what brings the batches of training to the device and takes the steps on them.
+"""Feeds: the batches of training, made on the host or on the device, and the steps taken on them.
 
-The loop in `train` advances in dispatches. A feed takes the steps of one dispatch and adds up their sums one after the
-other, so that no bit of the sums depends on where a dispatch ends. Every feed sees the same examples in step s.
+The training loop advances in dispatches. A feed takes the steps of a dispatch and adds their sums one after the other,
+so that no bit of the sums depends on the length of a dispatch. Every feed sees the same examples in step s.
 """
 
 import time
@@ -25,9 +25,9 @@ class Feed(Protocol):
     """Takes training steps, `longest` at most in a dispatch.
 
     Attributes:
-        longest: steps; dispatches end at the multiples of it that are counted from the start of an epoch, at
-            checkpoints and at the end of the epoch.
-        wait_seconds: how long the steps of the epoch stood waiting for data so far.
+        longest: steps in a dispatch. Dispatches end at multiples of it (counted from the start of an epoch), at
+            checkpoints and at the end of an epoch.
+        wait_seconds: how long the steps of this epoch have waited for data.
     """
 
     longest: int
@@ -43,26 +43,26 @@ class Feed(Protocol):
         Args:
             state: before them, donated.
             total: the sums of the epoch so far.
-            first: the step to start with; a feed may count on it being the one that follows the last dispatch.
+            first: the first step; it follows the last step of the dispatch before.
             count: at most `longest`.
 
         Returns:
-            The state after them and the sums with theirs. Neither need be computed yet.
+            The state after the steps, and the sums including them. Both may still be under computation.
         """
         ...
 
 
 class IdleWatch:
-    """Measures how long the device stands still while the host makes the next batch.
+    """Measures how long the device is idle while the host makes the next batch.
 
-    A thread notes when the last dispatch was done: a wait counts from then on, and not while the device computes.
+    A thread records when the last dispatch ended: waiting counts from then on, not while the device computes.
     """
 
     def __init__(self):
         self._thread = ThreadPoolExecutor(1, "idle-watch")
 
     def start(self, last: jax.Array) -> Callable[[], float]:
-        """Begins a wait; `last` comes from the last dispatch. Returns a function that ends it and tells the seconds."""
+        """Begins a wait; `last` is of the last dispatch. Returns a function that ends it and returns its length, s."""
         begin = time.monotonic()
         done = self._thread.submit(lambda: (jax.block_until_ready(last), time.monotonic())[1])
 
@@ -74,7 +74,7 @@ class IdleWatch:
 
 
 class HostFeed:
-    """Batches that the host makes, a step in each dispatch."""
+    """Batches made on the host by tf.data, one step in each dispatch."""
 
     longest = 1
 
@@ -87,7 +87,9 @@ class HostFeed:
         try:
             from foodjax.data import host_batches
         except ModuleNotFoundError as error:
-            raise UserError(f"data.backend is 'tf' and {error.name} is not installed: needs it, or 'device'") from None
+            raise UserError(
+                f"data.backend is 'tf', but {error.name} is not installed: install it, or set data.backend to 'device'"
+            ) from None
         self._run, self._data, self._pipeline = engine, data, host_batches
         self._watch = IdleWatch()
         self._batches, self.wait_seconds = iter(()), 0.0
@@ -107,7 +109,7 @@ class HostFeed:
 
 
 class DeviceFeed:
-    """Batches that the device makes of the pictures in its memory; TensorFlow is never imported."""
+    """Batches made on the device from pictures in its memory; imports no TensorFlow."""
 
     def __init__(self, engine: Engine, data: Data):
         """Puts the pictures into device memory."""

@@ -1,7 +1,7 @@
-"""The learning-rate range test: the rate rises from step to step until the loss bursts (Smith 2017).
+"""The learning-rate range test: the rate rises from step to step until the loss diverges (Smith 2017).
 
-The optimizer is the experiment's own with another schedule. The steepest fall of the smoothed loss, over the logarithm
-of the rate, is the suggestion for the highest rate.
+The optimizer is the experiment's own, with another schedule. The suggested rate is where the smoothed loss falls
+fastest over the logarithm of the rate.
 """
 
 import csv
@@ -57,10 +57,10 @@ def smooth(losses: list[float]) -> list[float]:
 
 
 def suggest(rates: list[float], smoothed: list[float]) -> float:
-    """Returns the rate about which the loss falls most, before it is least.
+    """Returns the rate around which the loss falls fastest, before its minimum.
 
     Raises:
-        UserError: the loss falls at no rate, by more than noise.
+        UserError: the loss does not fall by more than noise at any rate.
     """
     lowest = least(smoothed)
     falls = {i: smoothed[i - _HALF] - smoothed[i + _HALF] for i in range(_FIRST, lowest - _HALF + 1)}
@@ -73,7 +73,7 @@ def suggest(rates: list[float], smoothed: list[float]) -> float:
 
 
 def least(smoothed: list[float]) -> int:
-    """Returns the step of the least loss, after those whose means rest on too few batches."""
+    """Returns the step of the lowest loss; the first steps, whose means cover too few batches, do not count."""
     return _FIRST + int(np.argmin(smoothed[_FIRST:])) if len(smoothed) > _FIRST else 0
 
 
@@ -104,7 +104,7 @@ def range_test(config: Config) -> RangeTest:
 
 
 def plot(result: RangeTest, name: str, path: Path) -> None:
-    """Draws loss over learning rate, with the suggestion, as a picture of the type that the path ends with."""
+    """Draws loss over learning rate, with the suggestion; the suffix of the path sets the file type."""
     from matplotlib.figure import Figure  # slow to import
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""The only loop."""
+"""Trains a network: the loop over epochs, with checkpoints, early stopping and resuming."""
 
 import math
 import time
@@ -31,17 +31,17 @@ from foodjax.workdir.checkpoints import Checkpoints
 
 
 class Epoch(NamedTuple):
-    """What an observer sees of an epoch that has just ended.
+    """An epoch that has just ended, for observers.
 
     Attributes:
         engine: the network and its steps.
         data: the prepared sets.
         workdir: where the run lives; the row of this epoch is in metrics.jsonl already.
-        state: after the epoch; not to be kept, the next step donates it.
-        stopping: with this epoch taken in.
+        state: after the epoch; an observer must not keep it, since the next step donates it.
+        stopping: early stopping, including this epoch.
         rows: the numbers of every epoch so far, oldest first.
-        validation: what the network says of the validation images.
-        log: takes texts and pictures for TensorBoard.
+        validation: predictions of the validation images.
+        log: writes texts and pictures for TensorBoard.
     """
 
     engine: Engine
@@ -76,9 +76,9 @@ def train(
         config: the experiment.
         workdir: new, or of the same experiment.
         observers: called after every epoch.
-        origin: how the run was asked for, for run.json: "config" (file and variant) and "overrides".
+        origin: of the config, for run.json: "config" (file and variant) and "overrides".
         report: called with the evaluation and the workdir, before the run counts as finished.
-        data: prepared sets, where the photographs themselves are elsewhere; None prepares those that config names.
+        data: prepared sets, if the photographs are elsewhere; None prepares those that config names.
 
     Raises:
         UserError: the data or the workdir cannot be used.
@@ -172,7 +172,7 @@ class Loop:
         return reason
 
     def _epoch(self, metrics_log: logs.MetricsLog, observers: Sequence[Observer]) -> str | None:
-        """Takes the steps of an epoch that are left, validates, and saves; returns an observer's reason to end."""
+        """Takes the remaining steps of an epoch, validates, and saves; returns an observer's reason to end."""
         timing = self._steps()
         numbers = self.total.compute()
         validation = self.engine.validate(self.state.variables, self.data)
@@ -200,7 +200,7 @@ class Loop:
         return next((reason for reason in reasons if reason), None)
 
     def _steps(self) -> dict[str, float]:
-        """Takes the steps of an epoch that are left; returns what they took of the clock."""
+        """Takes the remaining steps of an epoch; returns their speed and the share of time spent waiting."""
         first = self.stopping.epoch * self.steps_per_epoch
         stop, begin = first + self.steps_per_epoch, self.step
         feed, start = self._feed, time.monotonic()
@@ -243,7 +243,7 @@ class Loop:
         self._saved_at, self._saved_time = self.step, time.monotonic()
 
     def _check_finite(self, total: Metrics, step: int) -> None:
-        """Raises UserError when the loss of one of the first `step` steps is no finite number."""
+        """Raises UserError if the loss of one of the first `step` steps is not finite."""
         loss = float(total.loss_sum)
         if not math.isfinite(loss):
             raise UserError(self._not_finite("the training loss", loss, step))

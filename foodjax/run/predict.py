@@ -1,4 +1,4 @@
-"""Predictions for any photographs from a workdir alone. Needs no TensorFlow."""
+"""Predicts any photographs with the best checkpoint of a workdir. Imports no TensorFlow."""
 
 import csv
 import itertools
@@ -27,7 +27,7 @@ MAX_BYTES = 256 * 2**20  # of one file; more is refused before it is read
 
 
 class Prediction(NamedTuple):
-    """What the network says of one photograph.
+    """The most probable classes of one photograph.
 
     Attributes:
         path: as the user gave it, or below the folder that was given.
@@ -45,9 +45,9 @@ class Predictor:
         config: the experiment.
         class_names: in label order.
         model: the network.
-        variables: what it runs on.
+        variables: its weights, as `TrainState.variables`.
         step: of the checkpoint.
-        temperature: that its probabilities are made with; None without eval.calibrate.
+        temperature: of its probabilities; None without eval.calibrate.
     """
 
     def __init__(self, workdir: Path, batch_size: int = BATCH_SIZE, config: Config | None = None):
@@ -56,11 +56,10 @@ class Predictor:
         Args:
             workdir: of a run.
             batch_size: photographs in a step; the last batch is padded.
-            config: the workdir's own, in which eval.calibrate may have been replaced; None reads it.
+            config: the workdir's own, perhaps with another eval.calibrate; None reads it.
 
         Raises:
-            UserError: the workdir holds no run, no checkpoint or a damaged one, or no temperature where one is asked
-                for.
+            UserError: the workdir has no run, no usable checkpoint, or no temperature although eval.calibrate is set.
         """
         self._batch_size = -(-batch_size // jax.device_count()) * jax.device_count()
         engine = open_workdir(workdir, config, self._batch_size)
@@ -95,7 +94,7 @@ class Predictor:
 
         Args:
             paths: of photographs; only a batch of them is in memory at a time.
-            bad: receives the problem of each file that is left out.
+            bad: gets the problem of each file that is left out.
             count: classes for each.
         """
 
@@ -144,7 +143,7 @@ def predict_workdir(workdir: Path, places: list[str], output: Path | None, confi
         config: as for `Predictor`.
 
     Raises:
-        UserError: nothing to predict, or an output that exists or cannot be written.
+        UserError: there is nothing to predict, or the output exists or cannot be written.
     """
     if output is not None and output.suffix not in (".csv", ".json"):
         raise UserError(f"--output is {output}: needs a file that ends with .csv or .json")

@@ -1,7 +1,7 @@
-"""Transfer: a network starts from the weights of another one, `model.init_from`. Functions of arrays alone.
+"""Transfer learning: a network starts from the weights of another one, `model.init_from`.
 
-Every layer of the network has a layer of the same name and shape there. The last one, `logits`, is taken over where the
-classes are the same and starts anew where they are others.
+Both networks have the same layers, by name and shape. The last one, `logits`, is taken over if the classes are the
+same; otherwise it starts from random weights.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def initialise(state: TrainState, source: Any, *, keep_head: bool, origin: str) 
     Args:
         state: before the first step.
         source: the other network's variables, {"params", "batch_stats"}; a missing part is empty.
-        keep_head: the last layer stays as it is in `state`.
+        keep_head: keep the last layer of `state`.
         origin: where the weights come from, for the message.
 
     Raises:

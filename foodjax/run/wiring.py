@@ -24,7 +24,7 @@ from foodjax.workdir.description import read_description
 
 
 class Engine:
-    """Network, optimizer, mesh and jitted steps of an experiment, and how its states and weights are made and read.
+    """Network, optimizer, mesh and jitted steps of an experiment; creates its states and reads its weights.
 
     Attributes:
         config: the experiment.
@@ -51,7 +51,7 @@ class Engine:
             class_names: in label order.
             steps_per_epoch: of the learning rate's schedule; evaluation alone needs none.
             batch_size: images in a batch of all devices; None takes data.batch_size.
-            learning_rate: as a function of the step; None takes the experiment's own.
+            learning_rate: a function of the step; None takes the experiment's own.
 
         Raises:
             UserError: the batch does not divide among the devices, or the config fits no network or optimizer.
@@ -67,10 +67,10 @@ class Engine:
         """Returns the state before the first step.
 
         Args:
-            weights: {"params", "batch_stats"} to start from; None takes those of model.init_from, or draws them.
+            weights: {"params", "batch_stats"} to start from; None takes those of model.init_from, or random ones.
 
         Raises:
-            UserError: model.init_from names a run that cannot be started from.
+            UserError: the weights of model.init_from cannot be used.
         """
         # As one program: it is compiled, and kept in the compilation cache, once.
         create = jax.jit(
@@ -116,12 +116,12 @@ class Engine:
 
 
 def open_workdir(workdir: Path, config: Config | None = None, batch_size: int | None = None) -> Engine:
-    """Returns the engine of a run that is to be used, not trained.
+    """Returns the engine of a trained run, for evaluation and prediction.
 
     Args:
         workdir: of the run.
-        config: the workdir's own, in which what evaluation reads may have been replaced; None reads it.
-        batch_size: as for `Engine`; None is for any number of devices.
+        config: the workdir's own, perhaps changed for an evaluation; None reads it.
+        batch_size: as for `Engine`; None fits any number of devices.
 
     Raises:
         UserError: the workdir holds no run.

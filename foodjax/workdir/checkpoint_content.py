@@ -14,12 +14,12 @@ from foodjax.steps.metrics import Metrics
 
 
 class LoopState(NamedTuple):
-    """What a checkpoint holds beside the state.
+    """State of the training loop that a checkpoint holds beside the arrays.
 
     Attributes:
         stopping: the early stopping after the last whole epoch.
-        total: the sums over the steps that were taken since; a continued epoch has the numbers of an unbroken one.
-        rows: the numbers of every whole epoch, from which a lost metrics.jsonl is written again.
+        total: the metric sums over the steps since then, so that a resumed epoch has the numbers of an unbroken one.
+        rows: the numbers of every whole epoch; a lost metrics.jsonl is written again from them.
     """
 
     stopping: EarlyStopping
@@ -48,7 +48,7 @@ def to_json(loop_state: LoopState) -> dict[str, Any]:
 
 
 def from_json(stored: dict[str, Any], patience: int) -> LoopState:
-    """Returns the progress of an experiment with this patience.
+    """Returns the loop state that `to_json` stored, with this patience.
 
     Raises:
         Exception: of many types, when it is not what `to_json` made.

@@ -1,8 +1,8 @@
 """Items of a checkpoint, read and written with orbax.
 
-    STEP/weights/    what evaluation runs on, `TrainState.variables`: the averages where the run keeps them
+    STEP/weights/    the weights for evaluation, `TrainState.variables`: averaged ones with train.ema_decay
     STEP/training/   the rest of the state; no array is in both
-    STEP/progress/   the progress of the loop, as JSON, with a SHA-256 of each of the two
+    STEP/progress/   the state of the loop as JSON, with a SHA-256 of each of the two
 
 Evaluation reads the weights alone. Their checksum covers the step; that of the training covers the JSON too, and in it
 the checksum of the weights. Older checkpoints have one item, `state`, and one checksum: they are read, never written.

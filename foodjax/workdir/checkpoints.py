@@ -130,7 +130,7 @@ class Checkpoints:
             try:
                 mend(self.folder, self.steps(), best, loss)
             except OSError as error:
-                raise UserError(f"cannot mend {self.folder}: {error.strerror}: {self._ADVICE}") from None
+                raise UserError(f"cannot repair {self.folder}: {error.strerror}: {self._ADVICE}") from None
             return step, state
         if problems:
             raise UserError(f"{next(iter(problems.values()))}; no older one can be read: {self._ADVICE}")
@@ -202,7 +202,7 @@ def load_best_weights(workdir: Path, like: Any, mesh: Mesh) -> tuple[int, Any]:
     try:
         step = checkpoints.best_step()
         if step is None:
-            raise UserError(f"workdir {workdir.resolve()} has no checkpoint yet: needs one whole epoch of training")
+            raise UserError(f"workdir {workdir.resolve()} has no checkpoint yet: train it for at least one epoch")
         return step, checkpoints.restore_weights(step, like, mesh)
     finally:
         checkpoints.close()

@@ -32,7 +32,7 @@ def check(workdir: Path, config: Config) -> bool:
         else:
             found = difference(stored, config)
         if found:
-            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir")
+            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now): choose another --workdir")
         return True
     try:
         foreign = workdir.exists() and any(not _is_own(path.name) for path in workdir.iterdir())
@@ -41,7 +41,7 @@ def check(workdir: Path, config: Config) -> bool:
     if (workdir / "checkpoints").is_dir():
         raise UserError(_missing(workdir, "config.json"))
     if foreign:
-        raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: needs another --workdir")
+        raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: choose another --workdir")
     return False
 
 
@@ -67,7 +67,7 @@ def write_description(
         names = read_description(workdir)[1]
         if names != class_names:
             found = f"class_names is {names} here and {class_names} there"
-            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now); needs another --workdir")
+            raise UserError(f"workdir {workdir} holds a different experiment: {found} (now): choose another --workdir")
     # The config comes last: with it, the others are there.
     texts = {"imported.json": json.dumps(origin, indent=2) + "\n"} if origin is not None else {}
     texts["dataset.json"] = json.dumps({"class_names": class_names}, indent=2) + "\n"
@@ -96,7 +96,7 @@ def read_description(workdir: Path) -> tuple[Config, tuple[str, ...]]:
     except FileNotFoundError as error:
         if (workdir / "checkpoints").is_dir():
             raise UserError(_missing(workdir, Path(error.filename).name)) from None
-        raise UserError(f"workdir {workdir} holds no run: needs one that training has written") from None
+        raise UserError(f"workdir {workdir} holds no run: needs the workdir of a training") from None
     except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
     try:
@@ -114,7 +114,7 @@ def _missing(workdir: Path, name: str) -> str:
 
 @contextlib.contextmanager
 def lock(workdir: Path) -> Iterator[None]:
-    """Keeps the workdir for this process inside the context; the system frees it too when the process dies.
+    """Locks the workdir for this process; the system releases the lock if the process dies.
 
     Raises:
         UserError: another process trains in it, or it cannot be written.
@@ -124,7 +124,9 @@ def lock(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         taken.acquire(blocking=False)
     except filelock.Timeout:
-        raise UserError(f"another process trains in workdir {workdir}: needs its end, or another --workdir") from None
+        raise UserError(
+            f"workdir {workdir} is in use by another training: wait for it, stop it, or choose another --workdir"
+        ) from None
     except OSError as error:
         raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
     try:
@@ -134,7 +136,7 @@ def lock(workdir: Path) -> Iterator[None]:
 
 
 def read_finished(workdir: Path, epochs: int) -> str | None:
-    """Returns in a line how the training ended, or None when it is to go on.
+    """Returns how the training ended, in a line, or None if it goes on.
 
     Args:
         workdir: of a run.

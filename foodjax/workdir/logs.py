@@ -1,4 +1,4 @@
-"""What a run tells: lines and a progress bar on the terminal, metrics.jsonl, and TensorBoard."""
+"""Logging: metrics.jsonl, timing.jsonl, TensorBoard, and the line of an epoch."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from foodjax.system.errors import UserError
 class MetricsLog:
     """The numbers of each epoch: lines of metrics.jsonl and timing.jsonl, and TensorBoard scalars.
 
-    Two runs of an experiment have the same metrics.jsonl to the byte. What the clock says is in timing.jsonl.
+    Two runs of an experiment have the same metrics.jsonl to the byte. Times are in timing.jsonl.
 
     Attributes:
         rows: one dict for each epoch so far, oldest first.
@@ -91,7 +91,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a metrics.jsonl up to the first line that is none, such as one cut short by a kill.
+    """Returns the rows of a metrics.jsonl up to the first damaged line, such as one cut short by a kill.
 
     Raises:
         UserError: the file is there and cannot be read.

@@ -1,4 +1,4 @@
-"""What orbax keeps and by which files it decides. With `checkpoints` the only import of orbax."""
+"""Retention policy for orbax's CheckpointManager, and repair of the files that it reads for it."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ LATEST = 2  # checkpoints kept beside the best: the older one is what is left wh
 
 
 def create_manager(folder: Path) -> ocp.CheckpointManager:
-    """Returns orbax's manager of a folder of checkpoints, which it makes; it removes those that need not be kept."""
+    """Returns orbax's manager of a folder of checkpoints; it creates the folder and removes old checkpoints."""
     # BestN's n counts those it keeps; the last of equals would win, so only improvements carry metrics.
     policy = AnyPreservationPolicy(
         [LatestN(LATEST), BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)]
@@ -34,7 +34,7 @@ def create_manager(folder: Path) -> ocp.CheckpointManager:
 
 
 def mend(folder: Path, steps: list[int], best: int | None, loss: float | None) -> None:
-    """Rights what orbax ranks by and no checksum covers: with a wrong loss it would drop the best checkpoint.
+    """Repairs the files by which orbax ranks checkpoints: with a wrong loss it would delete the best one.
 
     Args:
         folder: of the checkpoints.

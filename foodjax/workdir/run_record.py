@@ -1,7 +1,7 @@
-"""Where a result comes from: run.json in the workdir, one session for each start of the program.
+"""Run record: run.json in the workdir, with one session for each start of the program.
 
 A session holds the command, the config's file and overrides, the git revision, versions, devices, a fingerprint of
-the data, and the time; `result` is there when the run is finished.
+the data, and the time. A finished run also has `result`.
 """
 
 import contextlib
@@ -37,13 +37,13 @@ PACKAGES = (
 
 @contextlib.contextmanager
 def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) -> Iterator[None]:
-    """Records what happens inside as a session of workdir/run.json, at its start and at its end.
+    """Context manager that records a session in workdir/run.json, at its start and at its end.
 
     Args:
         workdir: of the run; exists, and no other process trains in it.
         config: the experiment.
         data: the prepared sets.
-        origin: how the run was asked for: "config" (file and variant) and "overrides".
+        origin: of the config: "config" (file and variant) and "overrides".
     """
     record = read(workdir)
     for earlier in record["sessions"]:

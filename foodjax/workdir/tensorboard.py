@@ -1,4 +1,4 @@
-"""Scalars, texts and pictures for TensorBoard, written with tensorboard's own parts and without TensorFlow."""
+"""Event files for TensorBoard: scalars, texts and pictures. Imports no TensorFlow."""
 
 import os
 import socket
@@ -15,14 +15,14 @@ from tensorboard.summary.writer.record_writer import RecordWriter, masked_crc32c
 
 
 class EventFile:
-    """A new event file in a folder that TensorBoard watches, for what follows a step.
+    """A new event file in a folder of TensorBoard, for the steps after a given one.
 
     Attributes:
-        steps: that the folder has something of, before this file.
+        steps: for which the folder held summaries before this file.
     """
 
     def __init__(self, folder: Path, step: int):
-        """Drops what an interrupted run wrote of later steps than `step`, then opens the file."""
+        """Drops the records of steps after `step`, which an interrupted run wrote, then opens the file."""
         self.steps = {
             kept for path in sorted(folder.rglob("events.out.tfevents.*")) for kept in _keep_until(path, step)
         }
@@ -58,7 +58,7 @@ class EventFile:
 
 
 def _keep_until(path: Path, step: int) -> set[int]:
-    """Drops the records of later steps, and one that a kill or a damage cut short, from a file; returns the steps."""
+    """Drops the records of later steps, and everything from the first damaged one on; returns the steps kept."""
     content, kept, steps, at = path.read_bytes(), [], set(), 0
     while len(content) - at >= 12:
         # A record is its length, 8 bytes, a checksum of it, 4, the event, and a checksum of that, 4.

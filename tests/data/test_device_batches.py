@@ -130,7 +130,8 @@ def test_training_needs_no_tensorflow_and_gives_the_numbers_of_the_pipeline(tiny
     assert list((tmp_path / "whole" / "tensorboard").glob("events*"))
     refused = train_without_tensorflow(tiny_config, tmp_path / "tf", "--config.data.backend=tf")
     assert refused.returncode == 2
-    assert "error: data.backend is 'tf' and tensorflow is not installed: needs it, or 'device'" in refused.stderr
+    message = "data.backend is 'tf', but tensorflow is not installed: install it, or set data.backend to 'device'"
+    assert f"error: {message}" in refused.stderr
 
     config, _ = workdir_lib.read_description(tmp_path / "whole")
     loop.train(replace(config, {"data.backend": "tf"}), tmp_path / "tf")

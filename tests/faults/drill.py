@@ -344,7 +344,7 @@ class Drill:
             time.sleep(0.002)
         second = Process(workdir, log=self.folder / "second.log")
         status, lines = second.wait(), second.errors()
-        must(status == 2 and "another process trains" in lines[0], f"{workdir}: {second.output()[-1500:]}")
+        must(status == 2 and "in use by another training" in lines[0], f"{workdir}: {second.output()[-1500:]}")
         must(first.wait() == 0, first.output()[-1500:])
         self.equal(workdir)
         return REFUSED

@@ -311,7 +311,7 @@ def test_two_processes_do_not_share_a_workdir(tmp_path):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout
         assert other.stdout.readline() == "1\n"
-        with pytest.raises(UserError, match="another process trains in workdir"), workdir_lib.lock(tmp_path):
+        with pytest.raises(UserError, match="is in use by another training"), workdir_lib.lock(tmp_path):
             pass
         other.kill()
     for _ in range(2):  # the dead one's lock is free, and so is one's own after use

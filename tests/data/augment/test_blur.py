@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import one_device_mesh
@@ -32,7 +33,7 @@ def scipy_blur(images, deviation):
 @pytest.mark.parametrize("side", [1, 2, 7, 48])
 def test_it_is_scipys_gaussian_filter(side):
     images, deviation = pictures(side), np.array([0, 1e-4, 0.013, 0.05, 0.0999, 0.1], np.float32)
-    ours = np.asarray(blur(images.astype(np.float32), deviation))
+    ours = np.asarray(blur(jnp.asarray(images, jnp.float32), jnp.asarray(deviation)))
     np.testing.assert_allclose(ours, scipy_blur(images, deviation), atol=0.01)
     np.testing.assert_array_equal(ours[0], images[0])
 
