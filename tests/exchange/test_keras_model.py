@@ -116,7 +116,7 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
 def test_the_averages_of_an_imported_model_start_at_its_weights(tiny_config, tmp_path, saved, tiny_images):
     model, path = saved
     tiny_config.train.ema_decay = 0.9
-    keras_model.import_model(tiny_config, path, tmp_path / "run")
+    keras_model.import_model(checked(tiny_config), path, tmp_path / "run")
     theirs = model.predict(tiny_images.astype(np.float32) / 255, verbose=0)
     np.testing.assert_allclose(Predictor(tmp_path / "run").probabilities(tiny_images), theirs, atol=1e-5)
 

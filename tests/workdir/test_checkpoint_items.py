@@ -204,7 +204,8 @@ def test_the_training_belongs_to_its_weights(saved, tmp_path):
 def test_weights_of_another_network_are_refused(config, tmp_path, form):
     saved = save(config, tmp_path, form)
     config.model.blocks[0].features = 7
-    like = abstract_variables(config, create_model(config, 10))
+    other = checked(config)
+    like = abstract_variables(other, create_model(other, 10))
     with pytest.raises(
         UserError, match=r"does not fit the model: params/block1/conv/kernel is \(1, 1, 48, 6\) there, needs"
     ):
