@@ -87,3 +87,19 @@ def _silent_server():
     server = socket.create_server(("127.0.0.1", 0))
     _silent_server.kept = server  # type: ignore[attr-defined]
     return f"http://127.0.0.1:{server.getsockname()[1]}/x"
+
+
+def test_a_key_is_overridden_by_its_old_name():
+    result = run_main(*FOOD10, "--mode", "summary", "--config.train.sizes=((0,112),(3,128))")
+    assert result.returncode == 2  # the tutorial's network is of one size: the value has arrived
+    assert "model.head.pooling is 'flatten'" in result.stderr
+    assert "[112, 128]" in result.stderr
+
+
+def test_an_import_of_a_module_that_has_moved_says_what_to_write(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("import foodjax.variants\n\n\ndef get_config(arg=''):\n    return None\n")
+    result = run_main("--config", path, "--mode", "summary")
+    assert result.returncode == 2
+    line = f"error: --config {path} imports foodjax.variants, which has moved: write 'from foodjax import variants'"
+    assert result.stderr.splitlines()[-1] == line
