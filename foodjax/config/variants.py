@@ -95,8 +95,8 @@ def augmentations() -> dict[str, list[str]]:
 
 def _drop_augment(config: Draft, name: Any) -> None:
     known = augmentations()
-    if isinstance(name, str):  # as of a key that was renamed
-        name = current_name(f"augment.{name}").removeprefix("augment.").removesuffix("_ops")
+    if key := keys.table().get(current_name(f"augment.{name}")):  # a key, by its old name too, for its augmentation
+        name = key.part or name
     if name != "all" and name not in known:
         raise ValueError("one of " + ", ".join([*known, "all"]))
     for part in known if name == "all" else [name]:

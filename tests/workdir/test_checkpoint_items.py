@@ -70,7 +70,7 @@ def save(config, workdir, form):
     return saved
 
 
-@pytest.fixture(params=[0.0, 0.9], ids=["", "averages"])
+@pytest.fixture(params=[0.0, pytest.param(0.9, marks=pytest.mark.slow)], ids=["", "averages"])
 def config(request, tiny_config):
     tiny_config.train.ema_decay = request.param
     return tiny_config
