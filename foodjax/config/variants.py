@@ -95,8 +95,9 @@ def augmentations() -> dict[str, list[str]]:
 
 def _drop_augment(config: Draft, name: Any) -> None:
     known = augmentations()
-    if key := keys.table().get(current_name(f"augment.{name}")):  # a key, by its old name too, for its augmentation
-        name = key.part or name
+    renamed = keys.table().get(current_name(f"augment.{name}"))
+    if renamed and renamed.was == f"augment.{name}":  # a variant written when the key had its old name
+        name = renamed.part
     if name != "all" and name not in known:
         raise ValueError("one of " + ", ".join([*known, "all"]))
     for part in known if name == "all" else [name]:

@@ -150,6 +150,7 @@ def test_changes_apply_from_left_to_right():
         ("lr=", "'lr=' is not NAME=VALUE"),
         ("lr=1e-3,lr=1e-4", "has lr twice"),
         ("drop_augment=noise", "needs one of rotation, shift"),
+        ("drop_augment=mixup", "needs one of rotation, shift"),  # a key, not an augmentation: cutmix goes with it
         ("train.epoch=4", "changes 'train.epoch', which the config does not have; did you mean 'train.epochs'"),
         ("model.blocks[4].kernel=3", r"which the config does not have; did you mean 'model.blocks\[3\].kernel'"),
     ],
