@@ -48,9 +48,9 @@ def test_killed_at_any_moment_nothing_is_lost(drill):
 
 NAMES = [
     "SIGTERM", "Ctrl-C", "SIGKILL while preparing the cache", "two processes, one workdir",
-    "best checkpoint: a bit of the weights flipped", "best checkpoint: a bit of the training flipped",
+    "best checkpoint: bits of the weights flipped", "best checkpoint: bits of the training flipped",
     "all checkpoints: the training deleted", "newest checkpoint: a file truncated", "older form, no fault",
-    "older form, best checkpoint: a bit flipped", "older form, newest checkpoint: a file truncated",
+    "older form, best checkpoint: bits flipped", "older form, newest checkpoint: a file truncated",
     "metrics.jsonl deleted",
     "TensorBoard file truncated", "config.json or dataset.json truncated", "prepared cache: a file a bit flipped",
     "disk full", "disk read-only", "no right to write",
