@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ml_collections import ConfigDict
+
+from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.sets import Data
@@ -112,7 +115,7 @@ def evaluate_best(
     return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature)
 
 
-def evaluate_workdir(config: Config, workdir: Path) -> Evaluation:
+def evaluate_workdir(config: Config | ConfigDict, workdir: Path) -> Evaluation:
     """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
 
     With eval.calibrate, a missing temperature is fitted, on the run's own data alone.
@@ -124,6 +127,7 @@ def evaluate_workdir(config: Config, workdir: Path) -> Evaluation:
     Raises:
         UserError: the data or the workdir cannot be used.
     """
+    config = checked(config)
     _, class_names = read_description(workdir)
     source = create_source(config)
     test_set = prepare(source, "test", config, track, class_names)
