@@ -21,13 +21,15 @@ def handler():
 
 
 def test_a_signal_is_remembered_and_the_handlers_of_before_come_back(handler):
+    of_ctrl_c = signal.getsignal(signal.SIGINT)  # ignored where a shell started the tests in the background
     with Interrupt() as interrupt:
+        assert signal.getsignal(signal.SIGINT) is not of_ctrl_c
         interrupt.check()
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted):
             interrupt.check()
     assert signal.getsignal(signal.SIGTERM) is handler
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is of_ctrl_c
 
 
 def test_another_thread_leaves_the_handlers_alone(handler):
