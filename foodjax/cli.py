@@ -57,22 +57,20 @@ MODES = {
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, a file in experiments/.")
 _MODE = flags.DEFINE_string("mode", "train", "One of " + ", ".join(MODES) + ".")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default runs/<experiment>.")
-_KERAS = flags.DEFINE_string("keras", None, "--mode import: the model, a .keras or .weights.h5 file.")
+flags.DEFINE_string("keras", None, "--mode import: the model, a .keras or .weights.h5 file.")
 _FORMAT = flags.DEFINE_string("format", "keras", "--mode export: keras.")
-_OUTPUT = flags.DEFINE_string(
+flags.DEFINE_string(
     "output",
     None,
     "--mode export: the file; default model.keras in the workdir. --mode predict: a .csv or .json. "
     "--mode compare: the folder; default comparison beside the runs. --mode reproduce: the new workdir.",
 )
-_IMAGES = flags.DEFINE_list("images", [], "--mode predict: photographs and folders, separated by commas.")
-
-
-_HOST = flags.DEFINE_string("host", "127.0.0.1", "--mode serve: address to listen on; 0.0.0.0 is all of them.")
-_PORT = flags.DEFINE_integer("port", 8000, "--mode serve: port to listen on; 0 takes a free one.", 0, 65535)
-_RUNS = flags.DEFINE_string("runs", "", "--mode compare: workdirs, * and ? allowed, several between commas.")
-_BASELINE = flags.DEFINE_string("baseline", "", "--mode compare, sweep: label of the runs to compare the others with.")
-_JOBS = flags.DEFINE_integer("jobs", 1, "--mode sweep: runs at once.", lower_bound=1)
+flags.DEFINE_list("images", [], "--mode predict: photographs and folders, separated by commas.")
+flags.DEFINE_string("host", "127.0.0.1", "--mode serve: address to listen on; 0.0.0.0 is all of them.")
+flags.DEFINE_integer("port", 8000, "--mode serve: port to listen on; 0 takes a free one.", 0, 65535)
+flags.DEFINE_string("runs", "", "--mode compare: workdirs, * and ? allowed, several between commas.")
+flags.DEFINE_string("baseline", "", "--mode compare, sweep: label of the runs to compare the others with.")
+flags.DEFINE_integer("jobs", 1, "--mode sweep: runs at once.", lower_bound=1)
 _PRUNE = flags.DEFINE_integer("prune", 0, "--mode sweep: ETA of successive halving, at least 2; 0 prunes nothing.")
 
 
