@@ -1,7 +1,7 @@
 """Ablation of the tutorial's network and recipe, over three seeds.
 
-    python main.py --mode sweep --config experiments/ablate_blocks.py
-    python main.py --mode sweep --config experiments/ablate_blocks.py:scale=small --config.data.dir=../food-101
+    foodjax sweep --config ablate_blocks
+    foodjax sweep --config ablate_blocks:scale=small --config.data.dir=../food-101
 
 `scale=small` is for two CPU cores: 48 x 48 pixels, a half to a quarter of the features, block 4 without its VALID
 padding (which leaves nothing of 48 pixels), milder augmentation, a higher learning rate, 10 epochs, two seeds, and
@@ -10,8 +10,7 @@ only the variants of the network. The result is in docs/ablations.md.
 
 from ml_collections import ConfigDict
 
-from experiments import food10
-from foodjax import Sweep, grid, variants
+from foodjax import Sweep, grid, load_config, variants
 
 SCALES = ("full", "small")
 
@@ -19,7 +18,7 @@ SCALES = ("full", "small")
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the baseline of the ablation, or the variant `arg` of it."""
     variant = variants.parse(arg, scale=SCALES)
-    config = food10.get_config()
+    config = load_config("food10")
     config.name = "ablate_blocks"
     if variant.own["scale"] == "small":
         config.data.image_size = 48

@@ -1,17 +1,16 @@
 """Ten classes of shapes that the program draws itself: no download, no files, two minutes.
 
-python main.py --config experiments/demo.py
+foodjax train --config demo
 """
 
 from ml_collections import ConfigDict
 
-from experiments import food10
-from foodjax import variants
+from foodjax import load_config, variants
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns a small experiment that exercises every part of the main job, or the variant `arg` of it."""
-    config = food10.get_config()
+    config = load_config("food10")
     config.name = "demo"
 
     config.data.source = "drawn"

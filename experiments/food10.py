@@ -1,7 +1,7 @@
 """The tutorial: ten classes of Food-101, a four-block CNN with 10,588,458 parameters.
 
-    python main.py --config experiments/food10.py
-    python main.py --config experiments/food10.py:drop_block=4,lr=3e-4
+    foodjax train --config food10
+    foodjax train --config food10:drop_block=4,lr=3e-4
 
 Data: TFDS downloads 5 GB once; `--config.data.dir=PATH` takes a copy that is already there.
 Time: the tutorial took 45 min on a GTX 1080 Ti.

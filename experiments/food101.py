@@ -1,21 +1,20 @@
 """All 101 classes of Food-101 with the recipe of food10_best, for a GPU.
 
-    python main.py --config experiments/food101.py
+    foodjax train --config food101
 
 Data: TFDS downloads 5 GB once; the prepared cache takes 11 GB.
 Time and result: not measured. The tutorial's own network and recipe on all classes are
-`--config experiments/food10.py --config.data.num_classes=0`; the tutorial says 20+ hours on a GTX 1080 Ti.
+`--config food10 --config.data.num_classes=0`; the tutorial says 20+ hours on a GTX 1080 Ti.
 """
 
 from ml_collections import ConfigDict
 
-from experiments import food10_best
-from foodjax import variants
+from foodjax import load_config, variants
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the best recipe over all classes, or the variant `arg` of it."""
-    config = food10_best.get_config()
+    config = load_config("food10_best")
     config.name = "food101"
     config.data.num_classes = 0
     config.data.batch_size = 256

@@ -1,7 +1,7 @@
 """A recipe for the best accuracy from scratch: on a GPU with the full set, or on two CPU cores.
 
-    python main.py --config experiments/food10_best.py
-    python main.py --config experiments/food10_best.py:budget=cpu
+    foodjax train --config food10_best
+    foodjax train --config food10_best:budget=cpu
 
 Time and result of budget=cpu, on the half-size copy (3,190 photographs to train), over seeds 0, 1 and 2: 73.7 ± 0.9 %
 of 750 test images, 2,904 to 3,021 s from start to exit and 2,371 to 2,386 processor seconds, on one core. The other
@@ -10,8 +10,7 @@ budget was not measured. docs/recipe.md has more.
 
 from ml_collections import ConfigDict
 
-from experiments import food10
-from foodjax import variants
+from foodjax import load_config, variants
 
 
 def _residual(features: int, depth: int, dropout: float = 0.0) -> ConfigDict:
@@ -21,7 +20,7 @@ def _residual(features: int, depth: int, dropout: float = 0.0) -> ConfigDict:
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the experiment for a GPU, or the variant `arg` of it; budget=cpu is one of them."""
     variant = variants.parse(arg, budget=("gpu", "cpu"))
-    config = food10.get_config()
+    config = load_config("food10")
     config.name = "food10_best"
 
     config.data.image_size = 192

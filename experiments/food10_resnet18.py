@@ -1,6 +1,6 @@
 """Ten classes from a ResNet-18 that was trained on ImageNet.
 
-    python main.py --config experiments/food10_resnet18.py --config.model.init_from=resnet18.safetensors
+    foodjax train --config food10_resnet18 --config.model.init_from=resnet18.safetensors
 
 The file has torchvision's or timm's layout and must be downloaded first, for example timm's `resnet18.tv_in1k`.
 Time and result: not measured.
@@ -8,13 +8,12 @@ Time and result: not measured.
 
 from ml_collections import ConfigDict
 
-from experiments import food10_best
-from foodjax import variants
+from foodjax import load_config, variants
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the fine-tuning of a whole ResNet-18, or the variant `arg` of it."""
-    config = food10_best.get_config()
+    config = load_config("food10_best")
     config.name = "food10_resnet18"
 
     config.data.image_size = 176

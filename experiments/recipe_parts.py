@@ -1,6 +1,6 @@
 """From the tutorial's recipe to food10_fast, one change at a time, over three seeds.
 
-    python main.py --mode sweep --config experiments/recipe_parts.py --config.data.dir=../food-101
+    foodjax sweep --config recipe_parts --config.data.dir=../food-101
 
 Every run trains on 48 pixels for 6 epochs. The tutorial's block 4 is padded: unpadded it leaves nothing of 48 pixels.
 docs/recipe.md has the results.
@@ -8,8 +8,7 @@ docs/recipe.md has the results.
 
 from ml_collections import ConfigDict
 
-from experiments import food10, food10_fast
-from foodjax import Sweep, variants
+from foodjax import Sweep, load_config, variants
 
 STEPS = ("tutorial", "network", "norm", "augment", "adamw", "muon", "mix", "flip")  # each adds to those before
 
@@ -18,7 +17,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """Returns the recipe with all steps, or with those up to `step=...`."""
     variant = variants.parse(arg, step=STEPS[::-1])  # the first value is the default: all steps
     taken = STEPS[: STEPS.index(variant.own["step"]) + 1]
-    ours, config = food10_fast.get_config(), food10.get_config()
+    ours, config = load_config("food10_fast"), load_config("food10")
     config.name = "recipe_parts"
     config.data.update(image_size=48, resize="box", batch_size=128)
     config.model.blocks[3].padding = ("SAME", "SAME")

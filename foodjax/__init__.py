@@ -8,11 +8,13 @@ import pkgutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from foodjax.commands.compare import compare
+    from foodjax.commands.evaluate import evaluate
+    from foodjax.commands.train import train
     from foodjax.config import variants
     from foodjax.config.check import default_config
+    from foodjax.config.experiments import load_config
     from foodjax.data.sets import load_data
-    from foodjax.run.evaluate import evaluate_workdir as evaluate
-    from foodjax.run.loop import train
     from foodjax.run.predict import Predictor
     from foodjax.study.space import Sweep, grid, random
     from foodjax.system.setup import setup
@@ -20,21 +22,23 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Predictor", "Sweep", "__version__", "default_config", "evaluate", "grid", "load_data", "random", "setup", "train",
-    "variants",
+    "Predictor", "Sweep", "__version__", "compare", "default_config", "evaluate", "grid", "load_config", "load_data",
+    "random", "setup", "train", "variants",
 ]  # fmt: skip
 
 # Public name -> MODULE:ATTRIBUTE, or MODULE: for the module. A name that equals a submodule of foodjax would be hidden.
 _HOMES = {
     "Predictor": "run.predict:Predictor",
     "Sweep": "study.space:Sweep",
+    "compare": "commands.compare:compare",
     "default_config": "config.check:default_config",
-    "evaluate": "run.evaluate:evaluate_workdir",
+    "evaluate": "commands.evaluate:evaluate",
     "grid": "study.space:grid",
+    "load_config": "config.experiments:load_config",
     "load_data": "data.sets:load_data",
     "random": "study.space:random",
     "setup": "system.setup:setup",
-    "train": "run.loop:train",
+    "train": "commands.train:train",
     "variants": "config.variants:",
 }
 
@@ -42,7 +46,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is used: `import foodjax` alone loads neither JAX nor TensorFlow."""
     if name == "__version__":
-        return _version()
+        from foodjax.system.version import version
+
+        return version()
     if name not in _HOMES:
         raise AttributeError(f"module 'foodjax' has no attribute {name!r}")
     return pkgutil.resolve_name(f"foodjax.{_HOMES[name]}")
@@ -50,12 +56,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("foodjax")
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "unknown"

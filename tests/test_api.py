@@ -38,12 +38,10 @@ def test_no_public_name_is_a_submodule(name):
 
 
 def test_public_names_are_theirs_after_every_module_was_imported():
-    # Not the command line: it defines flags, which other tests of this process define too.
     for module in pkgutil.walk_packages(foodjax.__path__, "foodjax."):
-        if module.name not in ("foodjax.cli", "foodjax.__main__"):
-            importlib.import_module(module.name)
+        importlib.import_module(module.name)
     assert foodjax.variants is sys.modules["foodjax.config.variants"]
-    assert foodjax.evaluate is sys.modules["foodjax.run.evaluate"].evaluate_workdir
+    assert foodjax.evaluate is sys.modules["foodjax.commands.evaluate"].evaluate
     for name in set(NAMES) - {"variants"}:
         assert callable(getattr(foodjax, name)), name
 

@@ -1,184 +1,189 @@
-"""Modes of the command line, the config of each, and one line for a user's mistake."""
+"""Reads a command line: the verb, its flags and the overrides --config.KEY=VALUE; refuses everything else in a line."""
 
+import argparse
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple, NoReturn
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from foodjax.commands.verb import Flag, Verb, name_of_verb
+from foodjax.config.check import nearest
+from foodjax.config.keys import table
+from foodjax.config.override import canonical
+from foodjax.system.errors import UserError
 
-from foodjax.config.check import checked, current_name, difference, flatten, names_in, nearest, replace, to_config_dict
-from foodjax.config.keys import Config, table
-from foodjax.system.errors import UserError, first_line
-from foodjax.workdir.description import read_description
-
-# Module that old experiments import -> the import to write now.
-MOVED = {"foodjax.variants": "from foodjax import variants"}
+_OVERRIDE = re.compile(r"--(no)?config\.([^=]+)(=.*)?", re.DOTALL)
+_WORD = "words"  # where argparse collects the words without a flag
 
 
-class Asked(NamedTuple):
-    """The rest of a command, besides config and workdir.
+class Command(NamedTuple):
+    """A command line that was read.
 
     Attributes:
-        flags: values of the flags by name.
-        origin: file and overrides of the config, from `origin()`.
+        verb: the verb.
+        flags: values of its flags, as attributes.
+        overrides: (key as it was typed, text of its value), in order.
+        help: the help of the verb is wanted.
     """
 
-    flags: Any
-    origin: dict[str, Any]
+    verb: Verb
+    flags: SimpleNamespace
+    overrides: list[tuple[str, str]]
+    help: bool
 
 
-class Mode(NamedTuple):
-    """A mode, `--mode NAME`.
-
-    Attributes:
-        run: called as run(config, workdir, asked); may return an exit status. Config and workdir are None when `config`
-            is "none".
-        config: "file": the experiment of --config; "stored": the workdir's config, with the overrides of --config;
-            "none": the mode needs neither.
-        needs: required flags, each with a description of its value.
-    """
-
-    run: Callable[[Any, Any, Asked], Any]
-    config: str
-    needs: dict[str, str] = {}
-
-
-def check_mode(name: str, modes: dict[str, Mode]) -> Mode:
-    """Returns the mode called `name`.
-
-    Raises:
-        UserError: the mode does not exist, or a required flag is missing.
-    """
-    if name not in modes:
-        raise UserError(f"--mode is {name!r}: needs one of {', '.join(modes)}")
-    for flag, what in modes[name].needs.items():
-        if not flags.FLAGS[flag].value:
-            raise UserError(f"--mode {name} needs --{flag}, {what}")
-    return modes[name]
-
-
-def rename_keys(argv: list[str]) -> list[str]:
-    """Returns a command line with old key names in --config.KEY=VALUE replaced by current ones."""
-    return [
-        re.sub(r"^(--?(?:no)?config\.)([\w.]+)", lambda found: found[1] + current_name(found[2]), argument)
-        for argument in argv
-    ]
-
-
-def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Splits off --config.KEY=VALUE from a command line without --config; they override the workdir's config.
-
-    Returns:
-        (the other arguments, the overrides).
-    """
-    if any(re.match(r"--?config(=|$)", argument) for argument in argv):
-        return argv, []
-    taken = [argument for argument in argv[1:] if re.match(r"--?(no)?config\.", argument)]
-    return [argument for argument in argv if argument not in taken], taken
-
-
-def load(
-    name: str, mode: Mode, experiment: ConfigDict | None, workdir: str | None, overrides: Sequence[str] = ()
-) -> tuple[Any, Any]:
-    """Returns (config, workdir) for a mode; the default workdir is runs/<experiment>.
+def read(words: Sequence[str], verbs: Sequence[Verb]) -> Command:
+    """Reads a command line.
 
     Args:
-        name: name of the mode.
-        mode: the mode.
-        experiment: value of --config, or None.
-        workdir: value of --workdir, or None.
-        overrides: for the workdir's config, if there is no --config.
+        words: of the command line, without the program.
+        verbs: all that exist.
 
     Raises:
-        UserError: one of them is missing or invalid.
+        UserError: names what cannot be used and what can.
     """
-    if overrides and mode.config != "stored":
-        raise UserError(f"--config is missing: {overrides[0]} needs a file such as experiments/food10.py")
-    config = None if experiment is None else checked(experiment)
-    if mode.config == "none":
-        return None, None
-    if mode.config == "file" and config is None:
-        raise UserError("--config is missing: needs a file such as experiments/food10.py")
-    if workdir:
-        path = Path(workdir)
-    elif config is not None:
-        path = Path("runs") / config.name
-    else:
-        raise UserError(f"--mode {name} needs --workdir or --config")
-    return (config if mode.config == "file" else _stored(name, config, path, overrides)), path
+    name = name_of_verb(words)
+    rest = _without_verb([_two_dashes(word) for word in words], name)
+    verb = next((verb for verb in verbs if verb.name == name), None)
+    if verb is None:
+        known = [verb.name for verb in verbs]
+        raise UserError(f"{name!r} is no verb{nearest(name, known)}: needs one of {', '.join(known)}")
+    rest, overrides = _split_overrides(rest)
+    found, unknown = parser(verb).parse_known_intermixed_args(rest)
+    if unknown:
+        raise UserError(_refusal(unknown[0], verb, verbs))
+    return Command(verb, _values(found, verb), overrides, found.help)
 
 
-def origin() -> dict[str, Any]:
-    """Returns the origin of the config: FILE:VARIANT or None, and the overrides by --config.KEY=VALUE."""
-    flag = flags.FLAGS["config"]
-    if flag.value is None:
-        return {"config": None, "overrides": {}}
-    return {"config": config_flags.get_config_filename(flag), "overrides": config_flags.get_override_values(flag)}
+def parser(verb: Verb) -> argparse.ArgumentParser:
+    """Returns the parser of a verb's flags; it also prints the verb's help."""
+    made = _Parser(
+        prog=f"foodjax {verb.name}", description=_sentence(verb.help), add_help=False, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    made.epilog = "examples:\n" + "\n".join(f"  {line}" for line in verb.examples)
+    for flag in verb.all_flags():
+        text = flag.help if flag.default in (None, "", (), False) else f"{flag.help} (default: {flag.default})"
+        if not flag.metavar:
+            made.add_argument(f"--{flag.name}", action="store_true", help=text)
+        elif flag.many:
+            made.add_argument(f"--{flag.name}", nargs="+", action="extend", metavar=flag.metavar, help=text)
+            made.add_argument(_WORD, nargs="*", metavar=flag.metavar, help=f"the same as --{flag.name}")
+        else:
+            made.add_argument(f"--{flag.name}", metavar=flag.metavar, help=text)
+    if verb.config != "none":
+        made.add_argument(
+            "--config.KEY", metavar="VALUE", dest="override",
+            help="another value for a key of the config; foodjax help KEY says what it means, foodjax help lists all",
+        )  # fmt: skip
+    made.add_argument("-h", "--help", action="store_true", help="show this help")
+    return made
 
 
-def _stored(name: str, config: Config | None, workdir: Path, arguments: Sequence[str]) -> Config:
-    stored, _ = read_description(workdir)
-    if config is None:
-        return _override(name, stored, arguments)
-    overrides = config_flags.get_override_values(flags.FLAGS["config"])
-    for key in overrides:
-        _check_key(name, key)
-    found = difference({"model": stored.model}, {"model": config.model})
-    if found:
-        raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
-    return replace(stored, overrides)
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message.removeprefix("argument "))
 
 
-def _override(name: str, stored: Config, arguments: Sequence[str]) -> Config:
-    """Returns the stored config with --config.KEY=VALUE applied, parsed by ml_collections."""
-    config = to_config_dict(stored)
-    for argument in arguments:
-        key, _, value = re.sub(r"--?(no)?config\.", "", argument).partition("=")
-        _check_key(name, key)
-        values = flags.FlagValues()
-        command = ["main.py", argument]
-        try:
-            config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=command)
-            values(command)
-        except (flags.Error, ValueError, TypeError):
-            raise UserError(f"{key} is {value!r}: needs {table()[key].rule.needs}") from None
-    return checked(config)
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
 
 
-def _check_key(name: str, key: str) -> None:
-    changeable = names_in("evaluation", "place")
-    if key not in changeable:
-        raise UserError(f"--mode {name} cannot change {key}: needs one of {', '.join(changeable)}")
+def _two_dashes(word: str) -> str:
+    """Makes --workdir of -workdir, which was possible once."""
+    return f"-{word}" if re.match(r"-(no)?[a-z][\w.]+(=|$)", word) else word
 
 
-def explain(error: Exception, argv: list[str]) -> str:
-    """Turns an error of absl or ml_collections into a line that names the override and the nearest key."""
-    if isinstance(error, UserError):
-        return str(error)
-    path = next((a.split("=", 1)[1] for a in argv if a.startswith("--config=")), None)
-    if path is None and "--config" in argv[:-1]:
-        path = argv[argv.index("--config") + 1]
-    if path is None:
-        return first_line(error)
-    if not Path(path.split(":")[0]).is_file():
-        return f"--config {path} does not exist: needs a file such as experiments/food10.py"
+def _without_verb(words: list[str], name: str) -> list[str]:
+    """Removes the verb.
+
+    Raises:
+        UserError: there are two.
+    """
+    rest, given = [], []
+    if words and not words[0].startswith("-"):
+        given.append(name)
+        words = words[1:]
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        flag, equals, value = word.partition("=")
+        if flag != "--mode":
+            rest.append(word)
+        elif not equals and not words:
+            raise UserError("--mode needs a verb, such as evaluate")
+        else:
+            given.append((value if equals else words.pop(0)).replace("-", "_"))
+    if len(set(given)) > 1:
+        raise UserError(f"the verb is {given[0]!r} and --mode is {given[1]!r}: needs one of them")
+    return rest
+
+
+def _split_overrides(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Splits off --config.KEY=VALUE, --config.KEY VALUE, and --config.KEY or --noconfig.KEY of a truth value."""
+    rest, overrides, words = [], [], list(words)
+    while words:
+        word = words.pop(0)
+        found = _OVERRIDE.fullmatch(word)
+        if not found:
+            rest.append(word)
+            continue
+        no, name, value = found.groups()
+        key = table().get(canonical(name))
+        if value is not None:
+            overrides.append((name, value[1:]))
+        elif no or (key and key.type is bool and not (words and words[0].lower() in ("true", "false"))):
+            overrides.append((name, "false" if no else "true"))
+        elif words and not words[0].startswith("--"):
+            overrides.append((name, words.pop(0)))
+        else:
+            raise UserError(f"{word} needs a value: {word}=VALUE")
+    return rest, overrides
+
+
+def _refusal(word: str, verb: Verb, verbs: Sequence[Verb]) -> str:
+    if not word.startswith("-"):
+        if word in [one.name for one in verbs]:
+            return f"unexpected argument {word!r}: the verb comes first, foodjax {word} ..."
+        return f"unexpected argument {word!r}: overrides look like --config.train.epochs=2"
+    name = word.partition("=")[0].lstrip("-")
+    takers = [one.name for one in verbs if name in [flag.name for flag in one.all_flags()]]
+    if takers:
+        do = "does" if len(takers) == 1 else "do"
+        return f"{verb.name} takes no --{name}: {', '.join(takers)} {do}"
+    if canonical(name) in table():
+        return f"--{name} is no flag: the key {canonical(name)} is set by --config.{name}=VALUE"
+    known = [flag.name for flag in verb.all_flags()]
+    hint = nearest(name, known).replace("'", "--", 1).replace("'", "")
+    return f"--{name} is no flag of {verb.name}{hint}: needs one of {', '.join(f'--{flag}' for flag in known)}"
+
+
+def _values(found: argparse.Namespace, verb: Verb) -> SimpleNamespace:
+    """Returns the values of the flags, read from their texts."""
+    values: dict[str, Any] = {}
+    for flag in verb.all_flags():
+        given = getattr(found, flag.name)
+        if flag.many:
+            given = [*(getattr(found, _WORD) or []), *(given or [])]
+        values[flag.name] = flag.default if given is None or given == [] else _value(flag, given)
+    return SimpleNamespace(**values)
+
+
+def _value(flag: Flag, given: Any) -> Any:
+    if isinstance(given, bool):
+        return given
     try:
-        spec = config_flags.DEFINE_config_file("probe", path, flag_values=(probe := flags.FlagValues()))
-        probe(["probe"])
-        known = dict(flatten(spec.value))
-    except Exception as broken:
-        if isinstance(broken, ImportError) and broken.name in MOVED:
-            return f"--config {path} imports {broken.name}, which has moved: write {MOVED[broken.name]!r}"
-        return f"--config {path} cannot be read: {type(broken).__name__}: {broken}".splitlines()[0]
-    for argument in argv[1:]:
-        name, _, value = argument.removeprefix("--").partition("=")
-        if name.startswith("config.") and argument.startswith("--"):
-            key = name.removeprefix("config.")
-            if key not in known:
-                return f"config has no key {key!r}{nearest(key, known)}"
-            if f"{name}" in str(error) or repr(value) in str(error):
-                kind = type(known[key]).__name__
-                return f"{key} is {value!r}: needs a value of type {kind}, such as {known[key]!r}"
-    return first_line(error)
+        return [flag.read(text) for text in given] if flag.many else flag.read(given)
+    except ValueError as error:
+        raise UserError(f"--{flag.name} is {given!r}: needs {error}") from None
+
+
+def check_needs(command: Command) -> None:
+    """Checks that the flags are there without which the verb cannot run.
+
+    Raises:
+        UserError: names the missing one.
+    """
+    for flag in command.verb.flags:
+        if flag.needed and not getattr(command.flags, flag.name):
+            raise UserError(f"{command.verb.name} needs --{flag.name}, {flag.needed}")

@@ -1,18 +1,64 @@
 """The verb compare: writes tables, a picture and a page that compare finished runs."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Flag, Given, Verb, path
+
+if TYPE_CHECKING:
+    from foodjax.study.compare import Row
 
 
-def compare(config: Config, workdir: Path, asked: Asked) -> None:
-    """Compares the runs of --runs."""
+def compare(
+    *runs: str | os.PathLike[str], baseline: str = "", output: str | os.PathLike[str] | None = None
+) -> "list[Row]":
+    """Compares finished runs: prints the table and writes it, a picture and a page to a folder.
+
+    Args:
+        *runs: workdirs; * and ? are allowed in strings.
+        baseline: label of the runs to compare the others with; "": the first.
+        output: the folder; None: comparison beside the first run.
+
+    Returns:
+        A row for each variant: accuracy over its seeds, its difference to the baseline with interval and p, and cost.
+
+    Raises:
+        UserError: no finished run matches, or the folder cannot be written.
+
+    Example:
+        >>> rows = foodjax.compare("runs/demo*")  # doctest: +ELLIPSIS
+        variant ...
+        >>> rows[0].label, rows[0].num_seeds
+        ('demo', 1)
+    """
     from foodjax.study import page
 
-    given = asked.flags
-    folder = Path(given.runs.split(",")[0]).parent / "comparison"
-    page.write_comparison(given.runs, given.baseline, Path(given.output) if given.output else folder)
+    patterns = [os.path.expanduser(os.fspath(run)) for run in runs]
+    folder = path(os.fspath(output)) if output else Path(patterns[0]).parent / "comparison"
+    return page.write_comparison(patterns, baseline, folder)
 
 
-MODE = Mode(compare, "none", {"runs": "workdirs such as 'runs/ablate_blocks/*'"})
+def _run(given: Given) -> None:
+    patterns = [part for given_runs in given.flags.runs for part in _parts(given_runs)]
+    compare(*patterns, baseline=given.flags.baseline, output=given.flags.output)
+
+
+def _parts(text: str) -> list[str]:
+    """Splits at commas, unless such a folder exists."""
+    return [text] if path(text).exists() else text.split(",")
+
+
+VERB = Verb(
+    "compare",
+    "compares finished runs: tables for the terminal, CSV, Markdown and LaTeX, a picture and a page",
+    _run,
+    "none",
+    ("foodjax compare runs/ablate_blocks/* --baseline baseline",),
+    (
+        Flag("runs", "WORKDIR", "workdirs; * and ? are allowed", (), needed="workdirs such as runs/ablate_blocks/*",
+             many=True),
+        Flag("baseline", "LABEL", "label of the runs to compare the others with (default: the first)", ""),
+        Flag("output", "DIR", "folder of the comparison (default: comparison beside the runs)", read=path),
+    ),
+)  # fmt: skip

@@ -1,17 +1,73 @@
 """The verb evaluate: evaluates a workdir's best checkpoint."""
 
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING, Any
 
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Given, Verb
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from foodjax.config.keys import Config
+    from foodjax.run.evaluate import Evaluation
 
 
-def evaluate(config: Config, workdir: Path, asked: Asked) -> None:
-    """Evaluates, and writes the report."""
+def evaluate(
+    workdir: str | os.PathLike[str], config: "Config | ConfigDict | None" = None, **changes: Any
+) -> "Evaluation":
+    """Evaluates the best checkpoint of a run on a test set and writes tables and report to its workdir.
+
+    Args:
+        workdir: of the run.
+        config: the run's own, perhaps with other values of the keys that an evaluation may change; None reads it.
+        **changes: such values as keywords, with __ for the dots of the keys: data__dir="photographs".
+
+    Returns:
+        The numbers, the predictions, and where they were written.
+
+    Raises:
+        UserError: the data or the workdir cannot be used, or a key is none that an evaluation may change.
+
+    Example:
+        >>> evaluation = foodjax.evaluate("runs/demo", data__eval_batch_size=25)  # doctest: +ELLIPSIS
+        data: ...
+        >>> 0 <= evaluation.accuracy <= 1
+        True
+    """
     from foodjax.report import run_report
     from foodjax.run import evaluate as run_evaluate
 
-    run_report.write_report(run_evaluate.evaluate_workdir(config, workdir), workdir)
+    evaluation = run_evaluate.evaluate_workdir(_changed(workdir, config, changes), workdir)
+    run_report.write_report(evaluation, workdir)
+    return evaluation
 
 
-MODE = Mode(evaluate, "stored")
+def _changed(workdir: str | os.PathLike[str], config: Any, changes: dict[str, Any]) -> Any:
+    from foodjax.commands.configs import check_changeable
+    from foodjax.config.check import checked, to_config_dict
+    from foodjax.config.override import assign
+    from foodjax.system.files import to_path
+    from foodjax.workdir.description import read_description
+
+    config = checked(config) if config is not None else read_description(to_path(workdir))[0]
+    draft = to_config_dict(config)
+    for name, value in changes.items():
+        check_changeable("evaluate", name := name.replace("__", "."))
+        assign(draft, name, value)
+    return checked(draft)
+
+
+def _run(given: Given) -> None:
+    evaluate(given.workdir, given.config)
+
+
+VERB = Verb(
+    "evaluate",
+    "evaluates the best checkpoint on the test set, or on other photographs",
+    _run,
+    "stored",
+    (
+        "foodjax evaluate --workdir runs/food10",
+        "foodjax evaluate --workdir runs/food10 --config.data.dir=photographs --config.eval.calibrate=true",
+    ),
+)

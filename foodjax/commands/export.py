@@ -1,16 +1,30 @@
 """The verb export: writes a workdir's best checkpoint as a Keras model."""
 
-from pathlib import Path
+from foodjax.commands.verb import Flag, Given, Verb, path
 
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+FORMATS = ("keras",)
 
 
-def export(config: Config, workdir: Path, asked: Asked) -> None:
-    """Exports the best checkpoint."""
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        raise ValueError(" or ".join(FORMATS))
+    return text
+
+
+def _run(given: Given) -> None:
     from foodjax.exchange import keras_model
 
-    keras_model.export_model(config, workdir, Path(asked.flags.output or workdir / "model.keras"))
+    keras_model.export_model(given.config, given.workdir, given.flags.output or given.workdir / "model.keras")
 
 
-MODE = Mode(export, "stored")
+VERB = Verb(
+    "export",
+    "writes the best checkpoint as a Keras model, softmax included",
+    _run,
+    "stored",
+    ("foodjax export --workdir runs/food10 --output model.keras",),
+    (
+        Flag("format", "FORMAT", "of the file: " + " or ".join(FORMATS), "keras", _format),
+        Flag("output", "FILE", "a new file (default: model.keras in the workdir)", read=path),
+    ),
+)

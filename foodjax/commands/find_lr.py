@@ -1,16 +1,18 @@
 """The verb find_lr: runs the learning-rate range test of an experiment."""
 
-from pathlib import Path
-
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Given, Verb
 
 
-def find_lr(config: Config, workdir: Path, asked: Asked) -> None:
-    """Runs the test in a folder beside the workdir."""
+def _run(given: Given) -> None:
     from foodjax.run import find_lr as run_find_lr
 
-    run_find_lr.find_lr(config, workdir.with_name(f"{workdir.name}-find_lr"))
+    run_find_lr.find_lr(given.config, given.workdir.with_name(f"{given.workdir.name}-find_lr"))
 
 
-MODE = Mode(find_lr, "file")
+VERB = Verb(
+    "find_lr",
+    "raises the learning rate step by step, draws the loss and suggests a rate; writes WORKDIR-find_lr/",
+    _run,
+    "file",
+    ("foodjax find_lr --config food10_fast --config.data.dir=food-101",),
+)

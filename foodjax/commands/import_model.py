@@ -1,16 +1,20 @@
 """The verb import: makes a checkpoint from a Keras file."""
 
-from pathlib import Path
-
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Flag, Given, Verb, path
 
 
-def import_model(config: Config, workdir: Path, asked: Asked) -> None:
-    """Imports the model of --keras."""
+def _run(given: Given) -> None:
     from foodjax.exchange import keras_model
 
-    keras_model.import_model(config, Path(asked.flags.keras or ""), workdir)
+    keras_model.import_model(given.config, given.flags.keras, given.workdir)
 
 
-MODE = Mode(import_model, "file", {"keras": "a .keras or .weights.h5 file"})
+VERB = Verb(
+    "import",
+    "makes a checkpoint of a Keras model of the same architecture",
+    _run,
+    "file",
+    ("foodjax import --keras model.keras --config food10 --workdir runs/imported",),
+    (Flag("keras", "FILE", "the model", read=path, needed="a .keras or .weights.h5 file"),),
+    experiment="food10",  # by default an imported model is the tutorial's
+)

@@ -1,16 +1,18 @@
 """The verb inspect: shows the data of an experiment before training."""
 
-from pathlib import Path
-
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Given, Verb
 
 
-def inspect(config: Config, workdir: Path, asked: Asked) -> None:
-    """Writes the inspect page and its pictures."""
+def _run(given: Given) -> None:
     from foodjax.report import inspect as report_inspect
 
-    report_inspect.inspect_workdir(config, workdir)
+    report_inspect.inspect_workdir(given.config, given.workdir)
 
 
-MODE = Mode(inspect, "file")
+VERB = Verb(
+    "inspect",
+    "shows the data before training: photographs, channels, augmented versions, counts; a page in WORKDIR/inspect/",
+    _run,
+    "file",
+    ("foodjax inspect --config food10 --config.data.dir=food-101",),
+)

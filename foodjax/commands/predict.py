@@ -1,17 +1,26 @@
 """The verb predict: predicts the five most probable classes of photographs."""
 
-from pathlib import Path
-
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Flag, Given, Verb, path
 
 
-def predict(config: Config, workdir: Path, asked: Asked) -> None:
-    """Predicts the photographs of --images."""
+def _run(given: Given) -> None:
     from foodjax.run import predict as run_predict
 
-    output = asked.flags.output
-    run_predict.predict_workdir(workdir, asked.flags.images, Path(output) if output else None, config)
+    run_predict.predict_workdir(given.workdir, given.flags.images, given.flags.output, given.config)
 
 
-MODE = Mode(predict, "stored", {"images": "photographs or folders of them"})
+VERB = Verb(
+    "predict",
+    "predicts the five most probable classes of photographs",
+    _run,
+    "stored",
+    (
+        "foodjax predict --workdir runs/food10 photo.jpg folder/ --output top5.csv",
+        "foodjax predict --workdir runs/food10 --images *.jpg",
+    ),
+    (
+        Flag("images", "PHOTOGRAPH", "photographs, and folders of them", (), needed="photographs or folders of them",
+             many=True),
+        Flag("output", "FILE", "a new .csv or .json that gets the predictions", read=path),
+    ),
+)  # fmt: skip

@@ -1,19 +1,25 @@
 """The verb serve: serves a page on localhost that predicts a photograph."""
 
-from pathlib import Path
-
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Flag, Given, Verb, integer
 from foodjax.system.errors import UserError
 
 
-def serve(config: Config, workdir: Path, asked: Asked) -> None:
-    """Serves a workdir's best checkpoint."""
+def _run(given: Given) -> None:
     try:
         from foodjax.serve import app
     except ModuleNotFoundError as error:
-        raise UserError(f"--mode serve needs {error.name}: pip install -e '.[serve]'") from None
-    app.serve_workdir(workdir, asked.flags.host, asked.flags.port, config)
+        raise UserError(f"serve needs {error.name}: pip install 'foodjax[serve]'") from None
+    app.serve_workdir(given.workdir, given.flags.host, given.flags.port, given.config)
 
 
-MODE = Mode(serve, "stored")
+VERB = Verb(
+    "serve",
+    "serves a page: drop or take a photograph, see its classes, Grad-CAM and feature maps",
+    _run,
+    "stored",
+    ("foodjax serve --workdir runs/food10 --port 8080",),
+    (
+        Flag("host", "ADDRESS", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1"),
+        Flag("port", "PORT", "port to listen on; 0 takes a free one", 8000, integer(0, 65535)),
+    ),
+)

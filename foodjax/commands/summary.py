@@ -1,20 +1,27 @@
-"""The verb summary: prints the layer table of an experiment's network."""
+"""The verb summary: prints the layer table of a network."""
 
-from pathlib import Path
-
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
-from foodjax.system.console import console
+from foodjax.commands.verb import Given, Verb
 
 
-def summary(config: Config, workdir: Path, asked: Asked) -> None:
-    """Prints the layer table; reads no data."""
+def _run(given: Given) -> None:
     from foodjax.models import summary as summary_lib
     from foodjax.models.convnet import create_model
+    from foodjax.system.console import console
+    from foodjax.workdir.description import read_description
 
-    num_classes = len(config.data.class_names) or config.data.num_classes or 101
+    config = given.config
+    if given.flags.config is None:
+        num_classes = len(read_description(given.workdir)[1])
+    else:
+        num_classes = len(config.data.class_names) or config.data.num_classes or 101
     model = create_model(config, num_classes)
     console.print(summary_lib.to_table(summary_lib.layers(model, config.input_size)))
 
 
-MODE = Mode(summary, "file")
+VERB = Verb(
+    "summary",
+    "prints the layer table of an experiment's network, or of a run's; reads no data",
+    _run,
+    "any",
+    ("foodjax summary --config food10:drop_block=4", "foodjax summary --workdir runs/food10"),
+)

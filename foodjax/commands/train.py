@@ -1,17 +1,79 @@
 """The verb train: trains an experiment, then evaluates its best checkpoint."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from foodjax.commands.arguments import Asked, Mode
-from foodjax.config.keys import Config
+from foodjax.commands.verb import Flag, Given, Verb
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from foodjax.config.keys import Config
+    from foodjax.data.sets import Data
+    from foodjax.run.loop import Observer
+    from foodjax.run.result import Trained
 
 
-def train(config: Config, workdir: Path, asked: Asked) -> None:
-    """Trains, or continues, the run of a workdir."""
+def train(
+    config: "Config | ConfigDict",
+    workdir: str | os.PathLike[str] | None = None,
+    *,
+    observers: "Sequence[Observer]" = (),
+    data: "Data | None" = None,
+    origin: dict[str, Any] | None = None,
+) -> "Trained":
+    """Trains an experiment, or continues its run, evaluates the best checkpoint on the test set and writes the report.
+
+    Args:
+        config: the experiment, such as `load_config("food10")`; it is checked.
+        workdir: folder of the run, new or of the same experiment; None: runs/NAME, as the experiment is called.
+        observers: called after every epoch, see `foodjax.run.loop.Observer`.
+        data: prepared sets; None prepares those that config names.
+        origin: where the config is from, for run.json.
+
+    Returns:
+        What the run reached: its workdir, epochs, history and test accuracy.
+
+    Raises:
+        UserError: the config, the data or the workdir cannot be used.
+
+    Example:
+        >>> config = foodjax.load_config("demo", data__drawn_train=12, data__drawn_test=5, train__epochs=2)
+        >>> trained = foodjax.train(config, "runs/demo")  # doctest: +ELLIPSIS
+        devices: ...
+        >>> trained.epochs, len(trained.history)
+        (2, 2)
+    """
+    from foodjax.config.check import checked
     from foodjax.report import live, run_report
     from foodjax.run import loop
 
-    loop.train(config, workdir, [live.observe], origin=asked.origin, report=run_report.write_report)
+    config = checked(config)
+    place = Path("runs") / config.name if workdir is None else workdir
+    watching = [live.observe, *observers]
+    return loop.train(config, place, watching, origin=origin, report=run_report.write_report, data=data)
 
 
-MODE = Mode(train, "file")
+def _run(given: Given) -> None:
+    config, workdir, data = given.config, given.workdir, None
+    if given.flags.smoke:
+        from foodjax.run import smoke
+
+        config, workdir, data = smoke.prepare_smoke(config, workdir)
+    train(config, workdir, data=data, origin=given.origin)
+
+
+VERB = Verb(
+    "train",
+    "trains an experiment, or continues its run, and evaluates the best checkpoint",
+    _run,
+    "file",
+    (
+        "foodjax train --config demo",
+        "foodjax train --config food10:drop_block=4 --config.optimizer.learning_rate=3e-4 --workdir runs/mine",
+        "foodjax train --config food10_best --smoke",
+    ),
+    (Flag("smoke", "", "take one batch through every stage of the run, in a workdir of its own beside it", False),),
+)

@@ -34,6 +34,7 @@ class Key(NamedTuple):
         shapes_state: whether the state before the first step depends on it.
         part: of augment: name of the augmentation that its default switches off; "" for keys that only tune one.
         default: its default, or REQUIRED.
+        type: of its value, such as tuple[float, float].
     """
 
     rule: Rule
@@ -46,6 +47,7 @@ class Key(NamedTuple):
     shapes_state: bool
     part: str
     default: Any
+    type: Any = None
 
 
 REQUIRED = dataclasses.MISSING
@@ -76,7 +78,10 @@ def key(
 
 def fields(cls: type) -> dict[str, Key]:
     """Returns the keys of a group or of a kind of block, by their names."""
-    return {f.name: f.metadata["key"] for f in dataclasses.fields(cls) if "key" in f.metadata}
+    types = get_type_hints(cls)
+    return {
+        f.name: f.metadata["key"]._replace(type=types[f.name]) for f in dataclasses.fields(cls) if "key" in f.metadata
+    }
 
 
 def groups(cls: type) -> dict[str, type]:

@@ -4,15 +4,13 @@ A variant is a list of NAME=VALUE between commas, applied from left to right. NA
 experiment's own, or a key of the config (`model.blocks[3].kernel`). Blocks are counted from 1, as in the layer table.
 """
 
-import ast
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ml_collections.config_flags import config_path
-
-from foodjax.config import keys
-from foodjax.config.check import current_name, flatten, nearest
+from foodjax.config import keys, values
+from foodjax.config.check import current_name, nearest
+from foodjax.config.override import assign
 from foodjax.system.errors import UserError
 
 Draft = Any  # a ConfigDict, still to be checked: pyright cannot know its attributes
@@ -24,64 +22,64 @@ class Option(NamedTuple):
     Attributes:
         example: a value, for the list of valid options.
         meaning: what it does, in a few words.
-        change: change(config, value) applies it; raises ValueError with what is needed.
+        change: change(config, text) applies it; raises ValueError with what is needed.
     """
 
     example: str
     meaning: str
-    change: Callable[[Draft, Any], None]
+    change: Callable[[Draft, str], None]
 
 
-def _block_number(config: Draft, number: Any) -> int:
+def _block_number(config: Draft, text: str) -> int:
     count = len(config.model.blocks)
-    if type(number) is not int or not 1 <= number <= count:
+    if not text.isdecimal() or not 1 <= int(text) <= count:
         raise ValueError(f"a block from 1 to {count}")
-    return number
+    return int(text)
 
 
-def _drop_block(config: Draft, number: Any) -> None:
-    number = _block_number(config, number)
+def _drop_block(config: Draft, text: str) -> None:
+    number = _block_number(config, text)
     config.model.blocks = config.model.blocks[: number - 1] + config.model.blocks[number:]
 
 
-def _add_block(config: Draft, number: Any) -> None:
+def _add_block(config: Draft, text: str) -> None:
     # A copy that keeps the picture's size, so that nothing but the added layers differs.
-    number = _block_number(config, number)
+    number = _block_number(config, text)
     block = config.model.blocks[number - 1].copy_and_resolve_references()
     keeping = {"pool": 1, "patch": 1, "padding": ("SAME",) * len(block.get("padding", ()))}
     block.update({key: value for key, value in keeping.items() if key in block})
     config.model.blocks = (*config.model.blocks[:number], block, *config.model.blocks[number:])
 
 
-def _blocks(config: Draft, count: Any) -> None:
-    config.model.blocks = config.model.blocks[: _block_number(config, count)]
+def _blocks(config: Draft, text: str) -> None:
+    config.model.blocks = config.model.blocks[: _block_number(config, text)]
 
 
-def _pool(config: Draft, kind: Any) -> None:
+def _pool(config: Draft, kind: str) -> None:
     if kind not in ("avg", "max", "flatten"):
         raise ValueError("avg, max or flatten, between the blocks and the head")
     config.model.head.pooling = "average" if kind == "avg" else kind
 
 
-def _of_blocks(config: Draft, name: str, value: Any) -> None:
-    having = [block for block in config.model.blocks if name in block]
+def _of_blocks(config: Draft, name: str, text: str) -> None:
+    having = [i for i, block in enumerate(config.model.blocks) if name in block]
     if not having:
         raise ValueError(f"a network with a block that has a {name}")
-    for block in having:
-        _assign(block, name, value, f"model.blocks[].{name}")
+    for i in having:
+        assign(config, f"model.blocks[{i}].{name}", text)
 
 
-def _kernel(config: Draft, side: Any) -> None:
-    _of_blocks(config, "kernel", side)
+def _kernel(config: Draft, text: str) -> None:
+    _of_blocks(config, "kernel", text)
 
 
-def _dropout(config: Draft, rate: Any) -> None:
-    _of_blocks(config, "dropout", rate)
-    _assign(config, "model.head.dropout", rate)
+def _dropout(config: Draft, text: str) -> None:
+    _of_blocks(config, "dropout", text)
+    assign(config, "model.head.dropout", text)
 
 
-def _lr(config: Draft, rate: Any) -> None:
-    _assign(config, "optimizer.learning_rate", rate)
+def _lr(config: Draft, text: str) -> None:
+    assign(config, "optimizer.learning_rate", text)
 
 
 def augmentations() -> dict[str, list[str]]:
@@ -93,7 +91,7 @@ def augmentations() -> dict[str, list[str]]:
     return found
 
 
-def _drop_augment(config: Draft, name: Any) -> None:
+def _drop_augment(config: Draft, name: str) -> None:
     known = augmentations()
     renamed = keys.table().get(current_name(f"augment.{name}"))
     if renamed and renamed.was == f"augment.{name}":  # a variant written when the key had its old name
@@ -122,12 +120,12 @@ class Variant(NamedTuple):
     Attributes:
         text: as it was written.
         own: the value of each option of the experiment's own, given or default.
-        changes: (name, value) of the others, in order.
+        changes: (name, text of the value) of the others, in order.
     """
 
     text: str
     own: dict[str, Any]
-    changes: tuple[tuple[str, Any], ...]
+    changes: tuple[tuple[str, str], ...]
 
 
 def parse(arg: str, **own: tuple[Any, ...]) -> Variant:
@@ -141,36 +139,24 @@ def parse(arg: str, **own: tuple[Any, ...]) -> Variant:
     Raises:
         UserError: names what cannot be used and lists what can.
     """
-    values, changes, seen = {name: allowed[0] for name, allowed in own.items()}, [], set()
-    for item in filter(None, _split(arg)):
+    chosen, changes, seen = {name: allowed[0] for name, allowed in own.items()}, [], set()
+    for item in filter(None, values.split(arg)):
         name, equals, text = item.partition("=")
         if not equals or not text:
             raise UserError(f"variant {item!r} is not NAME=VALUE: {_valid(own)}")
         if name in seen:
             raise UserError(f"variant {arg!r} has {name} twice: needs it once")
         seen.add(name)
-        value = _value(text)
         if name in own:
+            value = values.literal(text)
             if value not in own[name]:
                 raise UserError(f"variant {name} is {value!r}: needs one of {', '.join(map(str, own[name]))}")
-            values[name] = value
+            chosen[name] = value
         elif name in OPTIONS or "." in name or name in ("name", "seed"):
-            changes.append((name, value))
+            changes.append((name, text))
         else:
             raise UserError(f"variant {name!r} is unknown{nearest(name, [*OPTIONS, *own])}: {_valid(own)}")
-    return Variant(arg, values, tuple(changes))
-
-
-def _split(text: str) -> list[str]:
-    """Splits at the commas that stand in no bracket."""
-    items, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth <= 0:
-            items.append("")
-        else:
-            items[-1] += letter
-    return items
+    return Variant(arg, chosen, tuple(changes))
 
 
 def apply(config: Draft, variant: str | Variant) -> Draft:
@@ -183,40 +169,20 @@ def apply(config: Draft, variant: str | Variant) -> Draft:
         variant = parse(variant)
     if variant.text:
         config.name += "-" + slug(variant.text)
-    for name, value in variant.changes:
+    for name, text in variant.changes:
         if name in OPTIONS:
             try:
-                OPTIONS[name].change(config, value)
+                OPTIONS[name].change(config, text)
             except ValueError as error:
-                raise UserError(f"variant {name} is {value!r}: needs {error}") from None
+                raise UserError(f"variant {name} is {values.literal(text)!r}: needs {error}") from None
         else:
-            _assign(config, name, value)
+            assign(config, name, text)
     return config
 
 
 def slug(text: str) -> str:
     """Returns a variant as a part of a file name."""
     return re.sub(r"[^\w.=+-]+", "-", text).strip("-")
-
-
-def _value(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # the last two: brackets in brackets
-        return text  # a word, such as avg
-
-
-def _assign(config: Draft, key: str, value: Any, shown: str = "") -> None:
-    key, known = current_name(key), dict(flatten(config))
-    if key not in known:
-        raise UserError(f"variant changes {key!r}, which the config does not have{nearest(key, known)}")
-    try:
-        config_path.set_value(key, config, value)
-    except (TypeError, ValueError):
-        kind = type(known[key]).__name__
-        raise UserError(f"{shown or key} is {value!r}: needs a value of type {kind}, such as {known[key]!r}") from None
 
 
 def _valid(own: dict[str, tuple[Any, ...]]) -> str:

@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib import colormaps
@@ -21,18 +22,18 @@ NOTE = (
 )
 
 
-def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
-    """Compares the runs that `pattern` matches, prints the table and writes it to `folder` in five forms.
+def write_comparison(patterns: Sequence[str], baseline: str, folder: Path) -> list[Row]:
+    """Compares the runs that `patterns` match, prints the table and writes it to `folder` in five forms.
 
     Args:
-        pattern: glob pattern of the workdirs.
+        patterns: workdirs, or glob patterns of them.
         baseline: label of the baseline, or empty.
         folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written.
 
     Raises:
         UserError: no finished run matches, or the folder cannot be written.
     """
-    groups, left_out = read_groups(pattern, baseline)
+    groups, left_out = read_groups(patterns, baseline)
     rows = compare(groups)
     print(tables.to_text(rows), end="")
     for line in left_out:

@@ -1,8 +1,10 @@
 """Reads finished runs from their workdirs, in groups that differ in the seed alone."""
 
 import csv
+import glob
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,11 +86,11 @@ def read_run(workdir: Path) -> RunResult:
     )
 
 
-def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], list[str]]:
-    """Reads the finished runs that `pattern` matches, grouped by label: baseline first, the others in order of start.
+def read_groups(patterns: Sequence[str], baseline: str) -> tuple[list[list[RunResult]], list[str]]:
+    """Reads finished runs, each once, grouped by label: the baseline first, the others in order of start.
 
     Args:
-        pattern: glob pattern of workdirs, such as runs/ablate_blocks/*; commas separate several.
+        patterns: workdirs, or glob patterns of them such as runs/ablate_blocks/*.
         baseline: label of the baseline; empty: "baseline" if a run has that label, else the label started first.
 
     Returns:
@@ -97,8 +99,7 @@ def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], lis
     Raises:
         UserError: no finished run matches, or none has the label of the baseline.
     """
-    parts = [Path(part) for part in pattern.split(",")]
-    folders = [f for part in parts for f in sorted(Path(part.anchor or ".").glob(str(part.relative_to(part.anchor))))]
+    folders = dict.fromkeys(Path(found) for part in patterns for found in [part, *sorted(glob.glob(part))])
     groups: dict[str, list[RunResult]] = {}
     left_out = []
     for folder in folders:
@@ -110,7 +111,9 @@ def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], lis
         except UserError as error:
             left_out.append(str(error))
     if not groups:
-        raise UserError(f"--runs {pattern} matches no finished run: needs workdirs of finished runs" + _and(left_out))
+        raise UserError(
+            f"--runs {' '.join(patterns)} matches no finished run: needs workdirs of finished runs" + _and(left_out)
+        )
     groups = dict(sorted(groups.items(), key=lambda group: min(run.started for run in group[1])))
     name = baseline or ("baseline" if "baseline" in groups else next(iter(groups)))
     if name not in groups:

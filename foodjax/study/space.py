@@ -6,7 +6,6 @@ An experiment file defines `get_sweep(arg)`, which returns a list of variants or
         return Sweep(["", "drop_block=4", *grid(lr=[1e-4, 3e-4], dropout=[0.2, 0.5])], seeds=3)
 """
 
-import importlib.util
 import itertools
 import math
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import Any, NamedTuple
 
 from foodjax.config import variants as variants_lib
 from foodjax.config.check import checked, difference
+from foodjax.config.experiments import Experiment, load, split_variant
 from foodjax.config.keys import Config
+from foodjax.config.override import assign
 from foodjax.system.errors import UserError, first_line
 
 
@@ -35,7 +36,7 @@ class Trial(NamedTuple):
 
     Attributes:
         label: the variant as a folder name; "baseline" for "".
-        argument: value of --config, FILE:VARIANT.
+        argument: value of --config, EXPERIMENT:VARIANT.
         seed: seed of the run.
         config: config with variant, overrides and seed applied.
         workdir: folder of the run.
@@ -91,52 +92,49 @@ def _join(point: dict[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in point.items())
 
 
-def load_sweep(argument: str) -> tuple[Any, Sweep]:
-    """Loads the file of --config, FILE or FILE:VARIANT; returns (module, sweep).
+def load_sweep(argument: str) -> tuple[Experiment, Sweep]:
+    """Loads the experiment of --config, EXPERIMENT or EXPERIMENT:VARIANT, and its sweep.
 
     Raises:
-        UserError: the file defines no sweep, or an invalid one.
+        UserError: it defines no sweep, or an invalid one.
     """
-    path, _, arg = argument.partition(":")
-    spec = importlib.util.spec_from_file_location("sweep_config", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"--config {path} cannot be loaded: needs a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_sweep"):
-        raise UserError(f"{path} defines no get_sweep(): --mode sweep needs one that returns a list of variants")
-    found = module.get_sweep(arg)
+    name, arg = split_variant(argument)
+    experiment = load(name)
+    if not hasattr(experiment.module, "get_sweep"):
+        raise UserError(f"{name} defines no get_sweep(): a sweep needs one that returns a list of variants")
+    found = experiment.call("get_sweep", arg)
     sweep = found if isinstance(found, Sweep) else Sweep(found)
     if not isinstance(sweep.variants, list) or not all(isinstance(v, str) for v in sweep.variants) or sweep.seeds < 1:
-        raise UserError(f"get_sweep() of {path} is {found!r}: needs a list of variants such as ['', 'drop_block=4']")
-    return module, sweep
+        raise UserError(f"get_sweep() of {name} is {found!r}: needs a list of variants such as ['', 'drop_block=4']")
+    return experiment, sweep
 
 
 def create_trials(argument: str, overrides: dict[str, Any], folder: Path) -> list[Trial]:
     """Returns the runs of an experiment's sweep with checked configs, the baseline first.
 
     Args:
-        argument: value of --config, FILE or FILE:VARIANT.
+        argument: value of --config, EXPERIMENT or EXPERIMENT:VARIANT.
         overrides: from --config.KEY=VALUE; they apply to every run.
         folder: folder of the sweep; each run gets one inside.
 
     Raises:
         UserError: a variant is invalid (the message names it and the reason), or two are the same.
     """
-    module, sweep = load_sweep(argument)
-    path, _, arg = argument.partition(":")
+    experiment, sweep = load_sweep(argument)
+    name, arg = split_variant(argument)
     trials: list[Trial] = []
     for variant in sweep.variants:
         for seed in range(sweep.seeds):
             text = ",".join(filter(None, [arg, variant, f"seed={seed}"]))
             try:
-                config = module.get_config(text)
-                config.update_from_flattened_dict(overrides)
-                config = checked(config)
-            except (UserError, KeyError, TypeError) as error:
+                draft = experiment.config(text)
+                for key, value in overrides.items():
+                    assign(draft, key, value)
+                config = checked(draft)
+            except UserError as error:
                 raise UserError(f"variant {variant!r} of the sweep: {first_line(error)}") from None
             label = variants_lib.slug(variant) or "baseline"
-            trial = Trial(label, f"{path}:{text}", seed, config, folder / f"{label}-seed{seed}")
+            trial = Trial(label, f"{name}:{text}", seed, config, folder / f"{label}-seed{seed}")
             for other in trials:
                 if difference(other.config, config, ignore=("name",)) is None:
                     raise UserError(f"variants {other.label!r} and {label!r} have the same config: needs distinct ones")

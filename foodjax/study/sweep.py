@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import site
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import filelock
 import psutil
 
+from foodjax.config import values
 from foodjax.study.display import SweepDisplay
 from foodjax.study.space import Trial, rungs
 from foodjax.system.signals import Interrupt, Interrupted
@@ -25,7 +27,6 @@ from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
 from foodjax.workdir.logs import read_metrics
 
-MAIN = Path(__file__).resolve().parents[2] / "main.py"
 POLL_SECONDS = 0.5
 MEMORY_SHARE = 0.9  # share of the available memory that one more run may take
 GROWN_SECONDS = 60  # after this time, or an epoch, a run has allocated its memory
@@ -151,9 +152,9 @@ class Scheduler:
     def _start(self, trial: Trial, slot: int) -> TrialProcess:
         log = trial.workdir.with_name(trial.workdir.name + ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(MAIN), "--config", trial.argument, "--workdir", str(trial.workdir)]
-        command += [f"--config.{key}={value}" for key, value in self.overrides.items()]
-        environment = dict(os.environ)
+        command, environment = program()
+        command += ["train", "--config", trial.argument, "--workdir", str(trial.workdir)]
+        command += [f"--config.{key}={values.spell(value)}" for key, value in self.overrides.items()]
         if self.jobs > 1:  # share of an accelerator's memory; a CPU ignores it
             environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / self.jobs:.2f}")
         with log.open("ab") as file:
@@ -175,6 +176,16 @@ class Scheduler:
         why = why or (f"killed by signal {-code}" if code < 0 else f"exit status {code}")
         self.failed[name] = why
         self.display.failed(one.trial, f"{why}; see {one.log}")
+
+
+def program() -> tuple[list[str], dict[str, str]]:
+    """Returns the command `python -m foodjax` and an environment in which it is the foodjax of this process."""
+    # -P: a file named random.py in the user's folder is nobody's random.
+    command, environment = [sys.executable, "-P", "-m", "foodjax"], dict(os.environ)
+    root = str(Path(__file__).resolve().parents[2])
+    if root not in [*site.getsitepackages(), site.getusersitepackages()]:  # a checkout, which may not be installed
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    return command, environment
 
 
 def _is_locked(trial: Trial) -> bool:

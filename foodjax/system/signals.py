@@ -3,9 +3,11 @@
 A KeyboardInterrupt would be raised at any line of the program, and is lost if that line is in a finalizer.
 """
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -37,6 +39,19 @@ def end_at_once(*, sigterm_status: int) -> None:
 
     for signum in _SIGNALS:
         signal.signal(signum, end)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Holds both signals back; they arrive at the end, also in a program that took this one's place meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 class Interrupt:

@@ -13,8 +13,8 @@ from foodjax.config.keys import Config
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
 
-# What a process that died at its very start may have left.
-_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect"}
+# What a process that died at its very start may have left, and the pictures of a smoke test.
+_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "prepared"}
 
 
 def check(workdir: Path, config: Config) -> bool:

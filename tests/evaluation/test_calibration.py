@@ -7,7 +7,8 @@ import pytest
 from helpers import make_food_root
 from scipy.special import softmax
 
-from foodjax.commands import arguments
+from foodjax import cli
+from foodjax.commands import arguments, configs
 from foodjax.config.check import replace
 from foodjax.evaluation import calibration, scores
 from foodjax.evaluation import temperature as temperature_lib
@@ -220,9 +221,7 @@ def test_a_finished_run_without_one_gets_it(root, tmp_path):
     loop.train(config, tmp_path / "run")
     assert not (tmp_path / "run" / "calibration.json").exists()
     assert numbers(tmp_path / "run")["temperature"] is None
-    asked, _ = arguments.load(
-        "evaluate", arguments.Mode(print, "stored"), None, str(tmp_path / "run"), ["--config.eval.calibrate=True"]
-    )
+    asked = given(tmp_path / "run", "--config.eval.calibrate=True").config
     evaluate.evaluate_workdir(asked, tmp_path / "run")
     assert numbers(tmp_path / "run")["temperature"] == stored(tmp_path / "run")["temperature"] != 1
     assert predict.Predictor(tmp_path / "run").temperature is None  # the run's own config has the last word
@@ -308,26 +307,26 @@ def test_the_report_says_so(run):
     assert "are those at" not in run_report.to_page(evaluated._replace(temperature=None), run)
 
 
+def given(workdir, *words):
+    """What the verb evaluate gets of a command line."""
+    return configs.load(arguments.read(["evaluate", "--workdir", str(workdir), *words], cli.VERBS))
+
+
 @pytest.mark.parametrize(
-    "given,message",
+    "override,message",
     [
-        (["--config.eval.calibrate=maybe"], "eval.calibrate is 'maybe': needs true or false"),
-        (["--config.eval.flip=True"], "--mode evaluate cannot change eval.flip: needs one of .*data.dir"),
-        (["--config.data.eval_batch_size=0"], "data.eval_batch_size is 0: needs an integer >= 1"),
+        ("--config.eval.calibrate=maybe", "eval.calibrate is 'maybe': needs true or false"),
+        ("--config.eval.flip=True", "evaluate cannot change eval.flip: needs one of .*data.dir"),
+        ("--config.data.eval_batch_size=0", "data.eval_batch_size is 0: needs an integer >= 1"),
     ],
 )
-def test_an_override_of_the_workdirs_config_that_cannot_be(trained, given, message):
+def test_an_override_of_the_workdirs_config_that_cannot_be(trained, override, message):
     with pytest.raises(UserError, match=message):
-        arguments.load("evaluate", arguments.Mode(print, "stored"), None, str(trained), given)
+        given(trained, override)
 
 
 def test_overrides_without_an_experiment_are_of_the_workdir(trained):
-    command = ["main.py", "--mode", "evaluate", "--config.data.dir=/other", "--noconfig.eval.calibrate"]
-    rest, taken = arguments.split_overrides(command)
-    assert rest == command[:3]
-    assert taken == command[3:]
-    config, _ = arguments.load("evaluate", arguments.Mode(print, "stored"), None, str(trained), taken)
-    assert config.data.dir == "/other"
-    assert config.eval.calibrate is False
-    for with_config in (["main.py", "--config=a.py", "--config.seed=1"], ["main.py", "--config", "a.py"]):
-        assert arguments.split_overrides(with_config) == (with_config, [])
+    found = given(trained, "--config.data.dir=/other", "--noconfig.eval.calibrate")
+    assert found.config.data.dir == "/other"
+    assert found.config.eval.calibrate is False
+    assert found.origin == {"config": None, "overrides": {"data.dir": "/other", "eval.calibrate": False}}

@@ -48,7 +48,7 @@ class Process:
                 return
             self.pid = os.fork()
             if self.pid == 0:
-                sys.argv = ["main.py", *argv]  # ml_collections reads the overrides there
+                sys.argv = ["main.py", *argv]
                 # A new process would choose the folder by the XDG_CACHE_HOME of this moment.
                 jax.config.update("jax_compilation_cache_dir", None)
                 _child(lambda: cli.main(sys.argv), file.fileno())

@@ -10,19 +10,17 @@ import gzip
 import io
 import json
 import shutil
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from absl import flags
-from ml_collections import config_flags
 from PIL import Image
 
 from experiments import food10
-from foodjax.commands import arguments
+from foodjax import cli
+from foodjax.commands import arguments, configs
 from foodjax.config import check as config_lib
 from foodjax.config import stored as stored_config_lib
 from foodjax.config.variants import apply
@@ -91,20 +89,12 @@ def variant(_: Path, content: bytes) -> bool:
 
 
 def override(_: Path, content: bytes) -> bool:
-    """What stands behind `--config.`, read as `main.parse` does."""
-    path = food10.__file__
-    argv = ["main.py", f"--config={path}", "--config." + content.decode(errors="replace")]
-    argv = arguments.rename_keys(argv)
-    spec = config_flags.DEFINE_config_file("config", None, flag_values=(values := flags.FlagValues()))
-    before, sys.argv = sys.argv, argv  # ml_collections reads the overrides there
+    """What stands behind `--config.` on the command line."""
     try:
-        values(argv)
-        config_lib.checked(spec.value)
-    except Exception as error:  # config overrides raise many types; explain makes a line of any
-        assert arguments.explain(error, argv)
+        configs.load(arguments.read(["--config", "food10", "--config." + content.decode(errors="replace")], cli.VERBS))
+    except UserError as error:
+        assert str(error)
         return False
-    finally:
-        sys.argv = before
     return True
 
 

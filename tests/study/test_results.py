@@ -18,6 +18,6 @@ def test_variants_stand_in_the_order_of_their_start(tmp_path, monkeypatch, basel
         return fake_run(label, int(seed), [1], started=started[label] if seed == "0" else "2027")
 
     monkeypatch.setattr(results, "read_run", read_run)
-    groups, _ = results.read_groups(f"{tmp_path}/*", baseline)
+    groups, _ = results.read_groups([f"{tmp_path}/*"], baseline)
     assert "".join(group[0].label for group in groups) == order
     assert all(len(group) == 2 for group in groups)

@@ -119,7 +119,7 @@ def changes(action: Callable[[], Any]) -> dict[str, str]:
 
 
 def import_library() -> None:
-    """Imports every module of foodjax but the command line, which defines flags."""
+    """Imports every module of foodjax but the command line."""
     import foodjax
 
     for module in pkgutil.walk_packages(foodjax.__path__, "foodjax."):

@@ -1,0 +1,114 @@
+"""What a verb of the command line declares: its flags, its help, and the function that runs it.
+
+Imports little: the program asks for the name of its verb before it loads anything else.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+# Verbs that the same command continues after SIGTERM: for them such an end is no failure.
+CONTINUED = ("train", "sweep")
+
+
+def name_of_verb(words: Sequence[str]) -> str:
+    """Returns the verb of a command line without the program: the first word, or --mode VERB; "train" without both."""
+    if words and not words[0].startswith("-"):
+        return words[0].replace("-", "_")
+    for i, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in ("--mode", "-mode"):
+            return (value if equals else "".join(words[i + 1 : i + 2])).replace("-", "_")
+    return "train"
+
+
+class Flag(NamedTuple):
+    """A flag of a verb.
+
+    Attributes:
+        name: without dashes.
+        metavar: word for its value in the help; "" for a switch, which has none.
+        help: a line, without its default.
+        default: its value where it is not given.
+        read: makes the value of a text; raises ValueError with what is needed.
+        needed: for a flag that the verb cannot do without: what its value is.
+        many: takes several values, and the words without a flag too.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    default: Any = None
+    read: Callable[[str], Any] = str
+    needed: str = ""
+    many: bool = False
+
+
+class Given(NamedTuple):
+    """What a command was given.
+
+    Attributes:
+        config: the experiment, checked; None where the verb's `config` is "none".
+        workdir: of the run; None where the verb's `config` is "none".
+        flags: values of the verb's flags, as attributes.
+        origin: where the config is from: "config", the experiment with its variant or None, and "overrides", a dict.
+    """
+
+    config: Any
+    workdir: Any
+    flags: Any
+    origin: dict[str, Any]
+
+
+class Verb(NamedTuple):
+    """A verb: `foodjax NAME`.
+
+    Attributes:
+        name: the verb.
+        help: what it does, in a line.
+        run: called with what was given; may return an exit status.
+        config: "file": the experiment of --config; "stored": the workdir's config, with the overrides; "any": that of
+            --config, else the workdir's; "none": neither.
+        examples: commands, for the help.
+        flags: besides --config and --workdir.
+        experiment: value of --config where it is not given.
+    """
+
+    name: str
+    help: str
+    run: Callable[[Given], Any]
+    config: Literal["file", "stored", "any", "none"]
+    examples: tuple[str, ...]
+    flags: tuple[Flag, ...] = ()
+    experiment: str = ""
+
+    def all_flags(self) -> tuple[Flag, ...]:
+        """Returns the flags, --config and --workdir included."""
+        if self.config == "none":
+            return self.flags
+        return (CONFIG._replace(default=self.experiment or None), WORKDIR[self.config], *self.flags)
+
+
+CONFIG = Flag("config", "EXPERIMENT", "a packaged experiment, such as food10, or a file; :VARIANT may follow")
+WORKDIR = {
+    "file": Flag("workdir", "DIR", "folder of the run (default: runs/NAME, as the experiment is called)"),
+    "stored": Flag("workdir", "DIR", "folder of the run; or runs/NAME of --config"),
+    "any": Flag("workdir", "DIR", "folder of a run, without --config: its own config"),
+}
+
+
+def path(text: str) -> Path:
+    """Reads a path; ~ is the user's home."""
+    return Path(text).expanduser()
+
+
+def integer(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Returns a function that reads an integer in [low, high]."""
+    needs = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
+
+    def read(text: str) -> int:
+        if not text.strip().lstrip("+-").isdecimal() or int(text) < low or (high is not None and int(text) > high):
+            raise ValueError(needs)
+        return int(text)
+
+    return read

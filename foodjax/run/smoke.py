@@ -1,0 +1,79 @@
+"""A smoke test of an experiment: one batch of every stage, from its own photographs, in seconds."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from foodjax.config.check import replace
+from foodjax.config.keys import Config
+from foodjax.data.prepare import prepare
+from foodjax.data.sets import Data, split_data
+from foodjax.data.sources.base import Source
+from foodjax.data.sources.few import FewOfEach
+from foodjax.data.sources.find import create_source, select_classes
+from foodjax.system.console import track
+from foodjax.system.errors import UserError
+
+
+def prepare_smoke(config: Config, workdir: Path) -> tuple[Config, Path, Data]:
+    """Prepares a run of one training step: its config, its workdir and its data.
+
+    The network, the optimizer and the sizes are the experiment's own. Of the photographs only as many of each class
+    are read as a batch needs. The training, validation and test parts are a batch each, with all classes in them where
+    a batch has room.
+
+    Args:
+        config: the experiment.
+        workdir: of the experiment's run, which is not touched.
+
+    Returns:
+        (the config with one epoch; WORKDIR-smoke, or the first free WORKDIR-smoke-2, ...; the data).
+
+    Raises:
+        UserError: the data cannot be used.
+    """
+    folder = next(f for f in _folders(workdir) if not f.exists())
+    config = replace(config, {"train.epochs": 1, "data.cache_dir": str(folder.absolute() / "prepared")})
+    source = create_source(config)
+    few = FewOfEach(source, _count(config, source))
+    sets = [prepare(few, part, config, track) for part in ("train", "test")]
+    for part, found in zip(("train", "test"), sets, strict=True):
+        if not len(found.images):
+            raise UserError(f"the data has no {part} images: training needs both train and test images")
+    data = split_data(config, *sets)
+    size, eval_size = config.data.batch_size, config.data.eval_batch_size
+    parts = data.parts._replace(
+        train=_spread(data.parts.train, size),
+        validation=_spread(data.parts.validation, eval_size),
+        test=_spread(data.parts.test, eval_size),
+    )
+    print(f"smoke test in {folder}: {size} train, {len(parts.validation)} validation, {len(parts.test)} test images")
+    return config, folder, data._replace(parts=parts)
+
+
+def _folders(workdir: Path) -> Iterator[Path]:
+    yield workdir.with_name(f"{workdir.name}-smoke")
+    yield from (workdir.with_name(f"{workdir.name}-smoke-{k}") for k in itertools.count(2))
+
+
+def _count(config: Config, source: Source) -> int:
+    """Returns how many photographs of each class suffice for a batch after validation is held out of them."""
+    listing = select_classes(source.listing(), config.data.num_classes, config.data.class_names)
+    share = config.data.validation_fraction
+    smallest = math.ceil(1 / share)  # a class with fewer gives none to validation
+    of_each = np.bincount([listing.class_names.index(i.split("/")[0]) for i in listing.train] or [0])
+    for count in range(smallest, int(of_each.max()) + 1):
+        kept = np.minimum(of_each, count)
+        if (kept - (share * kept).astype(int)).sum() >= config.data.batch_size:
+            return count
+    return max(smallest, int(of_each.max()))
+
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """Returns `count` of the rows, evenly spread over the classes that they are sorted by; all if they are fewer."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
