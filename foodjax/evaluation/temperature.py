@@ -99,7 +99,7 @@ def read(workdir: Path, step: int) -> Temperature | None:
         return None
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(
-            f"{path} is damaged ({first_line(error)}): delete it, then --mode evaluate fits it again"
+            f"{path} is damaged ({first_line(error)}): delete it, then foodjax evaluate fits it again"
         ) from None
     return fitted if fitted.step == step else None
 
@@ -127,7 +127,7 @@ def of_checkpoint(config: Config, workdir: Path, step: int) -> Temperature | Non
     fitted = read(workdir, step)
     if fitted is None:
         raise UserError(
-            f"workdir {workdir} has no {FILE} of its best checkpoint, step {step}: --mode evaluate on the run's own "
+            f"workdir {workdir} has no {FILE} of its best checkpoint, step {step}: foodjax evaluate on the run's own "
             f"data fits it; or set --config.eval.calibrate=False"
         )
     return fitted

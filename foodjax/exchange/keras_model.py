@@ -104,7 +104,7 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
         UserError: the workdir is not empty, or the file does not fit the config.
     """
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
-        raise UserError(f"workdir {workdir} exists already: --mode import needs a new --workdir")
+        raise UserError(f"workdir {workdir} exists already: import needs a new --workdir")
     keras_file.check(path)  # first: class names from TFDS take seconds
     _check_view(config)
     names = _class_names(config)

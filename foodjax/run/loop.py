@@ -85,7 +85,7 @@ def train(
     """
     config = checked(config)
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
-        print(f"{workdir} is finished ({end}): nothing to do; --mode evaluate evaluates it again")
+        print(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
         return
     data = data or load_data(config)
     engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)

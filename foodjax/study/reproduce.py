@@ -30,7 +30,7 @@ def reproduce(config: Config, workdir: Path, again: Path, origin: dict[str, Any]
     """
     record = run_record.read(workdir)
     if record["result"] is None:
-        raise UserError(f"workdir {workdir} holds no finished run: --mode reproduce needs one to compare with")
+        raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")
     print(f"running {workdir} again in {again}", flush=True)
     loop.train(config, again, origin=origin)
     ours, theirs = run_record.read(again)["sessions"][-1], record["sessions"][-1]

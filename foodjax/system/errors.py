@@ -4,7 +4,7 @@
 class UserError(Exception):
     """A mistake of the user: a value, a file or an option that cannot be used.
 
-    The message is one line that says what was given and what is needed; `main.py` prints it without a traceback.
+    The message is one line that says what was given and what is needed; the command line prints it without a traceback.
     """
 
 

@@ -209,7 +209,7 @@ def test_it_is_fitted_anew_where_it_is_missing_or_of_another_checkpoint(run):
         lambda path: path.write_text(json.dumps(stored(run) | {"step": 1, "temperature": 5.0})),
     ):
         spoil(run / "calibration.json")
-        with pytest.raises(UserError, match=r"run has no calibration.json of its best checkpoint, step \d+: --mode ev"):
+        with pytest.raises(UserError, match=r"run has no calibration.json of its best checkpoint, step \d+: foodjax ev"):
             predict.Predictor(run)
         evaluate.evaluate_workdir(set_calibrate(run, True), run)
         assert (run / "calibration.json").read_bytes() == before
@@ -236,7 +236,7 @@ def test_other_photographs_are_told_with_the_stored_one_and_never_fitted_to(run,
     assert (run / "calibration.json").read_bytes() == before
     assert numbers(run, "evaluation-mine")["temperature"] == stored(run)["temperature"]
     (run / "calibration.json").unlink()
-    with pytest.raises(UserError, match="has no calibration.json .*: --mode evaluate on the run's own data fits it"):
+    with pytest.raises(UserError, match="has no calibration.json .*: foodjax evaluate on the run's own data fits it"):
         evaluate.evaluate_workdir(config, run)
     assert not (run / "calibration.json").exists()
 

@@ -107,7 +107,7 @@ def test_an_imported_model_predicts_what_keras_predicts(tiny_config, tmp_path, s
     assert "10 classes, in this order: bars, checkerboard" in capsys.readouterr().out
     assert workdir_lib.read_description(workdir)[1][2] == "cross"
     before = sorted(p.name for p in workdir.rglob("*"))
-    with pytest.raises(UserError, match="exists already: --mode import needs a new --workdir"):
+    with pytest.raises(UserError, match="exists already: import needs a new --workdir"):
         keras_model.import_model(checked(tiny_config), saved.path, workdir)
     assert sorted(p.name for p in workdir.rglob("*")) == before
     assert [p.name for p in workdir.parent.iterdir()] == ["mine"], "nothing half-written is left"
