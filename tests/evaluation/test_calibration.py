@@ -209,7 +209,9 @@ def test_it_is_fitted_anew_where_it_is_missing_or_of_another_checkpoint(run):
         lambda path: path.write_text(json.dumps(stored(run) | {"step": 1, "temperature": 5.0})),
     ):
         spoil(run / "calibration.json")
-        with pytest.raises(UserError, match=r"run has no calibration.json of its best checkpoint, step \d+: foodjax ev"):
+        with pytest.raises(
+            UserError, match=r"run has no calibration.json of its best checkpoint, step \d+: foodjax ev"
+        ):
             predict.Predictor(run)
         evaluate.evaluate_workdir(set_calibrate(run, True), run)
         assert (run / "calibration.json").read_bytes() == before
