@@ -1,5 +1,6 @@
 """Writes a comparison of runs: on the terminal, in table files, as a picture, and as a self-contained page."""
 
+import glob
 import html
 import math
 from pathlib import Path
@@ -21,16 +22,32 @@ NOTE = (
 )
 
 
-def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
+def write_comparison(pattern: files.PathLike, baseline: str = "", folder: files.PathLike | None = None) -> list[Row]:
     """Compares the runs that `pattern` matches, prints the table and writes it to `folder` in five forms.
 
     Args:
-        pattern: glob pattern of the workdirs.
-        baseline: label of the baseline, or empty.
-        folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written.
+        pattern: glob pattern of the workdirs; commas separate several.
+        baseline: label of the baseline; empty: "baseline" if a run has that label, else the label started first.
+        folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written; None: comparison/
+            beside the workdirs.
+
+    Returns:
+        The rows of the table, one for each variant, the baseline first.
 
     Raises:
         UserError: no finished run matches, or the folder cannot be written.
+
+    Example:
+        >>> import foodjax
+        >>> config = foodjax.load_config("demo", "data.drawn_train=12", "data.drawn_test=5", "train.epochs=1")
+        >>> for seed in (0, 1):
+        ...     config.seed = seed
+        ...     trained = foodjax.train(config, f"runs/demo-seed{seed}")
+        devices: ...
+        >>> (row,) = foodjax.compare("runs/*")
+        variant...
+        >>> row.label, row.num_seeds
+        ('demo', 2)
     """
     groups, left_out = read_groups(pattern, baseline)
     rows = compare(groups)
@@ -44,9 +61,18 @@ def write_comparison(pattern: str, baseline: str, folder: Path) -> list[Row]:
         "table.tex": tables.to_latex(rows),
         "comparison.html": to_page(groups, rows, left_out),
     }
+    folder = _beside(str(pattern)) if folder is None else files.to_path(folder)
     files.write_all(folder, contents)
     print(f"{NOTE}\ntable.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
     return rows
+
+
+def _beside(pattern: str) -> Path:
+    """Returns comparison/ in the last folder of the first pattern that has no wildcard."""
+    folder = files.to_path(pattern.split(",")[0]).parent
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    return folder / "comparison"
 
 
 def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:

@@ -11,6 +11,7 @@ from foodjax.config.keys import Config
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
 from foodjax.workdir.logs import read_metrics
@@ -51,12 +52,13 @@ class RunResult(NamedTuple):
     multiply_adds: int
 
 
-def read_run(workdir: Path) -> RunResult:
+def read_run(workdir: PathLike) -> RunResult:
     """Reads a finished run.
 
     Raises:
         UserError: the run is not finished, or its files are damaged.
     """
+    workdir = to_path(workdir)
     config, class_names = read_description(workdir)
     record = run_record.read(workdir)
     if record["result"] is None:
@@ -84,7 +86,7 @@ def read_run(workdir: Path) -> RunResult:
     )
 
 
-def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], list[str]]:
+def read_groups(pattern: PathLike, baseline: str = "") -> tuple[list[list[RunResult]], list[str]]:
     """Reads the finished runs that `pattern` matches, grouped by label: baseline first, the others in order of start.
 
     Args:
@@ -97,7 +99,7 @@ def read_groups(pattern: str, baseline: str) -> tuple[list[list[RunResult]], lis
     Raises:
         UserError: no finished run matches, or none has the label of the baseline.
     """
-    parts = [Path(part) for part in pattern.split(",")]
+    parts = [to_path(part) for part in str(pattern).split(",")]
     folders = [f for part in parts for f in sorted(Path(part.anchor or ".").glob(str(part.relative_to(part.anchor))))]
     groups: dict[str, list[RunResult]] = {}
     left_out = []
