@@ -1,24 +1,21 @@
 """The verb compare: writes tables, a picture and a page that compare finished runs."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foodjax.commands.verb import Flag, Given, Verb, path
+from foodjax.commands.verb import Flag, Given, Verb, parts_of, path
+from foodjax.system.files import PathLike
 
 if TYPE_CHECKING:
     from foodjax.study.compare import Row
 
 
-def compare(
-    *runs: str | os.PathLike[str], baseline: str = "", output: str | os.PathLike[str] | None = None
-) -> "list[Row]":
+def compare(*runs: PathLike, baseline: str = "", output: PathLike | None = None) -> "list[Row]":
     """Compares finished runs: prints the table and writes it, a picture and a page to a folder.
 
     Args:
         *runs: workdirs; * and ? are allowed in strings.
         baseline: label of the runs to compare the others with; "": the first.
-        output: the folder; None: comparison beside the first run.
+        output: the folder; None: comparison/ beside the first run.
 
     Returns:
         A row for each variant: accuracy over its seeds, its difference to the baseline with interval and p, and cost.
@@ -27,26 +24,19 @@ def compare(
         UserError: no finished run matches, or the folder cannot be written.
 
     Example:
-        >>> rows = foodjax.compare("runs/demo*")  # doctest: +ELLIPSIS
-        variant ...
+        >>> import foodjax
+        >>> rows = foodjax.compare("runs/demo*")  # of the example of foodjax.train
+        variant...
         >>> rows[0].label, rows[0].num_seeds
         ('demo', 1)
     """
     from foodjax.study import page
 
-    patterns = [os.path.expanduser(os.fspath(run)) for run in runs]
-    folder = path(os.fspath(output)) if output else Path(patterns[0]).parent / "comparison"
-    return page.write_comparison(patterns, baseline, folder)
+    return page.write_comparison(runs, baseline, output)
 
 
 def _run(given: Given) -> None:
-    patterns = [part for given_runs in given.flags.runs for part in _parts(given_runs)]
-    compare(*patterns, baseline=given.flags.baseline, output=given.flags.output)
-
-
-def _parts(text: str) -> list[str]:
-    """Splits at commas, unless such a folder exists."""
-    return [text] if path(text).exists() else text.split(",")
+    compare(*parts_of(given.flags.runs), baseline=given.flags.baseline, output=given.flags.output)
 
 
 VERB = Verb(

@@ -1,12 +1,21 @@
 """The verb predict: predicts the five most probable classes of photographs."""
 
-from foodjax.commands.verb import Flag, Given, Verb, path
+import glob
+
+from foodjax.commands.verb import Flag, Given, Verb, parts_of, path
 
 
 def _run(given: Given) -> None:
     from foodjax.run import predict as run_predict
 
-    run_predict.predict_workdir(given.workdir, given.flags.images, given.flags.output, given.config)
+    images = [photo for part in parts_of(given.flags.images) for photo in _matches(part)]
+    run_predict.predict_workdir(given.workdir, images, given.flags.output, given.config)
+
+
+def _matches(text: str) -> list[str]:
+    """Returns what a pattern matches that no shell has expanded, or the text itself."""
+    found = [] if path(text).exists() else sorted(glob.glob(str(path(text)), recursive=True))
+    return found or [text]
 
 
 VERB = Verb(

@@ -1,24 +1,24 @@
 """The verb train: trains an experiment, then evaluates its best checkpoint."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foodjax.commands.verb import Flag, Given, Verb
+from foodjax.system.files import PathLike
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from foodjax.config.keys import Config
     from foodjax.data.sets import Data
-    from foodjax.run.loop import Observer
-    from foodjax.run.result import Trained
+    from foodjax.run.observer import Observer
+    from foodjax.run.trained import Trained
 
 
 def train(
     config: "Config | ConfigDict",
-    workdir: str | os.PathLike[str] | None = None,
+    workdir: PathLike | None = None,
     *,
     observers: "Sequence[Observer]" = (),
     data: "Data | None" = None,
@@ -29,7 +29,7 @@ def train(
     Args:
         config: the experiment, such as `load_config("food10")`; it is checked.
         workdir: folder of the run, new or of the same experiment; None: runs/NAME, as the experiment is called.
-        observers: called after every epoch, see `foodjax.run.loop.Observer`.
+        observers: called after every epoch, see `foodjax.run.observer.Observer`.
         data: prepared sets; None prepares those that config names.
         origin: where the config is from, for run.json.
 
@@ -40,11 +40,14 @@ def train(
         UserError: the config, the data or the workdir cannot be used.
 
     Example:
+        >>> import foodjax
         >>> config = foodjax.load_config("demo", data__drawn_train=12, data__drawn_test=5, train__epochs=2)
-        >>> trained = foodjax.train(config, "runs/demo")  # doctest: +ELLIPSIS
+        >>> trained = foodjax.train(config, "runs/demo")
         devices: ...
-        >>> trained.epochs, len(trained.history)
-        (2, 2)
+        >>> trained.epochs, trained.reason, sorted(trained.history[0])
+        (2, 'last epoch', ['accuracy', 'epoch', 'loss', 'step', 'val_accuracy', 'val_loss'])
+        >>> 0 <= trained.test_accuracy <= 1
+        True
     """
     from foodjax.config.check import checked
     from foodjax.report import live, run_report

@@ -3,7 +3,7 @@
 Imports little: the program asks for the name of its verb before it loads anything else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -95,6 +95,11 @@ WORKDIR = {
     "stored": Flag("workdir", "DIR", "folder of the run; or runs/NAME of --config"),
     "any": Flag("workdir", "DIR", "folder of a run, without --config: its own config"),
 }
+
+
+def parts_of(texts: Iterable[str]) -> list[str]:
+    """Splits each text at its commas, unless it is a file or a folder that exists."""
+    return [part for text in texts for part in ([text] if path(text).exists() else text.split(",")) if part]
 
 
 def path(text: str) -> Path:

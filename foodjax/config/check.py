@@ -17,10 +17,14 @@ from foodjax.system.errors import UserError
 def default_config() -> ConfigDict:
     """Returns every key at its default, for an experiment to set its own values in.
 
-        config = default_config()
-        config.data.num_classes = 10
-
     The defaults are neutral: all classes, no augmentation, no blocks.
+
+    Example:
+        >>> import foodjax
+        >>> config = foodjax.default_config()
+        >>> config.data.num_classes = 10
+        >>> config.augment.rotation
+        0.0
     """
     return to_config_dict(keys.Config())
 

@@ -9,9 +9,9 @@ from foodjax.config.variants import OPTIONS, augmentations
 
 _TOP = """# Config
 
-Made by `python -m foodjax.config.docs > docs/config.md`; `foodjax help KEY` says the same of one key. Any key can be set
-on the command line as `--config.KEY=VALUE`, or in an experiment as `config.KEY = VALUE`. The defaults change nothing;
-what an experiment sets stands in its file.
+Made by `python -m foodjax.config.docs > docs/config.md`; `foodjax help KEY` says the same of one key. Any key can be
+set on the command line as `--config.KEY=VALUE`, or in an experiment as `config.KEY = VALUE`. The defaults change
+nothing; what an experiment sets stands in its file.
 
 On the command line a value is `true`, a number or text as it is; a tuple has commas, `0.5,1.0`, and a tuple of pairs
 colons too, `0:48,20:64`; nothing at all is an empty tuple. A text with a comma inside a tuple has quotes. Python's own
@@ -36,8 +36,9 @@ _VARIANTS = """
 ## Variants
 
 Behind an experiment stands its variant, NAME=VALUE between commas, applied from left to right:
-`food10:drop_block=4,lr=3e-4`. Blocks count from 1, as in the layer table; a wrong name lists the valid ones. NAME may also
-be any key of the config, such as `model.blocks[3].kernel=3`, where blocks count from 0; a tuple has brackets there.
+`food10:drop_block=4,lr=3e-4`. Blocks count from 1, as in the layer table; a wrong name lists the valid ones. NAME may
+also be any key of the config, such as `model.blocks[3].kernel=3`, where blocks count from 0; a tuple has brackets
+there.
 
 | variant | does |
 |---|---|

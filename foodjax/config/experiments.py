@@ -128,6 +128,7 @@ def load_config(experiment: str | os.PathLike[str], *variants: str, **changes: A
         UserError: there is no such experiment, or a variant or a value is invalid.
 
     Example:
+        >>> import foodjax
         >>> config = foodjax.load_config("food10", "drop_block=4", lr=3e-4, train__epochs=5)
         >>> config.name, config.optimizer.learning_rate, len(config.model.blocks)
         ('food10-drop_block=4-lr=0.0003-train.epochs=5', 0.0003, 3)

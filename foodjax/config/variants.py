@@ -2,6 +2,12 @@
 
 A variant is a list of NAME=VALUE between commas, applied from left to right. NAME is one of OPTIONS, an option of the
 experiment's own, or a key of the config (`model.blocks[3].kernel`). Blocks are counted from 1, as in the layer table.
+
+Example:
+    >>> import foodjax
+    >>> config = foodjax.variants.apply(foodjax.load_config("food10"), "drop_block=4,lr=3e-4")
+    >>> config.name, len(config.model.blocks)
+    ('food10-drop_block=4-lr=3e-4', 3)
 """
 
 import re

@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode
+from foodjax.data.images import check_images
 from foodjax.data.sources.base import Listing, Source
 from foodjax.data.sources.find import select_classes
 from foodjax.system.errors import UserError, first_line
@@ -38,12 +39,19 @@ class Prepared:
         images: uint8 (N, H, H, 3), memory-mapped.
         labels: int64 (N,).
         ids: N ids, "class/name".
+
+    Raises:
+        TypeError: the images are not uint8.
+        ValueError: the images have another shape.
     """
 
     class_names: tuple[str, ...]
     images: np.ndarray
     labels: np.ndarray
     ids: list[str]
+
+    def __post_init__(self) -> None:
+        check_images(self.images)  # of whoever makes a set without photographs on disk
 
 
 def cache_root(config: Config) -> Path:
@@ -203,8 +211,9 @@ def open_prepared(folder: Path) -> Prepared:
             raise ValueError(f"{len(images)} images for {len(ids)} ids")
         label_of = {name: label for label, name in enumerate(names)}
         labels = np.array([label_of[i.split("/")[0]] for i in ids], np.int64)
+        prepared = Prepared(names, images, labels, ids)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
     if info["skipped"]:
         print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
-    return Prepared(names, images, labels, ids)
+    return prepared

@@ -31,6 +31,15 @@ def load_data(config: Config | ConfigDict) -> Data:
 
     Raises:
         UserError: the data cannot be used, or a part of it is empty.
+
+    Example:
+        >>> import foodjax
+        >>> config = foodjax.load_config("demo", "data.drawn_train=12", "data.drawn_test=5")
+        >>> data = foodjax.load_data(config)
+        >>> data.train.images.shape, data.train.images.dtype
+        ((120, 32, 32, 3), dtype('uint8'))
+        >>> len(data.parts.train), len(data.parts.validation), len(data.parts.test)
+        (110, 10, 50)
     """
     config = checked(config)
     source = create_source(config)
@@ -46,8 +55,14 @@ def split_data(config: Config, train_set: Prepared, test_set: Prepared) -> Data:
     """Splits prepared sets as `config.data` says.
 
     Raises:
-        UserError: a part is empty, or smaller than a batch.
+        UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size.
     """
+    for prepared in (train_set, test_set):
+        side = prepared.images.shape[1]
+        if side != config.data.image_size:
+            raise UserError(
+                f"data.image_size is {config.data.image_size}, but the pictures have {side} x {side} pixels"
+            )
     parts = split(
         train_set.ids, train_set.labels, test_set.ids, test_set.labels,
         config.data.protocol, config.data.validation_fraction,

@@ -15,6 +15,24 @@ from foodjax.evaluation.predictions import Predictions
 from foodjax.system import files
 
 
+class ClassScores(NamedTuple):
+    """The scores of one class, each in 0..1.
+
+    Attributes:
+        name: of the class.
+        precision: share of the images predicted as this class that belong to it; 0 if there are none.
+        recall: share of the images of this class that are predicted as it; 0 if there are none.
+        f_score: harmonic mean of precision and recall; 0 if both are.
+        support: number of test images of this class.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f_score: float
+    support: int
+
+
 class Scores(NamedTuple):
     """The evaluation of a test set.
 
@@ -24,7 +42,7 @@ class Scores(NamedTuple):
         loss: mean cross-entropy, nats.
         calibration_error: expected calibration error with ten bins, in 0..1.
         num_examples: N.
-        classes: (name, precision, recall, f_score, support) of each class, highest F-score first.
+        classes: the scores of each class, highest F-score first.
     """
 
     accuracy: float
@@ -32,7 +50,7 @@ class Scores(NamedTuple):
     loss: float
     calibration_error: float
     num_examples: int
-    classes: list[tuple[str, float, float, float, int]]
+    classes: list[ClassScores]
 
 
 def wilson_interval(num_correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -55,11 +73,11 @@ def compute_scores(predictions: Predictions, class_names: tuple[str, ...]) -> Sc
         zero_division=0.0,  # pyright: ignore
     )
     rows = [
-        (name, float(p), float(r), float(f), int(s))
+        ClassScores(name, float(p), float(r), float(f), int(s))
         for name, p, r, f, s in zip(class_names, *table, strict=True)  # pyright: ignore
     ]
     num_correct, n = int((predicted == predictions.labels).sum()), len(predicted)
-    rows.sort(key=lambda row: -row[3])
+    rows.sort(key=lambda row: -row.f_score)
     error = reliability(predictions.probabilities, predictions.labels).error
     return Scores(num_correct / n, wilson_interval(num_correct, n), predictions.metrics["loss"], error, n, rows)
 

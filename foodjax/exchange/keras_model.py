@@ -13,8 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from foodjax.config.blocks import Conv
+from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.sources.base import select_names
 from foodjax.data.sources.find import create_source
@@ -26,6 +28,7 @@ from foodjax.run.wiring import Engine, open_workdir
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 from foodjax.system.setup import leave_gpus_to_jax
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
@@ -73,14 +76,14 @@ def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
     return layers
 
 
-def read_params(path: Path, model: ConvNet, image_size: int) -> tuple[Any, list[str]]:
+def read_params(path: PathLike, model: ConvNet, image_size: int) -> tuple[Any, list[str]]:
     """Returns the parameters of `model` with the weights of a Keras file, and remarks for the user.
 
     Raises:
         UserError: the file has another architecture, or cannot be read.
     """
     needed = keras_layers(model, image_size)
-    arrays, remarks = keras_file.read(path, needed)
+    arrays, remarks = keras_file.read(to_path(path), needed)
     params: dict[str, Any] = {}
     names = [layer.name for layer in needed if "kernel" in layer.facts]
     for name, (kernel, bias) in zip(names, arrays, strict=True):
@@ -92,7 +95,7 @@ def read_params(path: Path, model: ConvNet, image_size: int) -> tuple[Any, list[
     return params, remarks
 
 
-def import_model(config: Config, path: Path, workdir: Path) -> None:
+def import_model(config: Config | ConfigDict, path: PathLike, workdir: PathLike) -> None:
     """Creates a workdir with one checkpoint, before the first epoch, from the weights of a Keras file.
 
     Args:
@@ -103,6 +106,7 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
     Raises:
         UserError: the workdir is not empty, or the file does not fit the config.
     """
+    config, path, workdir = checked(config), to_path(path), to_path(workdir)
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise UserError(f"workdir {workdir} exists already: import needs a new --workdir")
     keras_file.check(path)  # first: class names from TFDS take seconds
@@ -135,7 +139,7 @@ def import_model(config: Config, path: Path, workdir: Path) -> None:
     print(f"the outputs are assigned to these {len(names)} classes, in this order: {', '.join(names)}")
 
 
-def export_model(config: Config, workdir: Path, output: Path) -> None:
+def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLike) -> None:
     """Writes a workdir's best checkpoint as a .keras model with a softmax output, compiled if the optimizer is RMSprop.
 
     With eval.calibrate the weights of the last layer are divided by the temperature, which has the same effect. With
@@ -150,6 +154,7 @@ def export_model(config: Config, workdir: Path, output: Path) -> None:
         UserError: no checkpoint, no temperature with eval.calibrate, an architecture that the exchange does not
             support, or an output that exists or cannot be written.
     """
+    config, workdir, output = checked(config), to_path(workdir), to_path(output)
     if output.suffix != ".keras":
         raise UserError(f"--output is {output}: needs a file that ends with .keras")
     if output.exists():

@@ -4,19 +4,19 @@ A safetensors file contains arrays and no code. Kernels are stored (out, in, hei
 for other classes and is left out.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.files import PathLike, to_path
 
 _NORM = {"weight": ("params", "scale"), "bias": ("params", "bias")} | {
     f"running_{name}": ("batch_stats", name) for name in ("mean", "var")
 }
 
 
-def load_resnet(path: Path) -> dict[str, Any]:
+def load_resnet(path: PathLike) -> dict[str, Any]:
     """Returns the weights of all layers but the last as {"params", "batch_stats"} of blocks resnet_stem and resnet.
 
     Args:
@@ -25,6 +25,7 @@ def load_resnet(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, or contains another network.
     """
+    path = to_path(path)
     try:
         from safetensors.numpy import load_file
     except ImportError:

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
+from foodjax.data.images import check_images
 from foodjax.models.summary import walk
 from foodjax.steps.devices import compiler_options
 from foodjax.steps.step import rescale
@@ -59,7 +60,7 @@ class Explainer:
         self._variables, self._model = dict(variables), model
         self._size, self._area = config.eval_size, config.eval.crop_area
         self.names: list[str] = []
-        side = config.data.image_size
+        self._side = side = config.data.image_size
         jax.eval_shape(self._maps_of, self._variables, jax.ShapeDtypeStruct((1, side, side, 3), np.uint8))
         self._run = jax.jit(self._explain, compiler_options=compiler_options())
 
@@ -88,7 +89,13 @@ class Explainer:
         return jax.nn.softmax(logits), maps, cams
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> Explanation:
-        """Explains the classes `labels` (B,) of `images`, uint8 (B, H, W, 3)."""
+        """Explains the classes `labels` (B,) of `images`, uint8 (B, H, H, 3) with H = data.image_size.
+
+        Raises:
+            TypeError: the images are not uint8.
+            ValueError: they have another shape.
+        """
+        images = check_images(images, self._side)
         probabilities, maps, cams = jax.device_get(self._run(self._variables, images, np.asarray(labels, np.int32)))
         return Explanation(
             probabilities, dict(zip(self.names, maps, strict=True)), dict(zip(self.names, cams, strict=True))

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
-from foodjax.config.check import flatten
+from foodjax.config.check import checked, flatten
 from foodjax.config.keys import Config
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
+from foodjax.data.images import check_images
 from foodjax.data.sets import Data, load_data
 from foodjax.report import figures, pictures, templating
 from foodjax.system import files
@@ -19,14 +21,15 @@ _AUGMENTED = 12
 _IN_FIGURE = 20  # classes that samples.png shows; the page shows all
 
 
-def inspect_workdir(config: Config, workdir: Path) -> Path:
+def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Path:
     """Writes PNGs and a page about the data of an experiment to workdir/inspect; returns the page's path.
 
     Raises:
         UserError: the data cannot be used, or the folder cannot be written.
     """
+    config = checked(config)
     data = load_data(config)
-    folder = workdir / "inspect"
+    folder = files.to_path(workdir) / "inspect"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         drawn = _figures(config, data)
@@ -58,7 +61,13 @@ def samples(data: Data, seed: int) -> dict[str, list[np.ndarray]]:
 
 
 def augmented(config: Config, photo: np.ndarray) -> np.ndarray:
-    """Augments a photograph, uint8 (H, H, 3), twelve times as training does; returns uint8 (12, h, h, 3)."""
+    """Augments a photograph, uint8 (H, H, 3), twelve times as training does; returns uint8 (12, h, h, 3).
+
+    Raises:
+        TypeError: it is not uint8.
+        ValueError: it has another shape.
+    """
+    photo = check_images(photo, ndims=(3,))
     sampled = sample_params(config.augment, config.seed, 0, _AUGMENTED, photo.shape[0])
     # No mixing: that needs a second photograph.
     return apply_params(np.stack([photo] * _AUGMENTED), sampled._replace(mix=None), config.input_size)

@@ -5,7 +5,7 @@ from clu import parameter_overview
 
 from foodjax.models import summary
 from foodjax.report import figures, pictures
-from foodjax.run.loop import Epoch
+from foodjax.run.observer import Epoch
 from foodjax.system import files
 from foodjax.system.errors import first_line
 

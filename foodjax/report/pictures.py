@@ -1,4 +1,4 @@
-"""Photographs, feature maps and heat maps as encoded pictures."""
+"""Photographs, feature maps and heat maps as encoded pictures. Pixels that are not uint8 are a TypeError."""
 
 import base64
 import io
@@ -7,11 +7,14 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from foodjax.data.images import check_dtype
+
 _TILE, _GAP, _COLUMNS = 72, 3, 8  # pixels, pixels, tiles in a row of feature maps
 
 
 def encode(pixels: np.ndarray, kind: str = "JPEG") -> bytes:
     """Encodes uint8 (H, W, 3) or (H, W, 4) as a JPEG or PNG file."""
+    check_dtype(pixels)
     buffer = io.BytesIO()
     options = {"quality": 90, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
     Image.fromarray(pixels).save(buffer, kind, **options)
@@ -25,6 +28,7 @@ def data_uri(pixels: np.ndarray, kind: str = "JPEG") -> str:
 
 def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
     """Returns uint8 (H, W, 3) scaled so that its longer side is `side`; above a factor of 4, pixels stay squares."""
+    check_dtype(pixels)
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     method = Image.Resampling.NEAREST if scale > 4 else Image.Resampling.BICUBIC
@@ -79,6 +83,7 @@ def overlay(pixels: np.ndarray, cam: np.ndarray, side: int = 224) -> np.ndarray:
     Returns:
         uint8 (side, side, 3).
     """
+    check_dtype(pixels)
     photo = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC).convert("L")
     heat = Image.fromarray(cam.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
     level = np.clip(np.asarray(heat), 0, 1)[..., None]

@@ -33,13 +33,14 @@ class Photo(NamedTuple):
     right: bool
 
 
-def write_report(evaluated: Evaluation, workdir: Path) -> Path:
+def write_report(evaluated: Evaluation, workdir: files.PathLike) -> Path:
     """Writes report.html to the workdir, or beside the evaluation of other photographs; returns its path.
 
     Raises:
         UserError: it cannot be written.
     """
-    own = evaluated.folder == workdir / "evaluation"
+    workdir = files.to_path(workdir)
+    own = evaluated.folder.resolve() == (workdir / "evaluation").resolve()
     path = (workdir if own else evaluated.folder) / "report.html"
     try:
         files.write_text(path, to_page(evaluated, workdir))
@@ -49,8 +50,9 @@ def write_report(evaluated: Evaluation, workdir: Path) -> Path:
     return path
 
 
-def to_page(evaluated: Evaluation, workdir: Path) -> str:
+def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     """Returns the report as HTML."""
+    workdir = files.to_path(workdir)
     engine, predictions, scores = evaluated.engine, evaluated.predictions, evaluated.scores
     names = engine.class_names
     predicted = predictions.probabilities.argmax(axis=1)

@@ -15,15 +15,18 @@ from foodjax.data.sources.find import create_source
 from foodjax.data.split import split
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
-from foodjax.evaluation.scores import Scores, compute_scores, sentence, to_table, write_files
+from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
 from foodjax.run.wiring import Engine
 from foodjax.system.console import console, track
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.description import read_description
 
 
 class Evaluation(NamedTuple):
     """An evaluation, with the network, data and predictions behind it.
+
+    `accuracy`, `loss` and `classes` are those of `scores`, which has more.
 
     Attributes:
         engine: the network and its steps.
@@ -44,6 +47,28 @@ class Evaluation(NamedTuple):
     scores: Scores
     folder: Path
     temperature: temperature_lib.Temperature | None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images that are predicted right, 0..1."""
+        return self.scores.accuracy
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, nats; with a temperature, at that."""
+        return self.scores.loss
+
+    @property
+    def classes(self) -> list[ClassScores]:
+        """The name, precision, recall, f_score and support of each class, highest F-score first."""
+        return self.scores.classes
+
+    def __repr__(self) -> str:
+        temperature = self.temperature and round(self.temperature.temperature, 3)
+        return (
+            f"Evaluation(folder={str(self.folder)!r}, step={self.step}, num_examples={self.scores.num_examples}, "
+            f"accuracy={self.accuracy:.4f}, loss={self.loss:.4f}, temperature={temperature})"
+        )
 
 
 def _data_of(config: Config) -> dict[str, str]:
@@ -115,20 +140,22 @@ def evaluate_best(
     return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature)
 
 
-def evaluate_workdir(config: Config | ConfigDict, workdir: Path) -> Evaluation:
+def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> Evaluation:
     """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
 
     With eval.calibrate, a missing temperature is fitted, on the run's own data alone.
 
     Args:
-        config: the workdir's own config, perhaps with other values of the keys that an evaluation may change.
-        workdir: of a run; its class names are the labels.
+        config: the workdir's own config, perhaps with other values of the keys that an evaluation may change; None
+            reads it.
+        workdir: folder of a run; its class names are the labels.
 
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    config = checked(config)
-    _, class_names = read_description(workdir)
+    workdir = to_path(workdir)
+    stored, class_names = read_description(workdir)
+    config = stored if config is None else checked(config)
     source = create_source(config)
     test_set = prepare(source, "test", config, track, class_names)
     if not len(test_set.images):

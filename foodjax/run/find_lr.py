@@ -6,17 +6,19 @@ fastest over the logarithm of the rate.
 
 import csv
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
+from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.host_batches import train_batches
 from foodjax.data.sets import load_data
 from foodjax.run.wiring import Engine
 from foodjax.system.console import Bar
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 
 LOWEST, HIGHEST, NUM_STEPS = 1e-6, 1.0, 150
 _SMOOTHING = 0.9  # share of the running mean that a step keeps
@@ -77,12 +79,13 @@ def least(smoothed: list[float]) -> int:
     return _FIRST + int(np.argmin(smoothed[_FIRST:])) if len(smoothed) > _FIRST else 0
 
 
-def range_test(config: Config) -> RangeTest:
+def range_test(config: Config | ConfigDict) -> RangeTest:
     """Takes up to NUM_STEPS steps on the training photographs, each at a higher rate than the last.
 
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
+    config = checked(config)
     data = load_data(config)
     engine = Engine(config, data.train.class_names, learning_rate=rate_at)
     state, losses = engine.create_state(), []
@@ -103,7 +106,7 @@ def range_test(config: Config) -> RangeTest:
     return RangeTest(rates, losses, smoothed, suggest(rates, smoothed))
 
 
-def plot(result: RangeTest, name: str, path: Path) -> None:
+def plot(result: RangeTest, name: str, path: PathLike) -> None:
     """Draws loss over learning rate, with the suggestion; the suffix of the path sets the file type."""
     from matplotlib.figure import Figure  # slow to import
 
@@ -114,15 +117,16 @@ def plot(result: RangeTest, name: str, path: Path) -> None:
     axes.axvline(result.suggestion, color="tab:red", linestyle="--", label=f"steepest fall: {result.suggestion:.1e}")
     axes.set_ylim(0.95 * min(result.losses), 1.5 * result.smoothed[0])  # the burst would flatten the rest
     axes.legend()
-    figure.savefig(path)
+    figure.savefig(to_path(path))
 
 
-def find_lr(config: Config, folder: Path) -> RangeTest:
+def find_lr(config: Config | ConfigDict, folder: PathLike) -> RangeTest:
     """Runs the test, writes find_lr.csv and find_lr.png to `folder`, and prints the suggestion.
 
     Raises:
         UserError: the folder cannot be written, or `range_test` fails.
     """
+    config, folder = checked(config), to_path(folder)
     result = range_test(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,25 +4,26 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.sets import Data, load_data
-from foodjax.evaluation.predictions import Predictions
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
+from foodjax.run.observer import Epoch, Observer
+from foodjax.run.trained import Trained, read_trained
 from foodjax.run.wiring import Engine
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
-from foodjax.steps.state import TrainState
+from foodjax.steps.state import all_finite
 from foodjax.system.console import Bar
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 from foodjax.system.signals import Interrupt, Interrupted
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir import logs, run_record
@@ -30,85 +31,66 @@ from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
 
 
-class Epoch(NamedTuple):
-    """An epoch that has just ended, for observers.
-
-    Attributes:
-        engine: the network and its steps.
-        data: the prepared sets.
-        workdir: where the run lives; the row of this epoch is in metrics.jsonl already.
-        state: after the epoch; an observer must not keep it, since the next step donates it.
-        stopping: early stopping, including this epoch.
-        rows: the numbers of every epoch so far, oldest first.
-        validation: predictions of the validation images.
-        log: writes texts and pictures for TensorBoard.
-    """
-
-    engine: Engine
-    data: Data
-    workdir: Path
-    state: TrainState
-    stopping: EarlyStopping
-    rows: list[dict[str, Any]]
-    validation: Predictions
-    log: logs.MetricsLog
-
-
-# Called after every epoch, before its checkpoint: an epoch that is done again after a kill is observed again, so
-# writing must bear that. A text ends the training after this epoch, with it for the reason.
-Observer = Callable[[Epoch], str | None]
-
-
 def train(
     config: Config | ConfigDict,
-    workdir: Path,
+    workdir: PathLike,
     observers: Sequence[Observer] = (),
     *,
     origin: dict[str, Any] | None = None,
     report: Callable[[Evaluation, Path], Any] | None = None,
     data: Data | None = None,
-) -> None:
+) -> Trained:
     """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
-    A run that was interrupted continues after its last checkpoint, at any step of an epoch.
+    A run that was interrupted continues after its last checkpoint, at any step of an epoch. One that is finished is
+    left as it is, unless a file of its results is lost.
 
     Args:
         config: the experiment.
-        workdir: new, or of the same experiment.
+        workdir: folder of the run: new, or of the same experiment.
         observers: called after every epoch.
         origin: of the config, for run.json: "config" (file and variant) and "overrides".
         report: called with the evaluation and the workdir, before the run counts as finished.
         data: prepared sets, if the photographs are elsewhere; None prepares those that config names.
 
+    Returns:
+        The outcome; of a run that was finished before, the same as then.
+
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    config = checked(config)
+    config, workdir = checked(config), to_path(workdir)
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
-        print(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
-        return
+        if trained := read_trained(workdir, end):
+            print(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
+            return trained
+        print(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
     data = data or load_data(config)
     engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, engine.class_names)
             with run_record.recorded(workdir, config, data, origin or {}):
-                reason, epoch, evaluated = _train(engine, workdir, data, observers)
+                end, evaluated = _train(engine, workdir, data, observers)
             if report is not None:
                 report(evaluated, workdir)
-            workdir_lib.write_finished(workdir, reason, epoch)  # last: with it, everything else is there
+            workdir_lib.write_finished(workdir, end)  # last: with it, everything else is there
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise UserError(
             f"cannot write to workdir {workdir} ({where}{error.strerror}); the checkpoints are kept: needs space and "
             f"the right to write, then the same command continues"
         ) from None
+    trained = read_trained(workdir, end)
+    assert trained, f"another program changes {workdir}"
+    return trained
 
 
-def _train(engine: Engine, workdir: Path, data: Data, observers: Sequence[Observer]) -> tuple[str, int, Evaluation]:
-    parts = data.parts
+def _train(
+    engine: Engine, workdir: Path, data: Data, observers: Sequence[Observer]
+) -> tuple[workdir_lib.Finished, Evaluation]:
+    parts, devices = data.parts, jax.devices()
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
-    devices = jax.devices()
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
     print(
         f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
@@ -120,7 +102,8 @@ def _train(engine: Engine, workdir: Path, data: Data, observers: Sequence[Observ
             reason = loop.fit(observers)
     finally:
         checkpoints.close()
-    return reason, loop.stopping.epoch, evaluate_best(engine, workdir, data.test, parts.test, validation=data)
+    end = workdir_lib.Finished(reason, loop.stopping.epoch)
+    return end, evaluate_best(engine, workdir, data.test, parts.test, validation=data)
 
 
 class Loop:
@@ -237,7 +220,7 @@ class Loop:
 
     def _save(self, val_loss: float | None = None) -> None:
         self._check_finite(self.total, self.step)
-        if not bool(_all_finite(self.state.params)):
+        if not bool(all_finite(self.state.params)):
             raise UserError(self._not_finite("a weight", math.nan, self.step))
         self.checkpoints.save(self.state, LoopState(self.stopping, self.total, self._rows), val_loss)
         self._saved_at, self._saved_time = self.step, time.monotonic()
@@ -254,8 +237,3 @@ class Loop:
             f"{what} is {value} at step {step} with optimizer.learning_rate={self.config.optimizer.learning_rate}: "
             f"needs a lower one; the last good checkpoint in {self.workdir}: {saved}"
         )
-
-
-@jax.jit
-def _all_finite(params: Any) -> jax.Array:
-    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(params)]).all()

@@ -12,15 +12,19 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
+from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.batches import pad_batch
 from foodjax.data.decode import decode
-from foodjax.data.sources.base import IMAGE_SUFFIXES
+from foodjax.data.images import check_images
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.calibration import scale
+from foodjax.run.photos import each_photo, find_photos
 from foodjax.run.wiring import open_workdir
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 
 BATCH_SIZE = 32
 MAX_BYTES = 256 * 2**20  # of one file; more is refused before it is read
@@ -42,39 +46,67 @@ class Predictor:
     """The best checkpoint of a workdir, ready to predict.
 
     Attributes:
+        workdir: folder of the run.
         config: the experiment.
         class_names: in label order.
         model: the network.
         variables: its weights, as `TrainState.variables`.
         step: of the checkpoint.
         temperature: of its probabilities; None without eval.calibrate.
+
+    Example:
+        >>> import foodjax
+        >>> predictor = foodjax.Predictor("runs/demo")  # of the example of foodjax.train
+        >>> images = foodjax.load_data(predictor.config).test.images
+        >>> images.shape, images.dtype
+        ((50, 32, 32, 3), dtype('uint8'))
+        >>> predictor.probabilities(images).shape
+        (50, 10)
+        >>> from PIL import Image
+        >>> Image.fromarray(images[0]).save("photo.png")
+        >>> (prediction,) = predictor.predict("photo.png")
+        >>> len(prediction.top)
+        5
+        >>> name, probability = prediction.top[0]
+        >>> name in predictor.class_names
+        True
     """
 
-    def __init__(self, workdir: Path, batch_size: int = BATCH_SIZE, config: Config | None = None):
+    def __init__(self, workdir: PathLike, batch_size: int = BATCH_SIZE, config: Config | ConfigDict | None = None):
         """Restores the checkpoint.
 
         Args:
-            workdir: of a run.
+            workdir: folder of a run.
             batch_size: photographs in a step; the last batch is padded.
             config: the workdir's own, perhaps with another eval.calibrate; None reads it.
 
         Raises:
             UserError: the workdir has no run, no usable checkpoint, or no temperature although eval.calibrate is set.
         """
+        if batch_size < 1:
+            raise UserError(f"batch_size is {batch_size}: needs at least 1")
+        self.workdir = to_path(workdir)
         self._batch_size = -(-batch_size // jax.device_count()) * jax.device_count()
-        engine = open_workdir(workdir, config, self._batch_size)
+        engine = open_workdir(self.workdir, None if config is None else checked(config), self._batch_size)
         self.config, self.class_names, self.model = engine.config, engine.class_names, engine.model
         self._eval_step = engine.eval_step
-        self.step, self.variables = engine.load_weights(workdir)
-        self.temperature = temperature_lib.of_checkpoint(self.config, workdir, self.step)
+        self.step, self.variables = engine.load_weights(self.workdir)
+        self.temperature = temperature_lib.of_checkpoint(self.config, self.workdir, self.step)
 
-    def decode(self, path: Path) -> np.ndarray:
+    def __repr__(self) -> str:
+        temperature = self.temperature and round(self.temperature.temperature, 3)
+        return (
+            f"Predictor(workdir={str(self.workdir)!r}, name={self.config.name!r}, step={self.step}, "
+            f"num_classes={len(self.class_names)}, temperature={temperature})"
+        )
+
+    def decode(self, path: PathLike) -> np.ndarray:
         """Returns a photograph as the network takes it, uint8 (H, H, 3), upright.
 
         Raises:
             ValueError: it cannot be read, is no whole picture, or is too large.
         """
-        data = self.config.data
+        path, data = to_path(path), self.config.data
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError(f"{path.stat().st_size:,} bytes, more than {MAX_BYTES:,}")
@@ -84,67 +116,86 @@ class Predictor:
         return decode(encoded, data.image_size, data.resize, as_seen=True)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns the class probabilities: uint8 (N, H, H, 3), N <= batch_size -> float (N, K)."""
+        """Returns the class probabilities of pictures.
+
+        Args:
+            images: uint8 (N, H, H, 3) with H = data.image_size, values 0..255, as `decode` returns one; or a single
+                one, (H, H, 3). More than batch_size pictures are predicted batch by batch.
+
+        Returns:
+            (N, K) in label order, or (K,) for a single picture.
+
+        Raises:
+            TypeError: the pictures are not uint8.
+            ValueError: they have another shape.
+        """
+        images = check_images(images, self.config.data.image_size, ndims=(3, 4))
+        if images.ndim == 3:
+            return self.probabilities(images[None])[0]
+        # Without a picture there is a batch, too: it gives (0, K) and the dtype.
+        batches = [images[i : i + self._batch_size] for i in range(0, max(len(images), 1), self._batch_size)]
+        return np.concatenate([self._of_batch(batch) for batch in batches])
+
+    def _of_batch(self, images: np.ndarray) -> np.ndarray:
         batch = pad_batch(images, np.zeros(len(images), np.int32), self._batch_size)
         found = np.asarray(self._eval_step(self.variables, batch)[1])[: len(images)]
         return found if self.temperature is None else scale(found, self.temperature.temperature)
 
-    def predict(self, paths: Iterable[Path], bad: dict[Path, str], count: int = 5) -> Iterator[Prediction]:
+    def predict(
+        self, paths: PathLike | Iterable[PathLike], bad: dict[Path, str] | None = None, count: int = 5
+    ) -> Iterator[Prediction]:
         """Yields the `count` most probable classes of each photograph.
 
         Args:
-            paths: of photographs; only a batch of them is in memory at a time.
-            bad: gets the problem of each file that is left out.
+            paths: of photographs, or of folders of them; one or many. A batch of photographs is in memory at a time.
+            bad: gets the problem of each file that cannot be used, and the file is left out; None stops at the first.
             count: classes for each.
+
+        Raises:
+            UserError: a file cannot be used, and bad is None.
         """
 
         def decoded():
-            for path in paths:
+            for path in each_photo(paths, leave_out):
                 try:
-                    yield path, self.decode(path)
+                    image = self.decode(path)
                 except ValueError as error:
-                    bad[path] = str(error)
+                    leave_out(path, str(error))
+                else:
+                    yield path, image
+
+        def leave_out(path: Path, problem: str) -> None:
+            if bad is None:
+                raise UserError(
+                    f"cannot predict {path}: {problem}: needs a photograph, or bad={{}} to leave out and collect others"
+                )
+            bad[path] = problem
 
         photos = decoded()
-        while chunk := list(itertools.islice(photos, BATCH_SIZE)):
+        while chunk := list(itertools.islice(photos, self._batch_size)):
             for (path, _), probs in zip(chunk, self.probabilities(np.stack([x for _, x in chunk])), strict=True):
                 best = np.argsort(-probs, kind="stable")[:count]
                 yield Prediction(path, [(self.class_names[k], float(probs[k])) for k in best])
 
 
-def find_photos(places: Iterable[str]) -> list[Path]:
-    """Returns the files among `places`, and the pictures in the folders among them, each once.
-
-    Raises:
-        UserError: a place that does not exist, or no picture at all.
-    """
-    found: dict[Path, None] = {}
-    for place in places:
-        path = Path(place).expanduser()
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-            found |= dict.fromkeys(files)
-        elif path.exists():
-            found[path] = None
-        else:
-            raise UserError(f"--images {place} does not exist: needs photographs or folders of them")
-    if not found:
-        raise UserError(f"--images {','.join(places)} holds no picture: needs files such as {' '.join(IMAGE_SUFFIXES)}")
-    return list(found)
-
-
-def predict_workdir(workdir: Path, places: list[str], output: Path | None, config: Config | None = None) -> None:
+def predict_workdir(
+    workdir: PathLike,
+    places: PathLike | Iterable[PathLike],
+    output: PathLike | None = None,
+    config: Config | ConfigDict | None = None,
+) -> None:
     """Prints the top 5 of each photograph and, on request, writes them to a file.
 
     Args:
-        workdir: of a run; nothing else is needed.
-        places: photographs and folders.
+        workdir: folder of a run; nothing else is needed.
+        places: photographs and folders, one or many.
         output: .csv or .json, never overwritten; None writes nothing.
         config: as for `Predictor`.
 
     Raises:
         UserError: there is nothing to predict, or the output exists or cannot be written.
     """
+    workdir, output = to_path(workdir), None if output is None else to_path(output)
     if output is not None and output.suffix not in (".csv", ".json"):
         raise UserError(f"--output is {output}: needs a file that ends with .csv or .json")
     if output is not None and output.exists():

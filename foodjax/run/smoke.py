@@ -16,9 +16,10 @@ from foodjax.data.sources.few import FewOfEach
 from foodjax.data.sources.find import create_source, select_classes
 from foodjax.system.console import track
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 
 
-def prepare_smoke(config: Config, workdir: Path) -> tuple[Config, Path, Data]:
+def prepare_smoke(config: Config, workdir: PathLike) -> tuple[Config, Path, Data]:
     """Prepares a run of one training step: its config, its workdir and its data.
 
     The network, the optimizer and the sizes are the experiment's own. Of the photographs only as many of each class
@@ -35,7 +36,7 @@ def prepare_smoke(config: Config, workdir: Path) -> tuple[Config, Path, Data]:
     Raises:
         UserError: the data cannot be used.
     """
-    folder = next(f for f in _folders(workdir) if not f.exists())
+    folder = next(f for f in _folders(to_path(workdir)) if not f.exists())
     config = replace(config, {"train.epochs": 1, "data.cache_dir": str(folder.absolute() / "prepared")})
     source = create_source(config)
     few = FewOfEach(source, _count(config, source))

@@ -19,6 +19,7 @@ from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_chain, create_optimizer
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.checkpoints import load_best_weights
 from foodjax.workdir.description import read_description
 
@@ -80,7 +81,7 @@ class Engine:
         state, origin = create(), self.config.model.init_from
         if weights is not None:
             return transfer.initialise(state, weights, keep_head=False, origin="the weights")
-        return self._start_from(state, Path(origin)) if origin else state
+        return self._start_from(state, to_path(origin)) if origin else state
 
     def _start_from(self, state: TrainState, origin: Path) -> TrainState:
         """Returns `state` with the weights of another run, or of a .safetensors file of a ResNet."""
@@ -94,13 +95,13 @@ class Engine:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
         return abstract_train_state(self.config, self.model, self.tx)
 
-    def load_weights(self, workdir: Path) -> tuple[int, Any]:
+    def load_weights(self, workdir: PathLike) -> tuple[int, Any]:
         """Returns the step of the best checkpoint of a workdir, and its weights, `TrainState.variables`, on the mesh.
 
         Raises:
             UserError: there is no checkpoint, or it is damaged or of another network.
         """
-        return load_best_weights(workdir, abstract_variables(self.config, self.model), self.mesh)
+        return load_best_weights(to_path(workdir), abstract_variables(self.config, self.model), self.mesh)
 
     def validate(self, variables: Any, data: Data) -> Predictions:
         """Evaluates the validation images, augmented where the protocol takes them from the test set."""
@@ -115,7 +116,7 @@ class Engine:
         return collect_predictions(self.eval_step, variables, batches)
 
 
-def open_workdir(workdir: Path, config: Config | None = None, batch_size: int | None = None) -> Engine:
+def open_workdir(workdir: PathLike, config: Config | None = None, batch_size: int | None = None) -> Engine:
     """Returns the engine of a trained run, for evaluation and prediction.
 
     Args:
@@ -131,7 +132,7 @@ def open_workdir(workdir: Path, config: Config | None = None, batch_size: int | 
     return Engine(stored if config is None else config, class_names, batch_size=size)
 
 
-def load_variables(workdir: Path) -> tuple[Any, tuple[str, ...]]:
+def load_variables(workdir: PathLike) -> tuple[Any, tuple[str, ...]]:
     """Returns the weights of the best checkpoint of a workdir, {"params", "batch_stats"}, and its class names.
 
     Raises:

@@ -8,13 +8,13 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import numpy as np
 import uvicorn
+from ml_collections import ConfigDict
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -24,11 +24,13 @@ from starlette.routing import Route
 
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode
+from foodjax.data.images import check_images
 from foodjax.report import pictures, templating
 from foodjax.report.explain import Explainer
 from foodjax.report.run_report import cam_taps, map_sheets
 from foodjax.run.predict import Predictor
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 
 MAX_BYTES = 20 * 2**20  # of an upload
 MAX_PIXELS = 50_000_000  # of a photograph
@@ -40,7 +42,7 @@ _LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 class Guesser:
     """Predicts photographs with a workdir's best checkpoint; threads may share it."""
 
-    def __init__(self, workdir: Path, config: Config | None = None):
+    def __init__(self, workdir: PathLike, config: Config | ConfigDict | None = None):
         """Restores the checkpoint and compiles prediction and explanation.
 
         Args:
@@ -65,7 +67,13 @@ class Guesser:
         return self.answer(decode(encoded, data.image_size, data.resize, as_seen=True, max_pixels=MAX_PIXELS))
 
     def answer(self, pixels: np.ndarray) -> dict[str, Any]:
-        """Returns the top 5, Grad-CAM and the first layers' feature maps of uint8 (H, H, 3), as JSON."""
+        """Returns the top 5, Grad-CAM and the first layers' feature maps of uint8 (H, H, 3), as JSON.
+
+        Raises:
+            TypeError: the picture is not uint8.
+            ValueError: it has another shape.
+        """
+        pixels = check_images(pixels, self.config.data.image_size, ndims=(3,))
         names = self.predictor.class_names
         probabilities = self.predictor.probabilities(pixels[None])[0]
         best = np.argsort(-probabilities, kind="stable")[:5]
@@ -158,7 +166,9 @@ def _error(message: str, status: int) -> Response:
     return JSONResponse({"error": message}, status, headers=_HEADERS)
 
 
-def serve_workdir(workdir: Path, host: str, port: int, config: Config | None = None) -> None:
+def serve_workdir(
+    workdir: PathLike, host: str = "127.0.0.1", port: int = 0, config: Config | ConfigDict | None = None
+) -> None:
     """Serves the page until Ctrl-C.
 
     Args:
@@ -170,6 +180,7 @@ def serve_workdir(workdir: Path, host: str, port: int, config: Config | None = N
     Raises:
         UserError: the workdir has no checkpoint, or the address cannot be used.
     """
+    workdir = to_path(workdir)
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:

@@ -76,3 +76,9 @@ def abstract_train_state(config: Config, model: ConvNet, tx: optax.GradientTrans
 def abstract_variables(config: Config, model: ConvNet) -> dict[str, Any]:
     """Returns the shapes and dtypes of what evaluation runs on, `TrainState.variables`; computes nothing."""
     return jax.eval_shape(lambda: _init(config, model, jax.random.PRNGKey(0)))
+
+
+@jax.jit
+def all_finite(params: Any) -> jax.Array:
+    """Returns whether every number of a pytree is finite, a boolean on the device."""
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(params)]).all()

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, UInt8
 from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
 from foodjax.data.device_batches import Recipe, make_batch
+from foodjax.data.images import check_dtype
 from foodjax.models.convnet import ConvNet, apply_model
 from foodjax.steps.devices import compiler_options
 from foodjax.steps.metrics import Metrics, training_losses
@@ -42,7 +43,11 @@ def train_step(
 
     Returns:
         The state after the step, and the metrics of the batch with dropout and the weights before the step.
+
+    Raises:
+        TypeError: the images are not uint8.
     """
+    check_dtype(batch["image"])
     images, labels = rescale(batch["image"]), batch["label"]
     dropout_key = jax.random.fold_in(state.rng, state.step)
 
@@ -127,7 +132,11 @@ def eval_step(
 
     Returns:
         The metrics of the unmasked examples, and the class probabilities (B, K).
+
+    Raises:
+        TypeError: the images are not uint8.
     """
+    check_dtype(batch["image"])
     images = rescale(view(batch["image"], config.eval_size, config.eval.crop_area))
     logits = apply_model(model, variables, images, train=False)
     probabilities = jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]

@@ -1,7 +1,9 @@
 """Writes a comparison of runs: on the terminal, in table files, as a picture, and as a self-contained page."""
 
+import glob
 import html
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,13 +24,19 @@ NOTE = (
 )
 
 
-def write_comparison(patterns: Sequence[str], baseline: str, folder: Path) -> list[Row]:
+def write_comparison(
+    patterns: files.PathLike | Sequence[files.PathLike], baseline: str = "", folder: files.PathLike | None = None
+) -> list[Row]:
     """Compares the runs that `patterns` match, prints the table and writes it to `folder` in five forms.
 
     Args:
         patterns: workdirs, or glob patterns of them.
-        baseline: label of the baseline, or empty.
-        folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written.
+        baseline: label of the baseline; empty: "baseline" if a run has that label, else the label started first.
+        folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written; None: comparison/
+            beside the workdirs.
+
+    Returns:
+        The rows of the table, one for each variant, the baseline first.
 
     Raises:
         UserError: no finished run matches, or the folder cannot be written.
@@ -45,9 +53,19 @@ def write_comparison(patterns: Sequence[str], baseline: str, folder: Path) -> li
         "table.tex": tables.to_latex(rows),
         "comparison.html": to_page(groups, rows, left_out),
     }
+    folder = _beside(patterns) if folder is None else files.to_path(folder)
     files.write_all(folder, contents)
     print(f"{NOTE}\ntable.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
     return rows
+
+
+def _beside(patterns: files.PathLike | Sequence[files.PathLike]) -> Path:
+    """Returns comparison/ in the last folder of the first pattern that has no wildcard."""
+    first = patterns if isinstance(patterns, str | os.PathLike) else patterns[0]
+    folder = files.to_path(first).parent
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    return folder / "comparison"
 
 
 def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:

@@ -1,19 +1,24 @@
 """Reproduces a run: trains it again and compares the results."""
 
 import json
-from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
+from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.run import loop
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import run_record
 from foodjax.workdir.logs import read_metrics
 
 FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
 
 
-def reproduce(config: Config, workdir: Path, again: Path, origin: dict[str, Any]) -> bool:
+def reproduce(
+    config: Config | ConfigDict, workdir: PathLike, again: PathLike, origin: dict[str, Any] | None = None
+) -> bool:
     """Trains the finished run of `workdir` again in `again` and compares every number of both.
 
     Args:
@@ -28,6 +33,7 @@ def reproduce(config: Config, workdir: Path, again: Path, origin: dict[str, Any]
     Raises:
         UserError: the run is not finished.
     """
+    config, workdir, again = checked(config), to_path(workdir), to_path(again)
     record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")
@@ -47,11 +53,11 @@ def reproduce(config: Config, workdir: Path, again: Path, origin: dict[str, Any]
     return not found
 
 
-def differences(again: Path, workdir: Path) -> list[str]:
+def differences(again: PathLike, workdir: PathLike) -> list[str]:
     """Returns a line for each file of results that differs between two workdirs."""
     lines = []
     for name in FILES:
-        ours, theirs = ((folder / name).read_bytes() for folder in (again, workdir))
+        ours, theirs = ((to_path(folder) / name).read_bytes() for folder in (again, workdir))
         if ours != theirs:
             pairs = enumerate(zip(ours.decode().splitlines(), theirs.decode().splitlines(), strict=False), start=1)
             first = next(((i, a, b) for i, (a, b) in pairs if a != b), None)

@@ -3,6 +3,7 @@
 import csv
 import glob
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from foodjax.config.keys import Config
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
 from foodjax.workdir.logs import read_metrics
@@ -53,12 +55,13 @@ class RunResult(NamedTuple):
     multiply_adds: int
 
 
-def read_run(workdir: Path) -> RunResult:
+def read_run(workdir: PathLike) -> RunResult:
     """Reads a finished run.
 
     Raises:
         UserError: the run is not finished, or its files are damaged.
     """
+    workdir = to_path(workdir)
     config, class_names = read_description(workdir)
     record = run_record.read(workdir)
     if record["result"] is None:
@@ -86,7 +89,7 @@ def read_run(workdir: Path) -> RunResult:
     )
 
 
-def read_groups(patterns: Sequence[str], baseline: str) -> tuple[list[list[RunResult]], list[str]]:
+def read_groups(patterns: PathLike | Sequence[PathLike], baseline: str = "") -> tuple[list[list[RunResult]], list[str]]:
     """Reads finished runs, each once, grouped by label: the baseline first, the others in order of start.
 
     Args:
@@ -99,7 +102,9 @@ def read_groups(patterns: Sequence[str], baseline: str) -> tuple[list[list[RunRe
     Raises:
         UserError: no finished run matches, or none has the label of the baseline.
     """
-    folders = dict.fromkeys(Path(found) for part in patterns for found in [part, *sorted(glob.glob(part))])
+    places = [patterns] if isinstance(patterns, str | os.PathLike) else patterns
+    parts = [str(to_path(place)) for place in places]
+    folders = dict.fromkeys(Path(found) for part in parts for found in [part, *sorted(glob.glob(part))])
     groups: dict[str, list[RunResult]] = {}
     left_out = []
     for folder in folders:
@@ -112,7 +117,7 @@ def read_groups(patterns: Sequence[str], baseline: str) -> tuple[list[list[RunRe
             left_out.append(str(error))
     if not groups:
         raise UserError(
-            f"--runs {' '.join(patterns)} matches no finished run: needs workdirs of finished runs" + _and(left_out)
+            f"--runs {' '.join(parts)} matches no finished run: needs workdirs of finished runs" + _and(left_out)
         )
     groups = dict(sorted(groups.items(), key=lambda group: min(run.started for run in group[1])))
     name = baseline or ("baseline" if "baseline" in groups else next(iter(groups)))

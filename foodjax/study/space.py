@@ -25,6 +25,11 @@ class Sweep(NamedTuple):
     Attributes:
         variants: as after the colon of --config; the first is the baseline, "" is the experiment itself.
         seeds: number of seeds; they are 0, 1, ...
+
+    Example:
+        >>> import foodjax
+        >>> foodjax.Sweep(["", "drop_block=4"], seeds=3)
+        Sweep(variants=['', 'drop_block=4'], seeds=3)
     """
 
     variants: list[str]
@@ -50,7 +55,13 @@ class Trial(NamedTuple):
 
 
 def grid(**values: list[Any]) -> list[str]:
-    """Returns a variant for each combination; lr=[1e-4, 3e-4], dropout=[0.2, 0.5] gives four."""
+    """Returns a variant for each combination of values.
+
+    Example:
+        >>> import foodjax
+        >>> foodjax.grid(lr=[1e-4, 3e-4], dropout=[0.2, 0.5])
+        ['lr=0.0001,dropout=0.2', 'lr=0.0001,dropout=0.5', 'lr=0.0003,dropout=0.2', 'lr=0.0003,dropout=0.5']
+    """
     return [_join(dict(zip(values, point, strict=True))) for point in itertools.product(*values.values())]
 
 
@@ -64,6 +75,11 @@ def random(num: int, seed: int = 0, **space: Any) -> list[str]:
 
     Raises:
         UserError: Optuna is not installed.
+
+    Example:
+        >>> import foodjax
+        >>> len(foodjax.random(8, lr=(1e-5, 1e-2), dropout=[0.0, 0.5]))
+        8
     """
     try:
         import optuna

@@ -1,10 +1,17 @@
-"""Atomic writes of small files: if the process dies, a file is complete or unchanged."""
+"""Places that a user gives, as paths. Atomic writes: if the process dies, a file is complete or unchanged."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from foodjax.system.errors import UserError
+
+PathLike = str | os.PathLike[str]  # what a user may give where a path is needed
+
+
+def to_path(place: PathLike) -> Path:
+    """Returns a place that a user gave as a path; `~` at its start is the user's home, as in a shell."""
+    return Path(os.path.expanduser(place))
 
 
 def write_text(path: Path, text: str) -> None:

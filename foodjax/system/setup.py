@@ -6,7 +6,7 @@ A notebook that wants the same calls it once, best before it imports JAX or Tens
     import foodjax
 
     foodjax.setup()
-    predictor = foodjax.Predictor(Path("runs/food10"))
+    predictor = foodjax.Predictor("runs/food10")
 """
 
 import contextlib
@@ -43,6 +43,13 @@ def setup() -> None:
     - Warnings: Pillow's are ignored.
     - The late errors of a failed read of a checkpoint are dropped: `sys.unraisablehook`, asyncio's log and the
       warning "coroutine ... was never awaited".
+
+    Example:
+        >>> import foodjax
+        >>> foodjax.setup()
+        >>> import logging
+        >>> logging.getLevelName(logging.getLogger("PIL").level)
+        'CRITICAL'
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from foodjax.steps.state import TrainState
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.checkpoint_content import LoopState, from_json
 from foodjax.workdir.checkpoint_items import ItemReader, read_loop_state, to_args
 from foodjax.workdir.orbax_manager import LATEST, create_manager, mend
@@ -19,9 +20,9 @@ from foodjax.workdir.orbax_manager import LATEST, create_manager, mend
 class Checkpoints:
     """The checkpoints of one workdir, named by step: the best, the latest, and the one before the latest."""
 
-    def __init__(self, workdir: Path):
+    def __init__(self, workdir: PathLike):
         """Looks at the folder; nothing is written before the first `save`."""
-        self.folder = workdir.resolve() / "checkpoints"
+        self.folder = to_path(workdir).resolve() / "checkpoints"
         self._reader = ItemReader()
         self._manager: Any = None
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 
@@ -82,12 +83,13 @@ def write_description(
         raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
 
 
-def read_description(workdir: Path) -> tuple[Config, tuple[str, ...]]:
+def read_description(workdir: files.PathLike) -> tuple[Config, tuple[str, ...]]:
     """Returns (config, class names) of a workdir; reads data only, never code.
 
     Raises:
         UserError: the workdir holds no run, or its files are damaged, or this foodjax cannot use its config.
     """
+    workdir = files.to_path(workdir)
     try:
         config = stored_lib.parse((workdir / "config.json").read_text())
         names = json.loads((workdir / "dataset.json").read_text())["class_names"]
@@ -135,22 +137,32 @@ def lock(workdir: Path) -> Iterator[None]:
         taken.release()
 
 
-def read_finished(workdir: Path, epochs: int) -> str | None:
-    """Returns how the training ended, in a line, or None if it goes on.
+class Finished(NamedTuple):
+    """The end of a training: the reason, and the number of its last epoch."""
+
+    reason: str
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"{self.reason} after epoch {self.epoch}"
+
+
+def read_finished(workdir: Path, epochs: int) -> Finished | None:
+    """Returns how the training ended, or None if it goes on.
 
     Args:
         workdir: of a run.
         epochs: train.epochs; a run that ended with its last epoch goes on when it is raised.
     """
     try:
-        found = json.loads((workdir / "finished.json").read_text())
-        if found["reason"] == "last epoch" and found["epoch"] < epochs:
+        found = Finished(**json.loads((workdir / "finished.json").read_text()))
+        if found.reason == "last epoch" and found.epoch < epochs:
             return None
-        return f"{found['reason']} after epoch {found['epoch']}"
+        return found if type(found.reason) is str and type(found.epoch) is int else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # without it, or with a damaged one, the run ends once more in the same way
 
 
-def write_finished(workdir: Path, reason: str, epoch: int) -> None:
+def write_finished(workdir: Path, finished: Finished) -> None:
     """Marks a run as finished: trained and evaluated."""
-    files.write_text(workdir / "finished.json", json.dumps({"reason": reason, "epoch": epoch}) + "\n")
+    files.write_text(workdir / "finished.json", json.dumps(finished._asdict()) + "\n")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from foodjax.data.images import check_dtype
 from foodjax.system import files
 from foodjax.system.errors import UserError
 
@@ -68,7 +69,12 @@ class MetricsLog:
             self._events.write_text(step, tag, markdown)
 
     def write_image(self, step: int, tag: str, pixels: np.ndarray) -> None:
-        """Shows a picture, uint8 (H, W, 3), in TensorBoard."""
+        """Shows a picture, uint8 (H, W, 3), in TensorBoard.
+
+        Raises:
+            TypeError: it is not uint8.
+        """
+        check_dtype(pixels)
         if self._events:
             buffer = io.BytesIO()
             Image.fromarray(pixels).save(buffer, "PNG")
@@ -90,13 +96,13 @@ class MetricsLog:
             self._events.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: files.PathLike) -> list[dict[str, Any]]:
     """Returns the rows of a metrics.jsonl up to the first damaged line, such as one cut short by a kill.
 
     Raises:
         UserError: the file is there and cannot be read.
     """
-    rows = []
+    path, rows = files.to_path(path), []
     try:
         text = path.read_text(errors="replace")
     except FileNotFoundError:

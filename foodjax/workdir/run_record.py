@@ -69,10 +69,10 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
         _write(workdir, record)
 
 
-def read(workdir: Path) -> dict[str, Any]:
+def read(workdir: files.PathLike) -> dict[str, Any]:
     """Returns the record of a workdir: {"result": ..., "sessions": [...]}; an empty one where there is none."""
     try:
-        record = json.loads((workdir / "run.json").read_text())
+        record = json.loads((files.to_path(workdir) / "run.json").read_text())
         if isinstance(record["sessions"], list) and "result" in record:
             return record
     except (OSError, ValueError, KeyError, TypeError):
@@ -123,8 +123,9 @@ def _digest(data: Prepared, rows: np.ndarray) -> dict[str, Any]:
     return {"images": len(rows), "ids": names.hexdigest()[:16], "pixels": pixels.hexdigest()[:16]}
 
 
-def result(workdir: Path) -> dict[str, Any] | None:
+def result(workdir: files.PathLike) -> dict[str, Any] | None:
     """Returns the outcome of a finished run, from metrics.jsonl and evaluation.json; None where one is missing."""
+    workdir = files.to_path(workdir)
     rows = read_metrics(workdir / "metrics.jsonl")
     try:
         evaluation = json.loads((workdir / "evaluation" / "evaluation.json").read_text())

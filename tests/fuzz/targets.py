@@ -116,7 +116,7 @@ def workdir(folder: Path, content: bytes) -> bool:
     parts = content.split(b"\0", 2) + [b""] * 3
     for name, part, whole in zip(("config.json", "dataset.json", "finished.json"), parts, good, strict=False):
         (folder / name).write_bytes(part or whole)
-    assert isinstance(workdir_lib.read_finished(folder, 3), str | None)
+    assert isinstance(workdir_lib.read_finished(folder, 3), workdir_lib.Finished | None)
     try:
         _, names = workdir_lib.read_description(folder)
     except UserError:

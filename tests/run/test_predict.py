@@ -1,11 +1,13 @@
 import csv
 import json
 
+import numpy as np
 import pytest
-from helpers import encode
+from helpers import encode, random_pictures
 from PIL import Image
 
 from foodjax.run import predict
+from foodjax.serve import app
 from foodjax.system.errors import UserError
 
 
@@ -67,3 +69,79 @@ def test_mistakes_are_told_before_anything_is_read(workdir, tmp_path):
         with pytest.raises(UserError, match=message):
             predict.predict_workdir(workdir, places, output)
     assert (tmp_path / "mine.csv").read_text() == "kept"
+
+
+@pytest.fixture(scope="module")
+def predictor(workdir):
+    return predict.Predictor(str(workdir), batch_size=8)
+
+
+def test_pictures_are_predicted_batch_by_batch(workdir, predictor):
+    images = random_pictures(21)
+    found = predictor.probabilities(images)
+    assert found.shape == (21, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    parts = [predictor.probabilities(images[i : i + 8]) for i in (0, 8, 16)]
+    np.testing.assert_array_equal(found, np.concatenate(parts))
+    np.testing.assert_allclose(found, predict.Predictor(workdir).probabilities(images), atol=1e-6)
+    assert predictor.probabilities(images[:0]).shape == (0, 3)
+
+
+def test_a_single_picture_has_its_own_probabilities(predictor):
+    images = random_pictures(2)
+    found = predictor.probabilities(images[1])
+    assert found.shape == (3,)
+    np.testing.assert_array_equal(found, predictor.probabilities(images[1:])[0])
+
+
+def test_pictures_that_are_not_pixels_are_refused(workdir, predictor):
+    images = random_pictures(2)
+    guesser, explain = app.Guesser(workdir), app.Guesser(workdir)._explain
+    for use in (predictor.probabilities, lambda x: explain(x, np.zeros(2)), lambda x: guesser.answer(x[0])):
+        with pytest.raises(TypeError, match=r"the pictures are float64: needs uint8, 0\.\.255"):
+            use(images / 255)
+        with pytest.raises(ValueError, match=r"needs .*\(?16, 16, 3\)"):
+            use(images[:, :8])
+    with pytest.raises(ValueError, match=r"needs \(N, 16, 16, 3\) or \(16, 16, 3\) for one"):
+        predictor.probabilities(images[None])
+    with pytest.raises(UserError, match="batch_size is 0: needs at least 1"):
+        predict.Predictor(workdir, batch_size=0)
+
+
+@pytest.fixture
+def photos(tmp_path, picture):
+    """A folder with two photographs, one of them in a folder of its own, and a text."""
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    for name in ("photos/a.png", "photos/more/b.png"):
+        picture.save(tmp_path / name)
+    (tmp_path / "photos" / "notes.txt").write_text("not a picture")
+    return tmp_path / "photos"
+
+
+def test_one_place_or_many_strings_or_paths_files_or_folders(predictor, photos, monkeypatch):
+    monkeypatch.setenv("HOME", str(photos.parent))
+    (one,) = predictor.predict(str(photos / "a.png"))
+    assert one.path == photos / "a.png"
+    assert one.top[0][1] == predictor.probabilities(predictor.decode("~/photos/a.png")).max()
+    for places in (photos, str(photos), "~/photos", [photos / "a.png", "~/photos/more"], iter([photos])):
+        found = list(predictor.predict(places))
+        assert [prediction.path for prediction in found] == [photos / "a.png", photos / "more" / "b.png"]
+    assert list(predictor.predict([photos / "a.png"] * 20)) == [one] * 20  # three batches, none left out
+    assert predict.find_photos("~/photos") == predict.find_photos([photos]) == [p.path for p in found]
+
+
+def test_a_file_that_is_no_photograph_stops_unless_it_may_be_left_out(predictor, photos):
+    (photos.parent / "empty").mkdir()
+    places = [photos / "notes.txt", photos / "none.jpg", photos.parent / "empty", photos]
+    for place, says in zip(places, ("not a picture", "No such file", "no picture in this folder"), strict=False):
+        with pytest.raises(UserError, match=f"cannot predict {place}: {says}"):
+            list(predictor.predict([place]))
+    bad = {}
+    assert len(list(predictor.predict(places, bad))) == 2
+    assert list(bad) == places[:3]
+    assert bad[places[2]] == "no picture in this folder"
+
+
+def test_a_predictor_is_shown_in_a_line_without_weights(workdir, predictor):
+    says = f"Predictor(workdir={str(workdir)!r}, name='demo', step={predictor.step}, num_classes=3, temperature=None)"
+    assert repr(predictor) == says

@@ -20,6 +20,7 @@ from foodjax.data.augment import colour as colours
 from foodjax.data.augment.blur import blur
 from foodjax.data.augment.mix import Mix, cut_out, mix_images
 from foodjax.data.augment.sample import AugmentParams
+from foodjax.data.images import check_dtype
 
 
 def output_size(config: Config, step: int, steps_per_epoch: int) -> int:
@@ -144,7 +145,12 @@ def transform_inputs(sampled: AugmentParams, image_size: int, size: int) -> tupl
 
 
 def apply_params(images: np.ndarray, sampled: AugmentParams, size: int | None = None) -> np.ndarray:
-    """Augments uint8 images (B, H, H, C) on the CPU; returns uint8 (B, size, size, C), None being H."""
+    """Augments uint8 images (B, H, H, C) on the CPU; returns uint8 (B, size, size, C), None being H.
+
+    Raises:
+        TypeError: the images are not uint8.
+    """
+    check_dtype(images)
     size = size or int(images.shape[1])
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         return np.asarray(transform(images, *transform_inputs(sampled, images.shape[1], size), size=size))

@@ -1,0 +1,34 @@
+"""The examples in the docstrings of the public names run, one after the other, in a folder of the user's own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import foodjax
+
+# Those of a run build on the example of train.
+ORDER = ["load_config", "load_data", "train", "evaluate", "Predictor", "compare"]
+NAMES = [*ORDER, *sorted(set(foodjax.__all__) - {"__version__", *ORDER})]
+PROGRAM = """
+import doctest, importlib, json, pkgutil, sys
+import foodjax
+for module in pkgutil.walk_packages(foodjax.__path__, "foodjax."):
+    importlib.import_module(module.name)
+runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+finder, found = doctest.DocTestFinder(recurse=False), {}
+for name in sys.argv[1:]:
+    for test in finder.find(getattr(foodjax, name), name, module=False, globs={}):
+        found[name] = tuple(runner.run(test))
+print(json.dumps(found), file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+def test_every_public_name_has_an_example_that_runs(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, *NAMES]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+    found = json.loads(done.stderr.splitlines()[-1])
+    assert {name: failed for name, (failed, _) in found.items()} == dict.fromkeys(NAMES, 0), done.stdout
+    assert all(tried >= 2 for _, tried in found.values())
