@@ -30,9 +30,9 @@ from step import food101, machine  # noqa: E402
 
 from experiments import food10  # noqa: E402
 from foodjax.config.check import checked  # noqa: E402
-from foodjax.data.host_batches import train_batches  # noqa: E402
 from foodjax.data.prepare import prepare  # noqa: E402
 from foodjax.data.sources.find import create_source  # noqa: E402
+from foodjax.data.tf_batches import train_batches  # noqa: E402
 
 BATCH_SIZE = 32
 
