@@ -31,8 +31,8 @@ class Data:
     """Photographs: where they are, which are used, and how they are prepared."""
 
     backend: str = key(
-        "tf", choice("tf", "device"), "", "tf: tf.data makes the batches; device: they are made in device memory",
-        since=5, scope="execution",
+        "tf", choice("tf", "threads", "device"), "",
+        "tf: tf.data makes the batches; threads: the same ones; device: in device memory", since=5, scope="execution",
     )  # fmt: skip
     source: str = key(
         "tfds", choice("tfds", "drawn"), "", "used when `data.dir` is empty; drawn: shapes that the program draws",

@@ -1,4 +1,4 @@
-"""The row numbers of a training batch, and the batches of an evaluation. Plain numpy, no TensorFlow.
+"""The batch of a training step, and the batches of an evaluation. Imports no TensorFlow.
 
 The batch of training step s is a pure function of (seed, s): the permutation of epoch e comes from (seed, e) and
 the augmentation from (seed, s). A resumed training therefore sees the same batches as an uninterrupted one.
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from foodjax.config.keys import Augment
-from foodjax.data.augment.apply import apply_params
+from foodjax.config.keys import Augment, Config
+from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.prepare import Prepared
 
@@ -33,6 +33,26 @@ def _order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     order = np.random.default_rng((seed, _STREAM, epoch)).permutation(num_examples)
     order.flags.writeable = False
     return order
+
+
+def train_batch(data: Prepared, rows: np.ndarray, config: Config, step: int) -> Batch:
+    """Returns the batch of training step `step`.
+
+    Args:
+        data: the prepared pictures, memory-mapped.
+        rows: rows of the training pictures, (N,).
+        config: the experiment; reads seed, data.batch_size, augment and the sizes of the pictures.
+        step: counts from 0 over all epochs.
+
+    Returns:
+        image uint8 (B, H, W, 3), label int32 (B,); for mixed pictures also other int32 (B,) and share float32 (B,).
+    """
+    batch_size = config.data.batch_size
+    picked = rows[batch_rows(len(rows), batch_size, config.seed, step)]
+    images = data.images[np.sort(picked)][np.argsort(np.argsort(picked))]  # read the file in order
+    sampled = sample_params(config.augment, config.seed, step, batch_size, config.data.image_size)
+    images = apply_params(images, sampled, output_size(config, step, len(rows) // batch_size))
+    return {"image": images, **mixed_labels(data.labels[picked], sampled.mix)}
 
 
 def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:

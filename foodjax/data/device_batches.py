@@ -1,6 +1,6 @@
 """Batches made on the accelerator: its memory holds all training pictures, and a jitted step augments them.
 
-The host samples the same parameters as the tf.data pipeline, from the same functions of (seed, step). The pictures
+The host samples the same parameters as `batches.train_batch`, from the same functions of (seed, step). The pictures
 are copied to the device once; each dispatch transfers only the sampled parameters.
 """
 
@@ -53,7 +53,7 @@ def put_images(data: Prepared, mesh: Mesh) -> jax.Array:
 
 
 def sample_recipe(data: Prepared, rows: np.ndarray, config: Config, first: int, count: int) -> Recipe:
-    """Samples the batches of steps first, ..., first + count - 1, the same as `host_batches.train_batches` yields.
+    """Samples the batches of steps first, ..., first + count - 1, the same as `batches.train_batch` makes.
 
     Args:
         data: the prepared set in device memory.

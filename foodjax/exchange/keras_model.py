@@ -27,7 +27,7 @@ from foodjax.models.convnet import ConvNet
 from foodjax.run.wiring import Engine, open_workdir
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
-from foodjax.system.errors import UserError
+from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import PathLike, to_path
 from foodjax.system.setup import leave_gpus_to_jax
 from foodjax.workdir.checkpoint_content import LoopState
@@ -151,8 +151,8 @@ def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLik
         output: file to write; never overwritten.
 
     Raises:
-        UserError: no checkpoint, no temperature with eval.calibrate, an architecture that the exchange does not
-            support, or an output that exists or cannot be written.
+        UserError: no Keras, no checkpoint, no temperature with eval.calibrate, an architecture that the exchange does
+            not support, or an output that exists or cannot be written.
     """
     config, workdir, output = checked(config), to_path(workdir), to_path(output)
     if output.suffix != ".keras":
@@ -160,6 +160,7 @@ def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLik
     if output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
     _check_view(config)
+    _import_keras()  # first: reading the weights takes seconds
     engine = open_workdir(workdir, config)
     step, variables = engine.load_weights(workdir)
     params = jax.device_get(variables["params"])
@@ -182,8 +183,7 @@ def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLik
 
 def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
     """Returns the compiled `keras.Sequential` of `model` with the weights `params`."""
-    import keras
-
+    keras = _import_keras()
     leave_gpus_to_jax()
     make = keras.layers
     layers = keras_layers(model, config.data.image_size)
@@ -222,6 +222,17 @@ def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
         )
         exported.optimizer.build(exported.trainable_variables)  # else Keras warns of missing variables
     return exported
+
+
+def _import_keras() -> Any:
+    """Returns Keras; raises UserError where it cannot be imported, as without TensorFlow, its default backend."""
+    try:
+        import keras
+    except Exception as error:  # a broken installation raises many types
+        raise UserError(
+            f"the export needs Keras, which cannot be imported ({first_line(error)}): install keras and tensorflow"
+        ) from None
+    return keras
 
 
 def _check_view(config: Config) -> None:

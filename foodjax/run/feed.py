@@ -14,11 +14,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from foodjax.data.augment.apply import output_size
 from foodjax.data.device_batches import put_images, sample_recipe
+from foodjax.data.host_batches import select_train_batches
 from foodjax.data.sets import Data
 from foodjax.run.wiring import Engine
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import TrainState
-from foodjax.system.errors import UserError
 
 
 class Feed(Protocol):
@@ -74,29 +74,20 @@ class IdleWatch:
 
 
 class HostFeed:
-    """Batches made on the host by tf.data, one step in each dispatch."""
+    """Batches made on the host, by tf.data or threads, one step in each dispatch."""
 
     longest = 1
 
     def __init__(self, engine: Engine, data: Data):
-        """Imports TensorFlow.
-
-        Raises:
-            UserError: it is not installed.
-        """
-        try:
-            from foodjax.data import host_batches
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"data.backend is 'tf', but {error.name} is not installed: install it, or set data.backend to 'device'"
-            ) from None
-        self._run, self._data, self._pipeline = engine, data, host_batches
+        """Imports TensorFlow where data.backend is "tf"."""
+        self._run, self._data = engine, data
+        self._train_batches = select_train_batches(engine.config.data.backend)
         self._watch = IdleWatch()
         self._batches, self.wait_seconds = iter(()), 0.0
 
     def start(self, first: int, stop: int) -> None:  # noqa: D102
         train, rows = self._data.train, self._data.parts.train
-        self._batches, self.wait_seconds = self._pipeline.train_batches(train, rows, self._run.config, first, stop), 0.0
+        self._batches, self.wait_seconds = self._train_batches(train, rows, self._run.config, first, stop), 0.0
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
         for _ in range(count):

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.host_batches import train_batches
+from foodjax.data.host_batches import select_train_batches
 from foodjax.data.sets import load_data
 from foodjax.run.wiring import Engine
 from foodjax.system.console import Bar
@@ -89,7 +89,7 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
     data = load_data(config)
     engine = Engine(config, data.train.class_names, learning_rate=rate_at)
     state, losses = engine.create_state(), []
-    batches = train_batches(data.train, data.parts.train, config, 0, NUM_STEPS)
+    batches = select_train_batches(config.data.backend)(data.train, data.parts.train, config, 0, NUM_STEPS)
     with Bar("learning rates", NUM_STEPS, config.data.batch_size) as bar:
         for step, batch in enumerate(batches):
             state, metrics = engine.train_step(state, batch)

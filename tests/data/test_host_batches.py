@@ -1,34 +1,42 @@
-import numpy as np
-from helpers import prepared
+import sys
 
-from foodjax.config.check import checked
-from foodjax.data import host_batches
+import pytest
 
-
-def test_a_batch_is_a_function_of_seed_and_step(tiny_config):
-    data = prepared(tiny_config)
-    rows = np.arange(0, len(data.ids), 2)  # 60 rows, batch 16: 3 steps an epoch
-    config = checked(tiny_config)
-    whole = list(host_batches.train_batches(data, rows, config, 0, 8))
-    late = list(host_batches.train_batches(data, rows, config, 5, 8))
-    for ours, theirs in zip(late, whole[5:], strict=True):
-        np.testing.assert_array_equal(ours["image"], theirs["image"])
-        np.testing.assert_array_equal(ours["label"], theirs["label"])
-    assert not np.array_equal(whole[0]["image"], whole[3]["image"])
+from foodjax.data import host_batches, tf_batches, thread_batches
 
 
-def test_labels_follow_their_pictures(tiny_config):
-    tiny_config.augment.update(
-        rotation=0.0,
-        shift_rows=0.0,
-        shift_columns=0.0,
-        brightness=(1.0, 1.0),
-        flip_horizontal=False,
-        flip_vertical=False,
-    )
-    data = prepared(tiny_config)
-    rows = np.arange(len(data.ids))
-    known = {image.tobytes(): label for image, label in zip(data.images, data.labels, strict=True)}
-    for batch in host_batches.train_batches(data, rows, checked(tiny_config), 0, 7):
-        for image, label in zip(batch["image"], batch["label"], strict=True):
-            assert known[image.tobytes()] == label
+def test_the_backend_names_what_makes_the_batches(capsys):
+    selected = [host_batches.select_train_batches(backend) for backend in ("tf", "threads", "device")]
+    assert selected == [tf_batches.train_batches, thread_batches.train_batches, thread_batches.train_batches]
+    assert capsys.readouterr().out == ""
+
+
+class Broken:
+    """Finds TensorFlow and fails to import it."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def find_spec(self, name, *_):
+        if name == "tensorflow":
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModuleNotFoundError("No module named 'tensorflow'"),
+        ImportError("cannot import name 'pywrap_tensorflow'"),
+        OSError("libtensorflow_framework.so.2: cannot open shared object file"),
+        TypeError("Descriptors cannot be created directly."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_threads_take_over_from_a_tensorflow_that_cannot_be_imported(monkeypatch, capsys, error):
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    monkeypatch.setattr(sys, "meta_path", [Broken(error), *sys.meta_path])
+    assert host_batches.select_train_batches("tf") is thread_batches.train_batches
+    told = capsys.readouterr().out
+    assert told == f"TensorFlow cannot be imported ({error}): data.backend=threads makes the same batches\n"
+    assert host_batches.select_train_batches("threads") is thread_batches.train_batches
+    assert capsys.readouterr().out == ""

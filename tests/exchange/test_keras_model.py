@@ -400,6 +400,12 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     jax.tree.map(np.testing.assert_array_equal, params, state.params)
 
 
+def test_an_export_without_keras_says_what_to_install(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(UserError, match="needs Keras, which cannot be imported .*: install keras and tensorflow$"):
+        keras_model.export_model(checked(tiny_config), tmp_path / "run", tmp_path / "out.keras")
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_an_exported_model_has_the_temperature_in_its_last_layer(tiny_config, tmp_path, tiny_images, flip, capsys):
     tiny_config.eval.update(calibrate=True, flip=flip)

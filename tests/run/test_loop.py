@@ -18,7 +18,7 @@ from helpers import one_device_mesh, run_main, start_main
 from foodjax.config import stored
 from foodjax.config.check import checked, replace
 from foodjax.config.keys import Config
-from foodjax.data import host_batches
+from foodjax.data import tf_batches
 from foodjax.models.convnet import create_model
 from foodjax.run import loop
 from foodjax.run.wiring import Engine
@@ -336,8 +336,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_c
 
 def test_the_wait_for_data_is_told(tiny_config, tmp_path, monkeypatch):
     tiny_config.train.epochs = 1
-    batches = host_batches.train_batches
-    monkeypatch.setattr(host_batches, "train_batches", lambda *a: (time.sleep(0.2) or batch for batch in batches(*a)))
+    batches = tf_batches.train_batches
+    monkeypatch.setattr(tf_batches, "train_batches", lambda *a: (time.sleep(0.2) or batch for batch in batches(*a)))
     loop.train(tiny_config, tmp_path / "run")
     (row,) = read_metrics(tmp_path / "run" / "timing.jsonl")
     steps = 6  # 102 pictures in batches of 16

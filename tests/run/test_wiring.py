@@ -8,8 +8,8 @@ import pytest
 from faults import older_form
 
 from foodjax.config.check import replace
-from foodjax.data.host_batches import train_batches
 from foodjax.data.sets import load_data
+from foodjax.data.tf_batches import train_batches
 from foodjax.run import find_lr, loop
 from foodjax.run.evaluate import evaluate_workdir
 from foodjax.run.predict import Predictor

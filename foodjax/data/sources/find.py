@@ -7,7 +7,7 @@ from foodjax.data.sources.base import Listing, Source, select_names
 from foodjax.data.sources.drawn import DrawnSource
 from foodjax.data.sources.folders import ClassFolders
 from foodjax.data.sources.food101 import Food101Folder
-from foodjax.system.errors import UserError
+from foodjax.system.errors import UserError, first_line
 
 
 def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -> Listing:
@@ -34,18 +34,23 @@ def create_source(config: Config) -> Source:
     """Returns the source that `config.data` names.
 
     Raises:
-        UserError: `data.dir` is neither an archive nor a Food-101 folder nor a folder of classes.
+        UserError: `data.dir` is neither an archive nor a Food-101 folder nor a folder of classes, or it is empty and
+            TFDS, or what data.tfds_name names, cannot be used.
     """
     data = config.data
     if not data.dir and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
     if not data.dir:
         try:
-            from foodjax.data.sources.tfds import TfdsSource  # slow: imports TensorFlow
-        except ModuleNotFoundError as error:
+            import tensorflow  # noqa: F401, slow
+            import tensorflow_datasets  # noqa: F401
+        except Exception as error:  # a broken installation raises many types
             raise UserError(
-                f"data.dir is empty and {error.name} is not installed: install it, or set data.dir"
+                f"data.dir is empty, and TensorFlow Datasets, which data.source=tfds needs, cannot be imported "
+                f"({first_line(error)}): install tensorflow and tensorflow-datasets, or set data.dir"
             ) from None
+        from foodjax.data.sources.tfds import TfdsSource
+
         return TfdsSource(data.tfds_name, data.tfds_dir)
     path = Path(data.dir).expanduser().resolve()
     if path.is_file():

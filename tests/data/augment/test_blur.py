@@ -16,9 +16,9 @@ from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.blur import blur
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.device_batches import make_batch, put_images, sample_recipe
-from foodjax.data.host_batches import train_batches
 from foodjax.data.prepare import prepare
 from foodjax.data.sources.find import create_source
+from foodjax.data.tf_batches import train_batches
 
 
 def pictures(side, number=6):

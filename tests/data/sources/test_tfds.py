@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import shutil
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ from experiments import food10
 from foodjax.config.check import checked
 from foodjax.data import prepare
 from foodjax.data.sources import find
+from foodjax.system.errors import UserError
 
 CLASSES = ("apple_pie", "baby_back_ribs", "baklava", "cheesecake")
 
@@ -40,6 +42,15 @@ def server(tmp_path):
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         yield Server(f"http://127.0.0.1:{httpd.server_address[1]}/food-101.tar.gz", root)
         httpd.shutdown()
+
+
+@pytest.mark.parametrize("missing", ["tensorflow", "tensorflow_datasets"])
+def test_a_source_without_tfds_says_what_to_install_or_set(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(
+        UserError, match=f"import of {missing} .*: install tensorflow and tensorflow-datasets, or set data.dir"
+    ):
+        find.create_source(checked(food10.get_config()))
 
 
 @pytest.mark.slow
