@@ -16,7 +16,8 @@ import numpy as np
 from foodjax.config.keys import Config
 from foodjax.data.batches import pad_batch
 from foodjax.data.decode import decode
-from foodjax.data.sources.base import IMAGE_SUFFIXES
+from foodjax.data.formats import SUFFIXES, is_picture, why_unused
+from foodjax.data.sources.tree import scan
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.calibration import scale
 from foodjax.run.wiring import open_workdir
@@ -112,24 +113,38 @@ class Predictor:
                 yield Prediction(path, [(self.class_names[k], float(probs[k])) for k in best])
 
 
-def find_photos(places: Iterable[str]) -> list[Path]:
+def find_photos(places: Iterable[str], bad: dict[Path, str]) -> list[Path]:
     """Returns the files among `places`, and the pictures in the folders among them, each once.
 
+    Args:
+        places: photographs and folders.
+        bad: gets the problem of each picture in a folder that cannot be opened.
+
     Raises:
-        UserError: a place that does not exist, or no picture at all.
+        UserError: a place that does not exist or cannot be listed, or no picture at all.
     """
     found: dict[Path, None] = {}
     for place in places:
         path = Path(place).expanduser()
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-            found |= dict.fromkeys(files)
-        elif path.exists():
+            for folder in scan(str(path)).walk():
+                if folder.problem:
+                    bad[path / folder.path] = folder.problem
+                for name, problem in folder.files.items():
+                    if not (problem or why_unused(name)):
+                        found[path / folder.path / name] = None
+                    elif is_picture(name):
+                        bad[path / folder.path / name] = problem or why_unused(name)
+        elif path.is_file():
             found[path] = None
         else:
-            raise UserError(f"--images {place} does not exist: needs photographs or folders of them")
+            what = "is neither a file nor a folder" if path.exists() else "does not exist"
+            raise UserError(f"--images {place} {what}: needs photographs or folders of them")
     if not found:
-        raise UserError(f"--images {','.join(places)} holds no picture: needs files such as {' '.join(IMAGE_SUFFIXES)}")
+        first = next((f"; {path}: {problem}" for path, problem in bad.items()), "")
+        raise UserError(
+            f"--images {','.join(places)} holds no picture{first}: needs files such as {' '.join(SUFFIXES[:8])}"
+        )
     return list(found)
 
 
@@ -149,11 +164,11 @@ def predict_workdir(workdir: Path, places: list[str], output: Path | None, confi
         raise UserError(f"--output is {output}: needs a file that ends with .csv or .json")
     if output is not None and output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
-    paths = find_photos(places)
+    bad: dict[Path, str] = {}
+    paths = find_photos(places, bad)
     predictor = Predictor(workdir, config=config)
     if predictor.temperature is not None:
         print(predictor.temperature)
-    bad: dict[Path, str] = {}
     predictions = []
     for prediction in predictor.predict(paths, bad):
         predictions.append(prediction)
