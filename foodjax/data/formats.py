@@ -3,6 +3,7 @@
 Pillow reads more formats. Those that are left out run other programs (EPS, WMF), or hold no photographs.
 """
 
+import functools
 import importlib
 import importlib.util
 import io
@@ -47,6 +48,7 @@ _JUNK_FOLDERS = {
 _JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 
 
+@functools.cache
 def has_heif() -> bool:
     """Returns whether HEIC files can be decoded: by pillow-heif, which is an extra of this package."""
     return importlib.util.find_spec("pillow_heif") is not None
