@@ -91,9 +91,8 @@ def test_kaggles_train_csv_means_the_folder_train(tmp_path):
 
 def test_a_split_decides_between_files_of_one_name(tmp_path):
     folders(tmp_path / "own", classes=("all",))
-    rows = [
-        f"{k}.png,{'even' if k % 2 == 0 else 'odd'},{part}" for part, n in (("train", 6), ("test", 4)) for k in range(n)
-    ]
+    names = ("even", "odd")
+    rows = [f"{k}.png,{names[k % 2]},{part}" for part, n in (("train", 6), ("test", 4)) for k in range(n)]
     (tmp_path / "own" / "t.csv").write_text("\n".join(["file,label,split", *rows]))
     data = load(tmp_path / "own", tmp_path, labels="t.csv")
     assert seen(data.test) == {(names[k % 2], colour("test", "all", k)) for k in range(4)}

@@ -187,6 +187,18 @@ def test_a_train_part_beside_pictures_without_labels(tmp_path):
     assert len(found.unused) == 7
 
 
+def test_tiny_imagenets_validation_part_without_classes_is_left_out(tmp_path):
+    for name in CLASSES:
+        for k in range(20):
+            paint(tmp_path / "train" / name / "images" / f"{k}.JPEG", (1, 2, k), format="PNG")
+    for k in range(7):
+        paint(tmp_path / "val" / "images" / f"{k}.JPEG", (1, 2, k), format="PNG")
+    found = listing(tmp_path)
+    assert found.class_names == CLASSES
+    assert {row.reason for row in found.unused} == {"lies in none of the parts"}
+    assert len(found.unused) == 7
+
+
 def test_two_parts_of_one_kind_are_refused(tmp_path):
     folders(tmp_path, {"train": "train", "val": "validation", "dev": "validation"})
     with pytest.raises(UserError, match="two validation parts, 'dev' and 'val': needs one"):

@@ -43,27 +43,33 @@ class _Files:
 
     def __init__(self, root: Folder):
         self.problems = {f.inside(name): problem for f in root.walk() for name, problem in f.files.items()}
-        self._by_name: dict[str, list[str]] = {}
-        self._by_stem: dict[str, list[str]] = {}
+        self._exact: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}  # by 0.png and bars/0.png
+        self._stems: dict[str, list[str]] = {}  # by 0 and bars/0
         for path in self.problems:
-            name = _plain(path).rsplit("/", 1)[-1]
-            if is_picture(name):
-                self._by_name.setdefault(name, []).append(path)
-                self._by_stem.setdefault(name[: len(name) - len(suffix_of(name))], []).append(path)
+            if is_picture(path.rsplit("/", 1)[-1]):
+                plain = _plain(path)
+                self._exact[plain] = path
+                for end in {_end(plain, 1), _end(plain, 2)}:
+                    self._names.setdefault(end, []).append(path)
+                    self._stems.setdefault(_without_suffix(end), []).append(path)
 
     def find(self, called: str, hints: tuple[str, ...] = ()) -> list[str]:
-        """Returns the paths that `called` may mean: the best ones, more than one where it is ambiguous."""
+        """Returns the paths that `called` may mean: the best ones, more than one where it is ambiguous.
+
+        Args:
+            called: a path, whole or from any folder on, or a name, with or without suffix.
+            hints: parts and names of folders to choose by.
+        """
         called = _plain(called)
-        name = called.rsplit("/", 1)[-1]
-        found = self._by_name.get(name, []) or self._by_stem.get(name, [])
-        words = called.split("/")
-        for count in range(len(words), 1, -1):  # as much of the path as fits
-            tail = "/".join(words[-count:])
-            if fitting := [p for p in found if _tail(p, count) == tail or _without_suffix(_tail(p, count)) == tail]:
-                found = fitting
-                break
-        if len(found) > 1 and "/" not in called and called in (_plain(p) for p in found):
-            found = [p for p in found if _plain(p) == called]
+        if called in self._exact:
+            return [self._exact[called]]
+        ends = dict.fromkeys((_end(called, 2), _end(called, 1)))
+        found = next((found for end in ends if (found := self._names.get(end) or self._stems.get(end))), [])
+        for count in range(called.count("/") + 1, 2, -1):  # as much of the path as fits
+            end = _end(called, count)
+            if fitting := [path for path in found if end in (_end(_plain(path), count), _end(_bare(path), count))]:
+                return fitting
         if len(found) > 1 and hints:  # train.csv means train/0.jpg, not test/0.jpg
             parts = [p for p in found if any(word in hints or part_of(word) in hints for word in p.split("/")[:-1])]
             found = parts or found
@@ -75,8 +81,12 @@ def _plain(path: str) -> str:
     return path[2:] if path.startswith("./") else path
 
 
-def _tail(path: str, count: int) -> str:
-    return "/".join(_plain(path).split("/")[-count:])
+def _bare(path: str) -> str:
+    return _without_suffix(_plain(path))
+
+
+def _end(path: str, count: int) -> str:
+    return "/".join(path.split("/")[-count:])
 
 
 def _without_suffix(path: str) -> str:

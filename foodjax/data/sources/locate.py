@@ -77,7 +77,10 @@ def locate(root: Folder, where: str, level: int = 0) -> Located:
 
 def _holds_classes(folder: Folder) -> bool:
     """Returns whether a folder named as a part is one: stray pictures in it count less than two classes."""
-    return len(folder.with_pictures) >= (2 if folder.num_pictures else 1)
+    inner = folder.with_pictures
+    if len(inner) == 1 and inner[0].name.lower() in _PLAIN and not inner[0].with_pictures:
+        return False  # val/images/, as in Tiny ImageNet
+    return len(inner) >= (2 if folder.num_pictures else 1)
 
 
 def _parts_in(folder: Folder, where: str) -> dict[str, Folder]:

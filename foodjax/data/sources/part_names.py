@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 
 _WORDS = {
-    "train": "train", "training": "train",
+    "train": "train", "training": "train", "trainset": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
+    "valset": "validation", "test": "test", "testing": "test", "testset": "test", "eval": "test", "evaluation": "test",
 }  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def groups(roots: dict[str, Folder], where: str, plain: Collection[str]) -> None
     raise UserError(
         f"the folders {_list(first)} of {where} hold no pictures themselves, but folders of pictures "
         f"({_list(names)}): needs data.class_level=1 if {first[0]!r} is a class, or data.class_level={level} if "
-        f"{names[0]!r} is one"
+        f"{names[0]!r} is one, or data.dir set to one of the folders"
     )
 
 
