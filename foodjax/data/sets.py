@@ -65,7 +65,7 @@ def load_data(config: Config | ConfigDict) -> Data:
 def tell(found: Found) -> None:
     """Prints how the photographs were found, and the files that are not used, grouped by class and reason."""
     for note in found.notes:
-        print(note)
+        print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in note))
     groups = Counter((row.part, row.class_name, row.reason) for row in found.unused)
     first = {(row.part, row.class_name, row.reason): row.file for row in reversed(found.unused)}
     if groups:

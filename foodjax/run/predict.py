@@ -127,14 +127,16 @@ def find_photos(places: Iterable[str], bad: dict[Path, str]) -> list[Path]:
     for place in places:
         path = Path(place).expanduser()
         if path.is_dir():
+            inside: list[Path] = []
             for folder in scan(str(path)).walk():
                 if folder.problem:
                     bad[path / folder.path] = folder.problem
                 for name, problem in folder.files.items():
                     if not (problem or why_unused(name)):
-                        found[path / folder.path / name] = None
+                        inside.append(path / folder.path / name)
                     elif is_picture(name):
                         bad[path / folder.path / name] = problem or why_unused(name)
+            found |= dict.fromkeys(sorted(inside))
         elif path.is_file():
             found[path] = None
         else:

@@ -125,6 +125,17 @@ def test_an_encrypted_or_damaged_archive_is_one_line(tmp_path):
         listing(own)
 
 
+def test_an_archive_without_rights_is_one_line(tmp_path, monkeypatch):
+    path = pack(folders(tmp_path / "own"), "tar")
+
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(archive.tarfile, "open", refuse)
+    with pytest.raises(UserError, match=r"cannot read .*packed.tar \(Permission denied\): needs the right"):
+        listing(path)
+
+
 def test_a_tar_with_a_link_is_refused_in_any_layout(tmp_path):
     path = pack(folders(tmp_path / "own"), "tar")
     with tarfile.open(path, "a") as file:

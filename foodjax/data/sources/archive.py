@@ -79,8 +79,8 @@ class Archive(Source):
 
     def _members(self, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytes | None]]:
         """Yields the path of every file, and its content if `wants` accepts the path; checks all members."""
-        total, limit = 0, MAX_EXPANSION * self.path.stat().st_size + MAX_MEMBER_BYTES
         try:
+            total, limit = 0, MAX_EXPANSION * self.path.stat().st_size + MAX_MEMBER_BYTES
             of_kind = _zip_members if zipfile.is_zipfile(self.path) else _tar_members
             for name, size, kind, read in of_kind(self.path):
                 # Nothing is extracted, so nothing can be overwritten; but such an archive was made to do harm.
@@ -101,6 +101,10 @@ class Archive(Source):
         except UserError:
             raise
         except Exception as error:  # the archives' modules and broken numbers in headers raise a dozen types
+            if isinstance(error, OSError) and error.errno:  # gzip and bz2 raise OSError too, without a number
+                raise UserError(
+                    f"cannot read {self.path} ({error.strerror}): needs the right to read and a working disk"
+                ) from None
             raise UserError(
                 f"{self.path} is not a whole tar archive or zip file ({first_line(error)}): download it again, or set "
                 f"data.dir to a folder"
