@@ -39,10 +39,18 @@ class Data:
         scope="evaluation",
     )  # fmt: skip
     dir: str = key(
-        "", TEXT, "", "food-101.tar.gz, food-101/, or a folder with train/<class>/ and test/<class>/",
+        "", TEXT, "", "folder of photographs sorted by class, an archive of one (.zip, .tar.*), or food-101.tar.gz",
         scope="evaluation",
     )  # fmt: skip
-    tfds_name: str = key("", TEXT, "", "TFDS builder with image, label and id", scope="evaluation")
+    labels: str = key(
+        "", TEXT, "", "table (CSV) with the columns file, label and perhaps split; empty: folders are the classes",
+        since=10, scope="evaluation",
+    )  # fmt: skip
+    class_level: int = key(
+        0, integer(0), "folders", "which folder below train/ or `data.dir` is the class: 1 the first; 0 finds out",
+        since=10, scope="evaluation",
+    )  # fmt: skip
+    tfds_name: str = key("", TEXT, "", "TFDS builder with image and label", scope="evaluation")
     tfds_dir: str = key("", TEXT, "", "where TFDS keeps its data; empty: its own default", since=1, scope="place")
     num_classes: int = key(0, integer(0), "classes", "the first N in alphabetical order; 0 takes all")
     class_names: tuple[str, ...] = key((), tuple_of(TEXT, "class names"), "", "exactly these classes; () takes all")
@@ -54,11 +62,15 @@ class Data:
     )
     protocol: str = key(
         "holdout", choice("holdout", "tutorial"), "",
-        "holdout: validation is held out of train; tutorial: taken from test and augmented",
+        "holdout: validation is the data's own, or held out of train; tutorial: taken from test and augmented",
     )  # fmt: skip
     validation_fraction: float = key(
         0.15, number(0, 1, open_low=True, open_high=True), "of each class",
         "share held out; the first names in string order, as Keras does",
+    )  # fmt: skip
+    test_fraction: float = key(
+        0.2, number(0, 1, open_low=True, open_high=True), "of each class",
+        "share held out of train to test on, where the data has no test part; by a hash of the names", since=10,
     )  # fmt: skip
     train_per_class: int = key(0, integer(0), "images", "at most so many of each class to train on; 0: all", since=4)
     batch_size: int = key(32, integer(1), "images", "in a training step")

@@ -5,9 +5,9 @@ import io
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from foodjax.data.formats import FORMATS, open_heif
+
 MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
-# The formats of IMAGE_SUFFIXES. Pillow reads more: none is for photographs, and some run other programs (EPS).
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -41,7 +41,7 @@ def decode(
     if not encoded:
         raise ValueError("missing or empty")
     try:
-        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+        with open_heif(encoded, max_pixels) or Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise ValueError(f"{image.width} x {image.height} pixels, more than {max_pixels}")
             rgb = _as_seen(image) if as_seen else image.convert("RGB")
@@ -49,7 +49,7 @@ def decode(
                 rgb = rgb.resize((size, size), _FILTERS[resize])
             return np.asarray(rgb)
     except UnidentifiedImageError:
-        raise ValueError(f"not a picture of a known kind ({', '.join(_FORMATS)})") from None
+        raise ValueError(f"not a picture of a known kind ({', '.join(FORMATS)})") from None
     except ValueError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types for broken files

@@ -1,8 +1,8 @@
 """The cache of prepared photographs: decoded to RGB, resized and stored as uint8 once, then memory-mapped.
 
-A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, skipped photographs, and a
-checksum of all of it). Its name contains a hash of everything that it depends on. It is written under a temporary
-name and renamed when complete; a damaged set is prepared again.
+A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, skipped photographs,
+what was found of the whole data, and a checksum of all of it). Its name contains a hash of everything that it depends
+on. It is written under a temporary name and renamed when complete; a damaged set is prepared again.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -22,12 +22,28 @@ from filelock import FileLock
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode
 from foodjax.data.images import check_images
-from foodjax.data.sources.base import Listing, Source
+from foodjax.data.sources.base import PARTS, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes
 from foodjax.system.errors import UserError, first_line
 
-VERSION = 2  # of the cache's format and of the decoding
+# Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
+# also one in train/ was read from there.
+VERSION = 3
 Track = Callable[[str, int, Iterator], Iterator]
+
+
+class Found(NamedTuple):
+    """What a source's listing says beside the examples of one part.
+
+    Attributes:
+        counts: number of photographs of each part.
+        notes: lines that say how parts and classes were found.
+        unused: files of all parts that are not used.
+    """
+
+    counts: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+    unused: tuple[Unused, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,8 @@ class Prepared:
         class_names: names of the classes in label order.
         images: uint8 (N, H, H, 3), memory-mapped.
         labels: int64 (N,).
-        ids: N ids, "class/name".
+        ids: N ids, unique in this set.
+        found: what was found of the whole data.
 
     Raises:
         TypeError: the images are not uint8.
@@ -49,6 +66,7 @@ class Prepared:
     images: np.ndarray
     labels: np.ndarray
     ids: list[str]
+    found: Found = field(default_factory=Found)
 
     def __post_init__(self) -> None:
         check_images(self.images)  # of whoever makes a set without photographs on disk
@@ -62,11 +80,11 @@ def cache_root(config: Config) -> Path:
 
 
 def prepare(source: Source, part: str, config: Config, track: Track, class_names: tuple[str, ...] = ()) -> Prepared:
-    """Returns the prepared train or test set of `source`, from the cache if it is there.
+    """Returns the prepared train, validation or test set of `source`, from the cache if it is there.
 
     Args:
         source: where the photographs come from.
-        part: "train" or "test".
+        part: "train", "validation" or "test".
         config: the experiment; reads `data`.
         track: track(title, total, iterator) yields the items of the iterator and shows the progress.
         class_names: exactly these classes in this label order (a checkpoint's); empty: those that config selects.
@@ -103,7 +121,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
 
 
 def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any, track: Track) -> None:
-    ids = sorted(getattr(listing, part))
+    examples = sorted(getattr(listing, part), key=lambda example: example.id)
+    ids = [example.id for example in examples]
     row_of = {example_id: row for row, example_id in enumerate(ids)}
     if len(row_of) != len(ids):
         raise UserError(f"{source.name} lists an image twice in its {part} set: needs distinct ids")
@@ -123,14 +142,15 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
         found = np.zeros(len(ids), bool)
 
         def one(item):
-            example_id, encoded = item
+            example, encoded = item
             try:
-                return example_id, decode(encoded, size, data.resize), ""
+                return example.id, decode(encoded, size, data.resize), ""
             except ValueError as error:
-                return example_id, None, str(error)
+                return example.id, None, str(error)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for example_id, image, problem in track(f"preparing {part}", len(ids), _map(pool, one, source.read(ids))):
+            decoded = _map(pool, one, source.read(examples))
+            for example_id, image, problem in track(f"preparing {part}", len(ids), decoded):
                 if image is None:
                     bad[example_id] = problem
                 else:
@@ -146,15 +166,21 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
                 f"repair them, or leave them out with data.on_error=skip"
             )
         kept = np.flatnonzero(found)
-        for name in listing.class_names:
-            if ids and not any(ids[row].startswith(name + "/") for row in kept):
+        having = {examples[row].class_name for row in kept}
+        for name in listing.class_names if part != "validation" and ids else ():
+            if name not in having:
                 raise UserError(f"class {name!r} has no {part} image that decodes: needs at least one")
+        label_of = {name: label for label, name in enumerate(listing.class_names)}
         if len(kept) < len(ids) or not ids:
             np.save(temporary / "images.npy", images[kept])
         info = {
             "class_names": listing.class_names,
             "ids": [ids[row] for row in kept],
+            "labels": [label_of[examples[row].class_name] for row in kept],
             "skipped": bad,
+            "counts": {name: len(getattr(listing, name)) for name in PARTS},
+            "notes": listing.notes,
+            "unused": listing.unused,
         }
         if isinstance(images, np.memmap):
             images.flush()
@@ -209,9 +235,11 @@ def open_prepared(folder: Path) -> Prepared:
         names, ids = tuple(info["class_names"]), info["ids"]
         if len(images) != len(ids):
             raise ValueError(f"{len(images)} images for {len(ids)} ids")
-        label_of = {name: label for label, name in enumerate(names)}
-        labels = np.array([label_of[i.split("/")[0]] for i in ids], np.int64)
-        prepared = Prepared(names, images, labels, ids)
+        labels = np.array(info["labels"], np.int64)
+        if labels.shape != (len(ids),) or len(ids) and not 0 <= labels.min() <= labels.max() < len(names):
+            raise ValueError("its labels do not fit its classes")
+        found = Found(info["counts"], tuple(info["notes"]), tuple(Unused(*row) for row in info["unused"]))
+        prepared = Prepared(names, images, labels, ids, found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
     if info["skipped"]:

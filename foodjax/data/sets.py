@@ -1,28 +1,42 @@
 """The data of an experiment: prepared train and test sets and their split."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.prepare import Prepared, prepare
+from foodjax.data.prepare import Found, Prepared, prepare
+from foodjax.data.sources.base import Source
 from foodjax.data.sources.find import create_source
-from foodjax.data.split import Indices, first_of_each, split
+from foodjax.data.split import Indices, all_rows, first_of_each, split
 from foodjax.system.console import track
 from foodjax.system.errors import UserError
 
+_LINES = 10  # on the terminal, about files that are not used
+
 
 class Data(NamedTuple):
-    """The prepared sets of an experiment, and the rows of its train, validation and test parts."""
+    """The prepared sets of an experiment, and the rows of its train, validation and test parts.
+
+    Attributes:
+        train: photographs to train on, and to validate on where there is no other place for that.
+        test: photographs to test on.
+        parts: rows.
+        own_validation: the data's own validation set; None where it has none or is not used.
+    """
 
     train: Prepared
     test: Prepared
     parts: Indices
+    own_validation: Prepared | None = None
 
     @property
     def validation(self) -> Prepared:
         """The set that contains the rows `parts.validation`."""
+        if self.parts.validation_is_given and self.own_validation is not None:
+            return self.own_validation
         return self.test if self.parts.validation_is_from_test else self.train
 
 
@@ -42,17 +56,47 @@ def load_data(config: Config | ConfigDict) -> Data:
         (110, 10, 50)
     """
     config = checked(config)
-    source = create_source(config)
+    return load_source(create_source(config), config)
+
+
+def load_source(source: Source, config: Config) -> Data:
+    """Prepares and splits the photographs of a source, as `load_data` does.
+
+    Raises:
+        UserError: the data cannot be used, or a part of it is empty.
+    """
     train_set = prepare(source, "train", config, track)
     test_set = prepare(source, "test", config, track)
     for part, found in (("train", train_set), ("test", test_set)):
         if not len(found.images):
             raise UserError(f"the data has no {part} images: training needs both train and test images")
-    return split_data(config, train_set, test_set)
+    tell(train_set.found)
+    own_validation = None
+    if train_set.found.counts.get("validation"):
+        if config.data.protocol == "tutorial":
+            print("the data's own validation part is not used: data.protocol=tutorial takes it from test")
+        else:
+            own_validation = prepare(source, "validation", config, track)
+    return split_data(config, train_set, test_set, own_validation)
 
 
-def split_data(config: Config, train_set: Prepared, test_set: Prepared) -> Data:
-    """Splits prepared sets as `config.data` says.
+def tell(found: Found) -> None:
+    """Prints how the photographs were found, and the files that are not used, grouped by class and reason."""
+    for note in found.notes:
+        print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in note))
+    groups = Counter((row.part, row.class_name, row.reason) for row in found.unused)
+    first = {(row.part, row.class_name, row.reason): row.file for row in reversed(found.unused)}
+    if groups:
+        print(f"{len(found.unused):,} files are not used:")
+    for (part, name, reason), count in groups.most_common(_LINES):
+        place = ", ".join(filter(None, (part, f"class {name!r}" if name else "")))
+        print(f"  {place + ': ' if place else ''}{count:,}, {reason}; {first[part, name, reason]!r}")
+    if len(groups) > _LINES:
+        print(f"  and {len(groups) - _LINES} more groups")
+
+
+def split_data(config: Config, train_set: Prepared, test_set: Prepared, own_validation: Prepared | None = None) -> Data:
+    """Splits prepared sets as `config.data` says; validates on `own_validation` where it is given.
 
     Raises:
         UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size.
@@ -67,6 +111,13 @@ def split_data(config: Config, train_set: Prepared, test_set: Prepared) -> Data:
         train_set.ids, train_set.labels, test_set.ids, test_set.labels,
         config.data.protocol, config.data.validation_fraction,
     )  # fmt: skip
+    if own_validation is not None:
+        parts = parts._replace(
+            train=all_rows(train_set.ids, train_set.labels),
+            validation=all_rows(own_validation.ids, own_validation.labels),
+            validation_is_from_test=False,
+            validation_is_given=True,
+        )
     if config.data.train_per_class:
         parts = parts._replace(train=first_of_each(parts.train, train_set.labels, config.data.train_per_class))
     if len(parts.train) < config.data.batch_size:
@@ -79,4 +130,4 @@ def split_data(config: Config, train_set: Prepared, test_set: Prepared) -> Data:
             f"data.validation_fraction is {config.data.validation_fraction}, less than one image of any class: "
             f"use a larger fraction"
         )
-    return Data(train_set, test_set, parts)
+    return Data(train_set, test_set, parts, own_validation)

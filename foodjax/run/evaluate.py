@@ -10,9 +10,9 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.prepare import Prepared, prepare
-from foodjax.data.sets import Data
+from foodjax.data.sets import Data, tell
 from foodjax.data.sources.find import create_source
-from foodjax.data.split import split
+from foodjax.data.split import all_rows
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
@@ -21,6 +21,7 @@ from foodjax.system.console import console, track
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.description import read_description
+from foodjax.workdir.older_data import distrust
 
 
 class Evaluation(NamedTuple):
@@ -71,9 +72,10 @@ class Evaluation(NamedTuple):
         )
 
 
-def _data_of(config: Config) -> dict[str, str]:
-    """Returns the values of a config that name its photographs."""
-    return {key: getattr(config.data, key) for key in ("dir", "source", "tfds_name", "tfds_dir")}
+def _data_of(config: Config) -> dict[str, Any]:
+    """Returns the values of a config that name its photographs; those of later keys only where they are set."""
+    later = (key for key in ("labels", "class_level") if getattr(config.data, key))
+    return {key: getattr(config.data, key) for key in ("dir", "source", "tfds_name", "tfds_dir", *later)}
 
 
 def _is_own(workdir: Path, config: Config) -> bool:
@@ -156,12 +158,15 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
     workdir = to_path(workdir)
     stored, class_names = read_description(workdir)
     config = stored if config is None else checked(config)
-    source = create_source(config)
+    own = _is_own(workdir, config)
+    if line := distrust(workdir):
+        print(line)
+    source = create_source(config, everything=not own)
     test_set = prepare(source, "test", config, track, class_names)
+    tell(test_set.found)
     if not len(test_set.images):
         raise UserError("the data has no test images: needs at least one")
-    parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
-    print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
-    own = _is_own(workdir, config)
+    rows = all_rows(test_set.ids, test_set.labels)
+    print(f"data: {len(class_names)} classes, {len(rows)} test images")
     validation = temperature_lib.data_to_fit_on(config, workdir, class_names) if own else None
-    return evaluate_best(Engine(config, class_names), workdir, test_set, parts.test, source.name, validation)
+    return evaluate_best(Engine(config, class_names), workdir, test_set, rows, source.name, validation)

@@ -200,11 +200,11 @@ def predict_workdir(
         raise UserError(f"--output is {output}: needs a file that ends with .csv or .json")
     if output is not None and output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
-    paths = find_photos(places)
+    bad: dict[Path, str] = {}
+    paths = find_photos(places, bad)
     predictor = Predictor(workdir, config=config)
     if predictor.temperature is not None:
         print(predictor.temperature)
-    bad: dict[Path, str] = {}
     predictions = []
     for prediction in predictor.predict(paths, bad):
         predictions.append(prediction)

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from foodjax.config.keys import Config
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepare import VERSION, Prepared
 from foodjax.data.sets import Data
 from foodjax.system import files
 from foodjax.system.errors import first_line
@@ -51,7 +51,7 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
             earlier["outcome"] = "killed"
     session = {
         "started": _now(), "ended": None, "outcome": "running", "command": sys.argv, **origin, "seed": config.seed,
-        **environment(), "data": fingerprint(data),
+        **environment(), "data": fingerprint(data), "cache_version": VERSION,
     }  # fmt: skip
     record["sessions"].append(session)
     _write(workdir, record)

@@ -27,7 +27,7 @@ from foodjax.config.variants import apply
 from foodjax.data.decode import decode
 from foodjax.data.sources.archive import Archive
 from foodjax.data.sources.find import select_classes
-from foodjax.data.sources.food101 import Food101Folder
+from foodjax.data.sources.folders import FolderSource
 from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir.logs import read_metrics
@@ -55,7 +55,7 @@ def meta(folder: Path, content: bytes) -> bool:
     (folder / "meta").mkdir()
     for name, part in zip(("train.json", "test.json", "classes.txt"), content.split(b"\0", 2), strict=False):
         (folder / "meta" / name).write_bytes(part)
-    source = Food101Folder(folder)
+    source = FolderSource(folder)
     try:
         listing = select_classes(source.listing(), 0, ())
     except UserError:
@@ -71,7 +71,9 @@ def archive(folder: Path, content: bytes) -> bool:
     found.path.write_bytes(content)
     try:
         listing = found.listing()
-        assert len(dict(found.read(listing.train))) == len(set(listing.train))
+        for part in (listing.train, listing.test):
+            read = [example for example, _ in found.read(part)]
+            assert {e.location for e in read} == {e.location for e in part}
     except UserError as error:
         assert str(error)
         return False

@@ -16,7 +16,7 @@ from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import AugmentParams, sample_params
 from foodjax.data.decode import decode
 from foodjax.data.sources.find import select_classes
-from foodjax.data.sources.food101 import Food101Folder
+from foodjax.data.sources.folders import FolderSource
 from foodjax.data.split import split
 from parity import program
 
@@ -43,11 +43,11 @@ def keras_files(folder, part, subset, fraction=0.15):
 
 def our_files(root, protocol, fraction=0.15):
     """Returns (training, validation) files as the pipeline takes them."""
-    listing = select_classes(Food101Folder(root).listing(), 10, ())
+    listing = select_classes(FolderSource(root).listing(), 10, ())
     label_of = {name: label for label, name in enumerate(listing.class_names)}
     parts = []
-    for ids in (sorted(listing.train), sorted(listing.test)):
-        parts += [ids, np.array([label_of[i.split("/")[0]] for i in ids])]
+    for examples in (sorted(listing.train), sorted(listing.test)):
+        parts += [[e.id for e in examples], np.array([label_of[e.class_name] for e in examples])]
     rows = split(*parts, protocol, fraction)
     held = parts[2] if rows.validation_is_from_test else parts[0]
     return {f"{parts[0][row]}.jpg" for row in rows.train}, {f"{held[row]}.jpg" for row in rows.validation}

@@ -1,13 +1,17 @@
 """Creates the source that a config names, and selects classes."""
 
+import os
 from pathlib import Path
 
 from foodjax.config.keys import Config
-from foodjax.data.sources.base import Listing, Source, select_names
+from foodjax.data.formats import is_picture
+from foodjax.data.sources.base import PARTS, Listing, Source, select_names
 from foodjax.data.sources.drawn import DrawnSource
-from foodjax.data.sources.folders import ClassFolders
-from foodjax.data.sources.food101 import Food101Folder
+from foodjax.data.sources.folders import FolderSource
+from foodjax.data.sources.layouts import options_of
 from foodjax.system.errors import UserError, first_line
+
+_NEEDS = "needs food-101.tar.gz, a folder of photographs sorted by class, or an archive of one (.zip, .tar.*)"
 
 
 def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -> Listing:
@@ -18,29 +22,35 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     """
     chosen = select_names(listing.class_names, num_classes, names)
     kept = set(chosen)
-    train = [i for i in listing.train if i.split("/")[0] in kept]
-    test = [i for i in listing.test if i.split("/")[0] in kept]
     if len(chosen) < 2:
         raise UserError(f"the number of classes is {len(chosen)}: needs at least 2")
-    for part, ids in (("train", train), ("test", test)):
-        empty = sorted(kept - {i.split("/")[0] for i in ids})
+    parts = {part: [e for e in getattr(listing, part) if e.class_name in kept] for part in PARTS}
+    for part in ("train", "test"):
+        empty = sorted(kept - {e.class_name for e in parts[part]})
         # One set may be missing altogether (evaluation alone); a class missing from a set is a mistake.
-        if ids and empty:
+        if parts[part] and empty:
             raise UserError(f"class {empty[0]!r} has no {part} images: needs at least one")
-    return Listing(chosen, train, test)
+    return listing._replace(class_names=chosen, **parts)
 
 
-def create_source(config: Config) -> Source:
+def create_source(config: Config, *, everything: bool = False) -> Source:
     """Returns the source that `config.data` names.
 
+    Args:
+        config: the experiment.
+        everything: for an evaluation of photographs that are not the run's own: data without a test part is
+            evaluated on all of it.
+
     Raises:
-        UserError: `data.dir` is neither an archive nor a Food-101 folder nor a folder of classes, or it is empty and
-            TFDS, or what data.tfds_name names, cannot be used.
+        UserError: `data.dir` is neither a folder nor an archive, or it is empty and TFDS, or what data.tfds_name names,
+            cannot be used.
     """
     data = config.data
-    if not data.dir and data.source == "drawn":
+    options = options_of(config, everything=everything)
+    place = data.dir or (str(Path(data.labels).expanduser().parent) if data.labels else "")
+    if not place and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
-    if not data.dir:
+    if not place:
         try:
             import tensorflow  # noqa: F401, slow
             import tensorflow_datasets  # noqa: F401
@@ -51,18 +61,20 @@ def create_source(config: Config) -> Source:
             ) from None
         from foodjax.data.sources.tfds import TfdsSource
 
-        return TfdsSource(data.tfds_name, data.tfds_dir)
-    path = Path(data.dir).expanduser().resolve()
-    if path.is_file():
-        from foodjax.data.sources.archive import Archive
+        return TfdsSource(data.tfds_name, data.tfds_dir, options)
+    path = Path(place).expanduser().resolve()
+    if data.labels and (table := Path(data.labels).expanduser()).is_file():
+        options = options._replace(labels=str(table.resolve()))
+    if os.path.isdir(path):
+        return FolderSource(path, options)
+    if not os.path.exists(path):
+        raise UserError(f"data.dir={place} does not exist: {_NEEDS}")
+    if not os.path.isfile(path):
+        raise UserError(f"data.dir={place} is neither a folder nor a file: {_NEEDS}")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise UserError(f"data.dir={place} is a table: needs data.labels={place}, and data.dir set to the photographs")
+    if is_picture(path.name):
+        raise UserError(f"data.dir={place} is one picture: {_NEEDS}")
+    from foodjax.data.sources.archive import Archive
 
-        return Archive(path)
-    if (path / "meta").is_dir() or (path / "images").is_dir():
-        return Food101Folder(path)
-    if (path / "train").is_dir() or (path / "test").is_dir():
-        return ClassFolders(path)
-    what = "has neither images/ and meta/ nor train/ and test/" if path.is_dir() else "does not exist"
-    raise UserError(
-        f"data.dir={data.dir} {what}: needs food-101.tar.gz, an extracted food-101/, or a folder with "
-        f"train/<class>/ and test/<class>/"
-    )
+    return Archive(path, options)

@@ -1,43 +1,79 @@
-"""Source of photographs in folders: train/<class>/ and test/<class>/."""
+"""Source of photographs in a folder of any layout."""
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from foodjax.data.sources.base import IMAGE_SUFFIXES, Listing, Source, _read_bytes, file_stats
+from foodjax.data.sources.base import PARTS, Example, Listing, Source, file_stats
+from foodjax.data.sources.layouts import Options, list_tree
+from foodjax.data.sources.tree import scan
 from foodjax.system.errors import UserError
 
 
-class ClassFolders(Source):
-    """A folder with train/<class>/ and test/<class>/: your own photographs, or Food-101 sorted like that."""
+class FolderSource(Source):
+    """A folder of photographs. It is listed once; later changes are not seen."""
 
-    def __init__(self, root: Path):
-        self.name, self.root = root.name, root
+    def __init__(self, root: Path, options: Options = Options()):  # noqa: B008, it is immutable
+        self.name, self.root, self._options = root.name, root, options
+        self._listing: Listing | None = None
+        self._fingerprint: Any = None
 
     def listing(self) -> Listing:  # noqa: D102
-        parts = {}
-        names: set[str] = set()
-        for part in ("train", "test"):
-            parts[part] = []
-            folders = sorted(p for p in (self.root / part).glob("*") if p.is_dir())
-            for folder in folders:
-                files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
-                if not files:
-                    raise UserError(
-                        f"class folder {folder} has no images: needs at least one ({' '.join(IMAGE_SUFFIXES)})"
-                    )
-                names.add(folder.name)
-                parts[part] += [f"{folder.name}/{p.name}" for p in files]
-        return Listing(tuple(sorted(names)), parts["train"], parts["test"])
+        if self._listing is None:
+            self._listing = list_tree(scan(str(self.root)), str(self.root), self._text, self._options)
+        return self._listing
 
     def fingerprint(self) -> Any:  # noqa: D102
-        listing = self.listing()
-        return [
-            file_stats(self.root / part / i for i in ids)
-            for part, ids in (("train", listing.train), ("test", listing.test))
-        ]
+        if self._fingerprint is None:
+            listing = self.listing()
+            parts = [getattr(listing, part) for part in PARTS]
+            stats = iter(file_stats([self._path(e.location) for examples in parts for e in examples]))
+            rows = [[(e.id, e.class_name, e.location, *next(stats)) for e in examples] for examples in parts]
+            self._fingerprint = [str(self.root), listing.class_names, rows]
+        return self._fingerprint
 
-    def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
-        for i in ids:
-            path = self.root / "train" / i
-            yield i, _read_bytes(path if path.exists() else self.root / "test" / i)
+    def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
+        return ((example, read_file(self._path(example.location))) for example in examples)
+
+    def _path(self, location: str) -> str:
+        return os.path.join(self.root, location)
+
+    def _text(self, path: str) -> bytes:
+        """Returns the content of a file in the folder, or of the table of labels, which may lie elsewhere."""
+        inside = self._path(path)
+        if path == self._options.labels and not os.path.isfile(inside):
+            return read_table(path, str(self.root))
+        return read_file(inside)
+
+
+def read_table(path: str, where: str) -> bytes:
+    """Returns the content of a table of labels that is not in the data.
+
+    Raises:
+        UserError: it is no file, or cannot be read.
+    """
+    place = os.path.expanduser(path)
+    if not os.path.isfile(place):
+        raise UserError(f"data.labels={path} is no file, neither in {where} nor here: needs a CSV of file,label")
+    return read_file(place)
+
+
+def read_file(path: str) -> bytes:
+    """Returns the content of a file; b"" if it is missing.
+
+    Raises:
+        UserError: it is there and cannot be read: rights, disk or network. Such a file must not count as missing.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except ValueError:
+        return b""  # not a possible file name
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
+            return b""
+        raise UserError(
+            f"cannot read {path} ({error.strerror}): needs the right to read and a working disk; nothing was left out"
+        ) from None
