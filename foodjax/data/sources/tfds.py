@@ -1,5 +1,6 @@
 """Food-101 through TensorFlow Datasets: download, prepare, and read the encoded photographs."""
 
+import os
 import threading
 import urllib.error
 import urllib.request
@@ -24,7 +25,7 @@ class TfdsSource(Source):
     def __init__(self, tfds_name: str, data_dir: str):
         leave_gpus_to_jax()
         try:
-            self.builder: Any = tfds.builder(tfds_name, data_dir=data_dir or None)
+            self.builder: Any = tfds.builder(tfds_name, data_dir=os.path.expanduser(data_dir) or None)
         except Exception as error:
             line = str(error).strip().splitlines()[0]
             raise UserError(f"data.tfds_name is {tfds_name!r}, which TFDS cannot open: {line}") from None
