@@ -15,7 +15,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BITS_PER_SAMPLE = 258  # tag of TIFF
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # of TIFF: two tags, and a value of the second
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -55,16 +55,17 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: a value is out of range.
     """
-    values = np.asarray(image)
+    values, tags = np.asarray(image), getattr(image, "tag_v2", {})
     white = 65535
     if image.mode == "F":
         white = 1
-    elif getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE) == (12,):
+    elif tags.get(_BITS_PER_SAMPLE) == (12,):
         white = 4095
     low, high = values.min(), values.max()
     if not 0 <= low <= high <= white:
         raise ValueError(f"grey values from {low} to {high}: needs 0 to {white}, or 8 bits")
-    grey = Image.fromarray((values / (white / 255)).round().astype(np.uint8))
+    levels = (values / (white / 255)).round().astype(np.uint8)
+    grey = Image.fromarray(255 - levels if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else levels)
     clear = image.info.get("transparency")
     if isinstance(clear, int):  # the value of transparent pixels, of 16 bits
         grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))

@@ -1,6 +1,7 @@
 """What a viewer shows of a file, for each way in which files say it."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -78,6 +79,36 @@ def test_16_bits_are_scaled_in_every_format(picture):
         for channel in range(3):
             np.testing.assert_array_equal(found[..., channel], grey)
     assert (decode(encode(deep), 24, "nearest", decoding="plain") == 255).mean() > 0.9  # clipped
+
+
+def tiff(values, bits, photometric):
+    """Returns a TIFF of one grey strip of 12 or 16 bits, which Pillow reads but does not write."""
+    height, width = values.shape
+    strip = values.astype("<u2").tobytes()
+    if bits == 12:
+        a, b = values.reshape(-1, 2).T
+        strip = np.stack([a >> 4, (a & 15) << 4 | b >> 8, b & 255], 1).astype(np.uint8).tobytes()
+    tags = {
+        256: width,
+        257: height,
+        258: bits,
+        259: 1,
+        262: photometric,
+        273: 122,
+        277: 1,
+        278: height,
+        279: len(strip),
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + strip
+
+
+@pytest.mark.parametrize("photometric,bits", [(1, 12), (1, 16), (0, 16)])
+def test_tiffs_of_12_bits_and_of_white_0(photometric, bits):
+    values = np.arange(24 * 24).reshape(24, 24) * ((2**bits - 1) // 575)
+    expected = np.round(values * 255 / (2**bits - 1))
+    found = shown(tiff(values, bits, photometric))[..., 0]
+    np.testing.assert_array_equal(found, expected if photometric else 255 - expected)
 
 
 def test_16_bits_of_a_colour_picture_are_scaled(picture):
