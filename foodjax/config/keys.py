@@ -55,8 +55,18 @@ class Data:
     num_classes: int = key(0, integer(0), "classes", "the first N in alphabetical order; 0 takes all")
     class_names: tuple[str, ...] = key((), tuple_of(TEXT, "class names"), "", "exactly these classes; () takes all")
     image_size: int = key(
-        128, integer(1), "pixels", "side of the prepared pictures; the aspect ratio is not kept", shapes_state=True
-    )
+        128, integer(1), "pixels", "side of the prepared pictures, which are square, see `data.geometry`",
+        shapes_state=True,
+    )  # fmt: skip
+    geometry: str = key(
+        "stretch", choice("stretch", "crop", "pad"), "",
+        "stretch: both sides to `image_size`; crop: the short one, middle; pad: the long one, on grey", since=10,
+    )  # fmt: skip
+    decoding: str = key(
+        "viewer", choice("viewer", "plain"), "",
+        "viewer: as a viewer shows the file; plain: EXIF turns and alpha ignored, 16 bits clipped", since=10,
+        before="plain",
+    )  # fmt: skip
     resize: str = key(
         "bilinear", choice("nearest", "bilinear", "bicubic", "lanczos", "box"), "", "filter of the resizing"
     )

@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 from foodjax.config.keys import Config
-from foodjax.data.decode import decode
+from foodjax.data.decode import decode_as
 from foodjax.data.images import check_images
 from foodjax.data.sources.base import PARTS, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes
@@ -99,7 +99,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     data = config.data
     names = tuple(class_names) or tuple(data.class_names)
     num_classes = 0 if names else data.num_classes
-    shape = [VERSION, part, names, num_classes, data.image_size, data.resize, data.on_error]
+    shape = [VERSION, part, names, num_classes, data.image_size, data.resize]
+    shape += [data.geometry, data.decoding, data.on_error]
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
     folder = cache_root(config) / f"{source.name}-{part}-{data.image_size}px-{key}"
     if found := _open_whole(folder):
@@ -144,7 +145,7 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
         def one(item):
             example, encoded = item
             try:
-                return example.id, decode(encoded, size, data.resize), ""
+                return example.id, decode_as(data, encoded), ""
             except ValueError as error:
                 return example.id, None, str(error)
 

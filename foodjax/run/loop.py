@@ -59,7 +59,8 @@ def train(
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    config, workdir = checked(config), to_path(workdir)
+    workdir = to_path(workdir)
+    config = workdir_lib.continued(workdir, checked(config))
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         if trained := read_trained(workdir, end):
             print(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
