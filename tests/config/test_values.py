@@ -26,7 +26,8 @@ OTHER = {
     "augment.brightness": (0.25, 0.5), "augment.crop_area": (0.25, 1.0), "augment.crop_aspect": 1.5,
     "augment.blur": 0.05, "model.head.pooling": "flatten", "model.head.hidden": (64, 32), "model.init_from": "runs/x",
     "model.dtype": "bfloat16", "model.activation": "silu", "model.norm": "group", "optimizer.name": "sgd",
-    "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "eval.crop_area": 0.5,
+    "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "train.balance": "classes",
+    "data.duplicates": "drop", "eval.crop_area": 0.5,
     "train.progressive_resizing": ((0, 48), (20, 64)),
 }  # fmt: skip
 
