@@ -72,8 +72,8 @@ def warnings(config: Config, train: Prepared, validation: Prepared, parts: Indic
         shown = ", ".join(f"{names[k]!r} ({counts[k]:,} to train)" for k in lacking[:_NAMED])
         more = f" and {len(lacking) - _NAMED:,} more" if len(lacking) > _NAMED else ""
         line = f"classes without validation images: {shown}{more}"
-        if not (parts.validation_is_given or parts.validation_is_from_test):
-            line += _fraction(np.bincount(train.labels, minlength=len(names))[lacking])
+        if not parts.validation_is_given:
+            line += _fraction(np.bincount(validation.labels, minlength=len(names))[lacking])
         lines.append(line)
     return lines
 
@@ -81,7 +81,7 @@ def warnings(config: Config, train: Prepared, validation: Prepared, parts: Indic
 def _fraction(counts: np.ndarray) -> str:
     """Returns what validation_fraction holds one image out of classes of these sizes."""
     if counts.min() < 2:
-        return "; one image cannot be both: needs at least 2 of a class"
+        return "; needs at least 2 images of a class to hold one out"
     least = int(counts.min())
     fraction = next(f for f in range(math.ceil(100 / least), 100) if int(f / 100 * least)) / 100
     return f"; data.validation_fraction={fraction:g} holds one out of each"

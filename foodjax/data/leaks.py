@@ -210,9 +210,9 @@ def among(
         for other in around:
             del links[other][place]
         # The chosen ones first, and among them those that are exact.
-        first, *others = sorted(around, key=lambda other: (other not in name_of, not around[other], other))
-        for other in others:
-            link(first, other, around[first] and around[other])
+        ordered = sorted(around, key=lambda other: (other not in name_of, not around[other], other))
+        for other in ordered[1:]:
+            link(ordered[0], other, around[ordered[0]] and around[other])
     found = []
     for a, around in links.items():
         for b, exact in around.items():

@@ -12,7 +12,7 @@ from foodjax.config.check import flatten
 from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.scores import cells
 from foodjax.models import summary
-from foodjax.report import figures, pictures, templating
+from foodjax.report import duplicates, figures, pictures, templating
 from foodjax.report.explain import Explainer, Explanation
 from foodjax.run.evaluate import Evaluation
 from foodjax.system import files
@@ -83,6 +83,7 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
         confused=confused_pairs(matrix, names),
         grid=[_photo(evaluated, i) for i in random_examples(len(predicted), engine.config.seed)],
         mistakes=[_photo(evaluated, i) for i in confident_mistakes(predictions.probabilities, predictions.labels)],
+        duplicates=duplicates.section(evaluated.duplicates),
         calibration=calibration,
         temperature=evaluated.temperature,
         mean_confidence=float(predictions.probabilities.max(axis=1).mean()),
