@@ -88,6 +88,10 @@ class Data:
         50, integer(1), "images", "in an evaluation step; changes memory and speed, no result", scope="place"
     )
     on_error: str = key("stop", choice("stop", "skip"), "", "at pictures that do not decode", scope="evaluation")
+    duplicates: str = key(
+        "tell", choice("tell", "drop"), "", "drop: train without the pictures that validation or test holds too",
+        since=10,
+    )  # fmt: skip
     cache_dir: str = key("", TEXT, "", "prepared pictures; empty: the user's cache folder", scope="place")
     drawn_train: int = key(150, integer(1), "images", "of each class to train on, with `data.source=drawn`")
     drawn_test: int = key(30, integer(1), "images", "of each class to test on, with `data.source=drawn`")
@@ -215,6 +219,9 @@ class Train:
         (), tuple_of(POSITIVE, "numbers > 0, one for each class"), "",
         "of the loss, one for each class in label order; () weighs all the same", since=3,
     )  # fmt: skip
+    balance: str = key(
+        "none", choice("none", "classes"), "", "classes: weigh the loss so that each class counts the same", since=10
+    )
     ema_decay: float = key(
         0.0, FRACTION, "", "of averaged weights, which are then evaluated; 0 does not average", since=3,
         shapes_state=True,

@@ -23,7 +23,7 @@ from foodjax.config.keys import Config
 from foodjax.data.decode import decode_as
 from foodjax.data.images import check_images
 from foodjax.data.sources.base import PARTS, Listing, Source, Unused
-from foodjax.data.sources.find import select_classes
+from foodjax.data.sources.find import select_classes, select_classes_of_run
 from foodjax.system.errors import UserError, first_line
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
@@ -56,6 +56,8 @@ class Prepared:
         labels: int64 (N,).
         ids: N ids, unique in this set.
         found: what was found of the whole data.
+        checksum: of all of this; "" for a set that is not in the cache.
+        folder: its name in the cache; "" for a set that is not there.
 
     Raises:
         TypeError: the images are not uint8.
@@ -67,6 +69,8 @@ class Prepared:
     labels: np.ndarray
     ids: list[str]
     found: Found = field(default_factory=Found)
+    checksum: str = ""
+    folder: str = ""
 
     def __post_init__(self) -> None:
         check_images(self.images)  # of whoever makes a set without photographs on disk
@@ -87,7 +91,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
         part: "train", "validation" or "test".
         config: the experiment; reads `data`.
         track: track(title, total, iterator) yields the items of the iterator and shows the progress.
-        class_names: exactly these classes in this label order (a checkpoint's); empty: those that config selects.
+        class_names: for an evaluation: the classes of the run in label order, of which the data may lack some and have
+            others beside; empty: those that config selects.
 
     Returns:
         The set; empty when the source has no such part.
@@ -101,11 +106,16 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     num_classes = 0 if names else data.num_classes
     shape = [VERSION, part, names, num_classes, data.image_size, data.resize]
     shape += [data.geometry, data.decoding, data.on_error]
+    if class_names:
+        shape += ["evaluation", data.num_classes, data.class_names]
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
     folder = cache_root(config) / f"{source.name}-{part}-{data.image_size}px-{key}"
     if found := _open_whole(folder):
         return found
-    listing = select_classes(source.listing(), num_classes, names)
+    if class_names:
+        listing = select_classes_of_run(source.listing(), names, data.num_classes, tuple(data.class_names))
+    else:
+        listing = select_classes(source.listing(), num_classes, names)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Waits for a process that prepares the same set.
@@ -168,7 +178,7 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             )
         kept = np.flatnonzero(found)
         having = {examples[row].class_name for row in kept}
-        for name in listing.class_names if part != "validation" and ids else ():
+        for name in dict.fromkeys(e.class_name for e in examples if part != "validation"):
             if name not in having:
                 raise UserError(f"class {name!r} has no {part} image that decodes: needs at least one")
         label_of = {name: label for label, name in enumerate(listing.class_names)}
@@ -222,15 +232,20 @@ def _checksum(info: dict[str, Any], images: Path) -> str:
     return digest.hexdigest()
 
 
-def open_prepared(folder: Path) -> Prepared:
+def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
     """Opens a prepared set of the cache, memory-mapped, without the photographs themselves.
+
+    Args:
+        folder: of the set.
+        trusted: its pixels are not read to compare their checksum, and what was left out of it is not told again.
 
     Raises:
         UserError: the set is damaged.
     """
     try:
         info = json.loads((folder / "info.json").read_text())
-        if info.pop("checksum") != _checksum(info, folder / "images.npy"):
+        checksum = info.pop("checksum")
+        if not trusted and checksum != _checksum(info, folder / "images.npy"):
             raise ValueError("its checksum is wrong")
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         names, ids = tuple(info["class_names"]), info["ids"]
@@ -240,9 +255,9 @@ def open_prepared(folder: Path) -> Prepared:
         if labels.shape != (len(ids),) or len(ids) and not 0 <= labels.min() <= labels.max() < len(names):
             raise ValueError("its labels do not fit its classes")
         found = Found(info["counts"], tuple(info["notes"]), tuple(Unused(*row) for row in info["unused"]))
-        prepared = Prepared(names, images, labels, ids, found)
+        prepared = Prepared(names, images, labels, ids, found, checksum, folder.name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
-    if info["skipped"]:
+    if info["skipped"] and not trusted:
         print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
     return prepared

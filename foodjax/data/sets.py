@@ -1,12 +1,16 @@
 """The data of an experiment: prepared train and test sets and their split."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data.balance import warnings
+from foodjax.data.duplicates import Pair
+from foodjax.data.leaks import Duplicates, apply, is_exempt, search
 from foodjax.data.prepare import Found, Prepared, prepare
 from foodjax.data.sources.base import Source
 from foodjax.data.sources.find import create_source
@@ -25,12 +29,14 @@ class Data(NamedTuple):
         test: photographs to test on.
         parts: rows.
         own_validation: the data's own validation set; None where it has none or is not used.
+        duplicates: among the photographs of all parts; None where these were not searched.
     """
 
     train: Prepared
     test: Prepared
     parts: Indices
     own_validation: Prepared | None = None
+    duplicates: Duplicates | None = None
 
     @property
     def validation(self) -> Prepared:
@@ -77,7 +83,19 @@ def load_source(source: Source, config: Config) -> Data:
             print("the data's own validation part is not used: data.protocol=tutorial takes it from test")
         else:
             own_validation = prepare(source, "validation", config, track)
-    return split_data(config, train_set, test_set, own_validation)
+    pairs = None if is_exempt(config) else search(_sets(train_set, test_set, own_validation), config)
+    data = split_data(config, train_set, test_set, own_validation, pairs)
+    for line in [
+        *(data.duplicates.lines() if data.duplicates else ()),
+        *warnings(config, train_set, data.validation, data.parts),
+    ]:
+        print(line)
+    return data
+
+
+def _sets(train_set: Prepared, test_set: Prepared, own_validation: Prepared | None) -> dict[str, Prepared]:
+    given = {"validation": own_validation} if own_validation is not None else {}
+    return {"train": train_set, **given, "test": test_set}
 
 
 def tell(found: Found) -> None:
@@ -95,8 +113,21 @@ def tell(found: Found) -> None:
         print(f"  and {len(groups) - _LINES} more groups")
 
 
-def split_data(config: Config, train_set: Prepared, test_set: Prepared, own_validation: Prepared | None = None) -> Data:
-    """Splits prepared sets as `config.data` says; validates on `own_validation` where it is given.
+def split_data(
+    config: Config,
+    train_set: Prepared,
+    test_set: Prepared,
+    own_validation: Prepared | None = None,
+    pairs: Sequence[Pair] | None = None,
+) -> Data:
+    """Splits prepared sets as `config.data` says.
+
+    Args:
+        config: the experiment.
+        train_set: photographs to train on.
+        test_set: photographs to test on.
+        own_validation: photographs to validate on; None takes them from the others.
+        pairs: the duplicates in these sets, of `leaks.search`; None searches them where data.duplicates is "drop".
 
     Raises:
         UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size.
@@ -118,7 +149,12 @@ def split_data(config: Config, train_set: Prepared, test_set: Prepared, own_vali
             validation_is_from_test=False,
             validation_is_given=True,
         )
-    if config.data.train_per_class:
+    sets, duplicates = _sets(train_set, test_set, own_validation), None
+    if pairs is None and config.data.duplicates == "drop" and not is_exempt(config):
+        pairs = search(sets, config)
+    if pairs is not None:
+        parts, duplicates = apply(config, parts, sets, pairs)
+    elif config.data.train_per_class:
         parts = parts._replace(train=first_of_each(parts.train, train_set.labels, config.data.train_per_class))
     if len(parts.train) < config.data.batch_size:
         raise UserError(
@@ -130,4 +166,4 @@ def split_data(config: Config, train_set: Prepared, test_set: Prepared, own_vali
             f"data.validation_fraction is {config.data.validation_fraction}, less than one image of any class: "
             f"use a larger fraction"
         )
-    return Data(train_set, test_set, parts, own_validation)
+    return Data(train_set, test_set, parts, own_validation, duplicates)

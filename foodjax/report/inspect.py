@@ -12,7 +12,7 @@ from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.images import check_images
 from foodjax.data.sets import Data, load_data
-from foodjax.report import figures, pictures, templating
+from foodjax.report import duplicates, figures, pictures, templating
 from foodjax.system import files
 from foodjax.system.errors import UserError
 
@@ -39,6 +39,8 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
         files.write_text(path, to_page(config, data))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    if data.duplicates:
+        print(f"data: {data.duplicates}")
     print(f"inspect.html and {len(drawn)} PNGs in {folder}")
     return path
 
@@ -102,6 +104,7 @@ def to_page(config: Config, data: Data) -> str:
         counts=figures.to_svg(figures.class_counts(names, counts), "images of each class in each part"),
         rows=[(name, *(int(numbers[k]) for numbers in counts.values())) for k, name in enumerate(names)],
         samples={name: [uri(image) for image in images] for name, images in found.items()},
+        duplicates=duplicates.section(data.duplicates),
         shape=photo.shape,
         photo=uri(photo),
         photo_class=names[0],

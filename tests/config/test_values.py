@@ -29,6 +29,7 @@ OTHER = {
     "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "eval.crop_area": 0.5,
     "train.progressive_resizing": ((0, 48), (20, 64)), "data.geometry": "crop", "data.decoding": "plain",
     "data.labels": "labels.csv",
+    "train.balance": "classes", "data.duplicates": "drop",
 }  # fmt: skip
 
 

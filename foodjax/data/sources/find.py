@@ -1,11 +1,12 @@
 """Creates the source that a config names, and selects classes."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from foodjax.config.keys import Config
 from foodjax.data.formats import is_picture
-from foodjax.data.sources.base import PARTS, Listing, Source, select_names
+from foodjax.data.sources.base import PARTS, Listing, Source, Unused, select_names
 from foodjax.data.sources.drawn import DrawnSource
 from foodjax.data.sources.folders import FolderSource
 from foodjax.data.sources.layouts import options_of
@@ -15,22 +16,77 @@ _NEEDS = "needs food-101.tar.gz, a folder of photographs sorted by class, or an 
 
 
 def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -> Listing:
-    """Keeps the named classes, or the first `num_classes` (0: all).
+    """Keeps the named classes, or the first `num_classes` (0: all) of those with training images.
+
+    A class without test images stays, and is told. The images of a class without training images are not used, each
+    with this reason.
 
     Raises:
-        UserError: a class does not exist or has no images, or fewer than two are left.
+        UserError: a named class does not exist or has no training images, or fewer than two classes are left.
     """
-    chosen = select_names(listing.class_names, num_classes, names)
-    kept = set(chosen)
+    trained = {e.class_name for e in listing.train}
+    known = tuple(name for name in listing.class_names if name in trained or not trained or name in names)
+    chosen = select_names(known, num_classes, names)
     if len(chosen) < 2:
         raise UserError(f"the number of classes is {len(chosen)}: needs at least 2")
+    # One part may be missing altogether: evaluation alone.
+    if empty := [name for name in chosen if trained and name not in trained]:
+        raise UserError(f"class {empty[0]!r} has no train images: needs at least one")
+    found = _keep(listing, chosen, set(listing.class_names) - set(known), "its class has no train images")
+    return _tell_lacking(found)
+
+
+def select_classes_of_run(
+    listing: Listing, names: tuple[str, ...], num_classes: int, chosen: tuple[str, ...]
+) -> Listing:
+    """Keeps the classes of a run for an evaluation: those that the data has too, with the labels of the run.
+
+    Args:
+        listing: of the data to evaluate.
+        names: the run's classes, in label order.
+        num_classes: data.num_classes of the run.
+        chosen: data.class_names of the run. Where these two select the run's classes among those of the data, the
+            others are left out on purpose; else each image of another class is told.
+
+    Raises:
+        UserError: the data has test images, but of none of the run's classes.
+    """
+    own = (chosen or listing.class_names[: num_classes or len(listing.class_names)]) == names
+    more = set() if own else set(listing.class_names) - set(names)
+    if listing.test and not {e.class_name for e in listing.test} & set(names):
+        theirs = sorted({e.class_name for e in listing.test})
+        raise UserError(
+            f"none of the run's {len(names)} classes ({_first(names)}) is among the {len(theirs)} with test images "
+            f"({_first(theirs)}): needs photographs of classes with the same names"
+        )
+    return _tell_lacking(_keep(listing, names, more, "its class is none of the run's"))
+
+
+def _keep(listing: Listing, names: tuple[str, ...], told: set[str], reason: str) -> Listing:
+    """Returns the listing of some classes; the images of the classes `told` become unused, for this reason."""
+    kept = set(names)
     parts = {part: [e for e in getattr(listing, part) if e.class_name in kept] for part in PARTS}
-    for part in ("train", "test"):
-        empty = sorted(kept - {e.class_name for e in parts[part]})
-        # One set may be missing altogether (evaluation alone); a class missing from a set is a mistake.
-        if parts[part] and empty:
-            raise UserError(f"class {empty[0]!r} has no {part} images: needs at least one")
-    return listing._replace(class_names=chosen, **parts)
+    unused = [
+        Unused(part, e.class_name, e.location if isinstance(e.location, str) else e.id, reason)
+        for part in PARTS
+        for e in getattr(listing, part)
+        if e.class_name in told
+    ]
+    return listing._replace(class_names=names, **parts, unused=(*listing.unused, *unused))
+
+
+def _tell_lacking(listing: Listing) -> Listing:
+    """Adds a note that names the classes without test images, where others have some."""
+    having = {e.class_name for e in listing.test}
+    lacking = [name for name in listing.class_names if name not in having]
+    if not having or not lacking:
+        return listing
+    note = f"no test images of {len(lacking)} of the {len(listing.class_names)} classes: {_first(lacking)}"
+    return listing._replace(notes=(*listing.notes, note))
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def create_source(config: Config, *, everything: bool = False) -> Source:
