@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.host_batches import select_train_batches
-from foodjax.data.sets import load_data
+from foodjax.run.chosen import load_chosen
 from foodjax.run.wiring import Engine
 from foodjax.system.console import Bar
 from foodjax.system.errors import UserError
@@ -85,8 +85,7 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
-    config = checked(config)
-    data = load_data(config)
+    config, data = load_chosen(checked(config))
     engine = Engine(config, data.train.class_names, learning_rate=rate_at)
     state, losses = engine.create_state(), []
     batches = select_train_batches(config.data.backend)(data.train, data.parts.train, config, 0, NUM_STEPS)

@@ -5,10 +5,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from foodjax.config.check import replace
 from foodjax.config.keys import Config
+from foodjax.data.choose import choose
 from foodjax.data.sets import Data, load_source
 from foodjax.data.sources.base import Source
 from foodjax.data.sources.few import FewOfEach
@@ -36,6 +38,7 @@ def prepare_smoke(config: Config, workdir: PathLike) -> tuple[Config, Path, Data
     folder = next(f for f in _folders(to_path(workdir)) if not f.exists())
     config = replace(config, {"train.epochs": 1, "data.cache_dir": str(folder.absolute() / "prepared")})
     source = create_source(config)
+    config = choose(config, source, jax.device_count())
     few = FewOfEach(source, _count(config, source))
     data = load_source(few, config)
     size, eval_size = config.data.batch_size, config.data.eval_batch_size

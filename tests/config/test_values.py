@@ -28,6 +28,7 @@ OTHER = {
     "model.dtype": "bfloat16", "model.activation": "silu", "model.norm": "group", "optimizer.name": "sgd",
     "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "eval.crop_area": 0.5,
     "train.progressive_resizing": ((0, 48), (20, 64)),
+    "data.labels": "labels.csv",
 }  # fmt: skip
 
 

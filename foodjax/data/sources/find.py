@@ -20,17 +20,31 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     Raises:
         UserError: a class does not exist or has no images, or fewer than two are left.
     """
-    chosen = select_names(listing.class_names, num_classes, names)
-    kept = set(chosen)
+    known = listing.class_names
+    chosen, notes = select_names(known, num_classes, names), listing.notes
     if len(chosen) < 2:
-        raise UserError(f"the number of classes is {len(chosen)}: needs at least 2")
+        raise _too_few(num_classes, names, known)
+    if not names and len(chosen) < len(known):
+        notes += (f"{len(chosen)} of {len(known)} classes: the first by name (--config.data.num_classes=0 takes all)",)
+    kept = set(chosen)
     parts = {part: [e for e in getattr(listing, part) if e.class_name in kept] for part in PARTS}
     for part in ("train", "test"):
         empty = sorted(kept - {e.class_name for e in parts[part]})
         # One set may be missing altogether (evaluation alone); a class missing from a set is a mistake.
         if parts[part] and empty:
-            raise UserError(f"class {empty[0]!r} has no {part} images: needs at least one")
-    return listing._replace(class_names=chosen, **parts)
+            raise UserError(
+                f"class {empty[0]!r} has no {part} images: needs at least one, or data.class_names without it"
+            )
+    return listing._replace(class_names=chosen, notes=notes, **parts)
+
+
+def _too_few(num_classes: int, names: tuple[str, ...], known: tuple[str, ...]) -> UserError:
+    if len(known) < 2:
+        return UserError(f"the data has {len(known)} classes ({', '.join(known)}): needs photographs of at least 2")
+    if names:
+        more = ",".join(dict.fromkeys((*names, *known[:2])))
+        return UserError(f"data.class_names has {len(names)} class: needs at least 2, such as {more}")
+    return UserError(f"data.num_classes is {num_classes}: needs at least 2, or 0 for all {len(known)} classes")
 
 
 def create_source(config: Config, *, everything: bool = False) -> Source:
@@ -50,6 +64,8 @@ def create_source(config: Config, *, everything: bool = False) -> Source:
     place = data.dir or (str(Path(data.labels).expanduser().parent) if data.labels else "")
     if not place and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
+    if not place and not data.tfds_name:
+        raise UserError(f"data.dir is empty: {_NEEDS}; or data.tfds_name=food101:2.1.0, which downloads 5 GB")
     if not place:
         try:
             import tensorflow  # noqa: F401, slow
