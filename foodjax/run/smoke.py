@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def _count(config: Config, source: Source) -> int:
     listing = select_classes(source.listing(), config.data.num_classes, config.data.class_names)
     share = config.data.validation_fraction
     smallest = math.ceil(1 / share)  # a class with fewer gives none to validation
-    of_each = np.bincount([listing.class_names.index(example.class_name) for example in listing.train] or [0])
+    of_each = np.array(list(Counter(example.class_name for example in listing.train).values()) or [0])
     for count in range(smallest, int(of_each.max()) + 1):
         kept = np.minimum(of_each, count)
         if (kept - (share * kept).astype(int)).sum() >= config.data.batch_size:

@@ -60,8 +60,8 @@ def test_a_tiny_class_does_not_cost_the_others_half_of_their_images():
 def test_a_batch_is_no_larger_than_the_train_part_and_an_epoch_has_many_steps(total):
     size = choose.batch_size(total)
     assert 1 <= size <= min(128, total)
-    assert size == 128 or size * 2 > min(total, max(8, total / 20))
-    assert total // size >= 20 or size <= 8
+    assert size == 128 or size * 2 > min(total, max(4, total / 20))
+    assert total // size >= 20 or size <= 4
 
 
 @pytest.mark.parametrize("devices", [1, 2, 3, 8])
@@ -82,7 +82,7 @@ def test_a_side_enlarges_no_photographs_and_fits_the_time():
 
 def test_all_three_are_told_in_a_line_each(capsys):
     source = Fake([8, 8, 8])
-    assert chosen(source) == (0.15, 64, 8)
+    assert chosen(source) == (0.15, 64, 4)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("=")[0] for line in lines] == [
         "chosen: data.validation_fraction", "chosen: data.image_size", "chosen: data.batch_size",
@@ -97,14 +97,14 @@ def test_values_that_are_given_stay_and_nothing_is_asked_for_them(capsys):
     assert chosen(source, validation_fraction=0.3, image_size=20, batch_size=3) == (0.3, 20, 3)
     assert not source.asked
     assert not capsys.readouterr().out
-    assert chosen(source, image_size=20) == (0.15, 20, 8)
+    assert chosen(source, image_size=20) == (0.15, 20, 4)
     assert source.asked == ["listing"]  # no photograph is read where the side is given
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_own_validation_images_and_few_of_each_class_count():
     assert chosen(Fake([200] * 4, validation=2), train_per_class=0)[2] == 32  # 800 to train on
-    assert chosen(Fake([200] * 4), train_per_class=2)[2] == 8
+    assert chosen(Fake([200] * 4), train_per_class=2)[2] == 4
 
 
 def test_pictures_that_cannot_be_read_choose_nothing(capsys):

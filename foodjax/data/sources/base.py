@@ -98,8 +98,9 @@ def select_names(known: tuple[str, ...], num_classes: int, names: tuple[str, ...
         UserError: a name is not among the known classes, or num_classes exceeds their number.
     """
     some = ",".join(known[:5]) + (",..." if len(known) > 5 else "")
+    among = set(known)
     for name in names:
-        if name not in known:
+        if name not in among:
             raise UserError(
                 f"data.class_names has {name!r}, none of the {len(known)} classes{nearest(name, known)}: needs some of "
                 f"{some}"
