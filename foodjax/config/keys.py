@@ -55,7 +55,8 @@ class Data:
     num_classes: int = key(0, integer(0), "classes", "the first N in alphabetical order; 0 takes all")
     class_names: tuple[str, ...] = key((), tuple_of(TEXT, "class names"), "", "exactly these classes; () takes all")
     image_size: int = key(
-        128, integer(1), "pixels", "side of the prepared pictures, which are square, see `data.geometry`",
+        128, integer(0), "pixels",
+        "side of the prepared pictures, which are square, see `data.geometry`; 0: chosen",
         shapes_state=True,
     )  # fmt: skip
     geometry: str = key(
@@ -75,15 +76,14 @@ class Data:
         "holdout: validation is the data's own, or held out of train; tutorial: taken from test and augmented",
     )  # fmt: skip
     validation_fraction: float = key(
-        0.15, number(0, 1, open_low=True, open_high=True), "of each class",
-        "share held out; the first names in string order, as Keras does",
+        0.15, FRACTION, "of each class", "share held out; the first names in string order, as Keras does; 0: chosen",
     )  # fmt: skip
     test_fraction: float = key(
         0.2, number(0, 1, open_low=True, open_high=True), "of each class",
         "share held out of train to test on, where the data has no test part; by a hash of the names", since=10,
     )  # fmt: skip
     train_per_class: int = key(0, integer(0), "images", "at most so many of each class to train on; 0: all", since=4)
-    batch_size: int = key(32, integer(1), "images", "in a training step")
+    batch_size: int = key(32, integer(0), "images", "in a training step; 0: chosen")
     eval_batch_size: int = key(
         50, integer(1), "images", "in an evaluation step; changes memory and speed, no result", scope="place"
     )

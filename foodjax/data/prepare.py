@@ -24,6 +24,7 @@ from foodjax.data.decode import decode_as
 from foodjax.data.images import check_images
 from foodjax.data.sources.base import PARTS, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes, select_classes_of_run
+from foodjax.data.space import create_array, is_full, no_room
 from foodjax.system.errors import UserError, first_line
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
@@ -124,6 +125,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
                 return found
             _write(folder, source, part, listing, data, track)
     except OSError as error:
+        if is_full(error):
+            raise no_room(folder.parent, 3 * data.image_size**2 * len(getattr(listing, part)), error) from None
         reason = error.strerror or error
         raise UserError(
             f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir to a writable folder"
@@ -142,13 +145,8 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir()
     try:
-        images: np.ndarray = (
-            np.lib.format.open_memmap(
-                temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(len(ids), size, size, 3)
-            )
-            if ids
-            else np.zeros((0, size, size, 3), np.uint8)
-        )
+        shape = (len(ids), size, size, 3)
+        images = create_array(temporary / "images.npy", shape) if ids else np.zeros(shape, np.uint8)
         bad: dict[str, str] = {}
         found = np.zeros(len(ids), bool)
 
@@ -180,7 +178,10 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
         having = {examples[row].class_name for row in kept}
         for name in dict.fromkeys(e.class_name for e in examples if part != "validation"):
             if name not in having:
-                raise UserError(f"class {name!r} has no {part} image that decodes: needs at least one")
+                raise UserError(
+                    f"class {name!r} has no {part} image that decodes: needs at least one, or data.class_names without "
+                    f"it"
+                )
         label_of = {name: label for label, name in enumerate(listing.class_names)}
         if len(kept) < len(ids) or not ids:
             np.save(temporary / "images.npy", images[kept])

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.balance import warnings
+from foodjax.data.choose import choose, share_for
 from foodjax.data.duplicates import Pair
 from foodjax.data.leaks import Duplicates, apply, is_exempt, search
 from foodjax.data.prepare import Found, Prepared, prepare
@@ -62,7 +64,8 @@ def load_data(config: Config | ConfigDict) -> Data:
         (110, 10, 50)
     """
     config = checked(config)
-    return load_source(create_source(config), config)
+    source = create_source(config)
+    return load_source(source, choose(config, source))
 
 
 def load_source(source: Source, config: Config) -> Data:
@@ -75,7 +78,10 @@ def load_source(source: Source, config: Config) -> Data:
     test_set = prepare(source, "test", config, track)
     for part, found in (("train", train_set), ("test", test_set)):
         if not len(found.images):
-            raise UserError(f"the data has no {part} images: training needs both train and test images")
+            raise UserError(
+                f"the data has no {part} images: training needs both train and test images, at least two of each class "
+                f"in one folder (CLASS/1.jpg, CLASS/2.jpg), or train/CLASS/ and test/CLASS/"
+            )
     tell(train_set.found)
     own_validation = None
     if train_set.found.counts.get("validation"):
@@ -136,7 +142,8 @@ def split_data(
         side = prepared.images.shape[1]
         if side != config.data.image_size:
             raise UserError(
-                f"data.image_size is {config.data.image_size}, but the pictures have {side} x {side} pixels"
+                f"data.image_size is {config.data.image_size}, but the pictures have {side} x {side} pixels: needs "
+                f"data.image_size={side}, or pictures prepared at {config.data.image_size}"
             )
     parts = split(
         train_set.ids, train_set.labels, test_set.ids, test_set.labels,
@@ -162,8 +169,20 @@ def split_data(
             f"use at most {len(parts.train)}"
         )
     if not len(parts.validation):
-        raise UserError(
-            f"data.validation_fraction is {config.data.validation_fraction}, less than one image of any class: "
-            f"use a larger fraction"
-        )
+        raise _no_validation(config, test_set if parts.validation_is_from_test else train_set)
     return Data(train_set, test_set, parts, own_validation, duplicates)
+
+
+def _no_validation(config: Config, of: Prepared) -> UserError:
+    """Returns the error for a share that takes no picture of any class, with one that takes some of each."""
+    counts = np.bincount(of.labels, minlength=len(of.class_names))
+    fraction = config.data.validation_fraction
+    if counts.max() < 2:
+        return UserError(
+            f"no class has a second image to validate on: needs at least 3 photographs of each class (one to train, to "
+            f"validate and to test on), or a part val/ (data.validation_fraction is {fraction:g})"
+        )
+    return UserError(
+        f"data.validation_fraction is {fraction:g}, less than one image of any class: needs at least "
+        f"{share_for(counts.max()):g}, and {share_for(counts[counts > 1].min()):g} for an image of each class"
+    )

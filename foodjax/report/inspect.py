@@ -11,8 +11,9 @@ from foodjax.config.keys import Config
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.images import check_images
-from foodjax.data.sets import Data, load_data
+from foodjax.data.sets import Data
 from foodjax.report import duplicates, figures, pictures, templating
+from foodjax.run.chosen import load_chosen, with_stored
 from foodjax.system import files
 from foodjax.system.errors import UserError
 
@@ -27,8 +28,7 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
     Raises:
         UserError: the data cannot be used, or the folder cannot be written.
     """
-    config = checked(config)
-    data = load_data(config)
+    config, data = load_chosen(with_stored(checked(config), files.to_path(workdir)))
     folder = files.to_path(workdir) / "inspect"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.balance import class_weights
 from foodjax.data.host_batches import select_train_batches
-from foodjax.data.sets import load_data
+from foodjax.run.chosen import load_chosen
 from foodjax.run.wiring import Engine
 from foodjax.system.console import Bar
 from foodjax.system.errors import UserError
@@ -86,8 +86,7 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
-    config = checked(config)
-    data = load_data(config)
+    config, data = load_chosen(checked(config))
     names = data.train.class_names
     weights = class_weights(config, data.train.labels[data.parts.train], len(names))
     engine = Engine(config, names, learning_rate=rate_at, class_weights=weights)

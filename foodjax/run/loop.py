@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.balance import class_weights
-from foodjax.data.sets import Data, load_data
+from foodjax.data.sets import Data
+from foodjax.run.chosen import load_chosen, with_stored
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
 from foodjax.run.observer import Epoch, Observer
@@ -61,13 +62,13 @@ def train(
         UserError: the data or the workdir cannot be used.
     """
     workdir = to_path(workdir)
-    config = workdir_lib.continued(workdir, checked(config))
+    config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         if trained := read_trained(workdir, end):
             print(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
             return trained
         print(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
-    data = data or load_data(config)
+    config, data = load_chosen(config, data)
     names, rows = data.train.class_names, data.parts.train
     weights = class_weights(config, data.train.labels[rows], len(names))
     engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)

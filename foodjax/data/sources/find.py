@@ -28,10 +28,13 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
     known = tuple(name for name in listing.class_names if name in trained or not trained or name in names)
     chosen = select_names(known, num_classes, names)
     if len(chosen) < 2:
-        raise UserError(f"the number of classes is {len(chosen)}: needs at least 2")
+        raise _too_few(num_classes, names, known)
+    if not names and len(chosen) < len(known):
+        note = f"{len(chosen)} of {len(known)} classes: the first by name (--config.data.num_classes=0 takes all)"
+        listing = listing._replace(notes=(*listing.notes, note))
     # One part may be missing altogether: evaluation alone.
     if empty := [name for name in chosen if trained and name not in trained]:
-        raise UserError(f"class {empty[0]!r} has no train images: needs at least one")
+        raise UserError(f"class {empty[0]!r} has no train images: needs at least one, or data.class_names without it")
     found = _keep(listing, chosen, set(listing.class_names) - set(known), "its class has no train images")
     return _tell_lacking(found)
 
@@ -89,6 +92,15 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _too_few(num_classes: int, names: tuple[str, ...], known: tuple[str, ...]) -> UserError:
+    if len(known) < 2:
+        return UserError(f"the data has {len(known)} classes ({', '.join(known)}): needs photographs of at least 2")
+    if names:
+        more = ",".join(dict.fromkeys((*names, *known[:2])))
+        return UserError(f"data.class_names has {len(names)} class: needs at least 2, such as {more}")
+    return UserError(f"data.num_classes is {num_classes}: needs at least 2, or 0 for all {len(known)} classes")
+
+
 def create_source(config: Config, *, everything: bool = False) -> Source:
     """Returns the source that `config.data` names.
 
@@ -106,6 +118,8 @@ def create_source(config: Config, *, everything: bool = False) -> Source:
     place = data.dir or (str(Path(data.labels).expanduser().parent) if data.labels else "")
     if not place and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
+    if not place and not data.tfds_name:
+        raise UserError(f"data.dir is empty: {_NEEDS}; or data.tfds_name=food101:2.1.0, which downloads 5 GB")
     if not place:
         try:
             import tensorflow  # noqa: F401, slow
