@@ -125,7 +125,8 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             decoded = ordered_map(pool, one, source.read(examples))
-            for example, digests[example.id], image, problem in track(f"preparing {part}", len(ids), decoded):
+            for example, file_digest, image, problem in track(f"preparing {part}", len(ids), decoded):
+                digests[example.id] = file_digest
                 if image is None:
                     bad[example.id] = problem
                 else:
