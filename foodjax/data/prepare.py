@@ -1,80 +1,39 @@
 """The cache of prepared photographs: decoded to RGB, resized and stored as uint8 once, then memory-mapped.
 
-A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, skipped photographs,
-what was found of the whole data, and a checksum of all of it). Its name contains a hash of everything that it depends
-on. It is written under a temporary name and renamed when complete; a damaged set is prepared again.
+A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, digests of the files,
+skipped photographs, what was found of the whole data, and a checksum of all of it). Its name contains a hash of
+everything that it depends on, but not of the place: a moved folder is known again, see verified.py. It is written under
+a temporary name and renamed when complete; a damaged set is prepared again.
 """
 
 import hashlib
-import itertools
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode_as
-from foodjax.data.images import check_images
-from foodjax.data.sources.base import PARTS, Listing, Source, Unused
+from foodjax.data.identity import Photograph, digest
+from foodjax.data.prepared import Found, Prepared
+from foodjax.data.sources.base import PARTS, Example, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes, select_classes_of_run
 from foodjax.data.space import create_array, is_full, no_room
+from foodjax.data.verified import is_verified, write_verified
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.ordered_map import ordered_map
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
 # also one in train/ was read from there.
 VERSION = 3
 Track = Callable[[str, int, Iterator], Iterator]
-
-
-class Found(NamedTuple):
-    """What a source's listing says beside the examples of one part.
-
-    Attributes:
-        counts: number of photographs of each part.
-        notes: lines that say how parts and classes were found.
-        unused: files of all parts that are not used.
-    """
-
-    counts: dict[str, int] = {}
-    notes: tuple[str, ...] = ()
-    unused: tuple[Unused, ...] = ()
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """One prepared set; row i of every field is the same photograph.
-
-    Attributes:
-        class_names: names of the classes in label order.
-        images: uint8 (N, H, H, 3), memory-mapped.
-        labels: int64 (N,).
-        ids: N ids, unique in this set.
-        found: what was found of the whole data.
-        checksum: of all of this; "" for a set that is not in the cache.
-        folder: its name in the cache; "" for a set that is not there.
-
-    Raises:
-        TypeError: the images are not uint8.
-        ValueError: the images have another shape.
-    """
-
-    class_names: tuple[str, ...]
-    images: np.ndarray
-    labels: np.ndarray
-    ids: list[str]
-    found: Found = field(default_factory=Found)
-    checksum: str = ""
-    folder: str = ""
-
-    def __post_init__(self) -> None:
-        check_images(self.images)  # of whoever makes a set without photographs on disk
 
 
 def cache_root(config: Config) -> Path:
@@ -110,18 +69,30 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     if class_names:
         shape += ["evaluation", data.num_classes, data.class_names]
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
-    folder = cache_root(config) / f"{source.name}-{part}-{data.image_size}px-{key}"
-    if found := _open_whole(folder):
+    end = f"-{part}-{data.image_size}px-{key}"
+    # Of a folder that was renamed, the set still has the old name.
+    folder = next(cache_root(config).glob(f"*{end}"), cache_root(config) / f"{source.name}{end}")
+
+    def select() -> Listing:
+        if class_names:
+            return select_classes_of_run(source.listing(), names, data.num_classes, tuple(data.class_names))
+        return select_classes(source.listing(), num_classes, names)
+
+    def examples() -> list[Example]:
+        return getattr(select(), part)
+
+    def open_own() -> Prepared | None:
+        found = _open_whole(folder)
+        return _as_found_now(found, source) if found and is_verified(folder, source, part, examples, track) else None
+
+    if found := open_own():
         return found
-    if class_names:
-        listing = select_classes_of_run(source.listing(), names, data.num_classes, tuple(data.class_names))
-    else:
-        listing = select_classes(source.listing(), num_classes, names)
+    listing = select()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Waits for a process that prepares the same set.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if found := _open_whole(folder):
+            if found := open_own():
                 return found
             _write(folder, source, part, listing, data, track)
     except OSError as error:
@@ -149,22 +120,25 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
         images = create_array(temporary / "images.npy", shape) if ids else np.zeros(shape, np.uint8)
         bad: dict[str, str] = {}
         found = np.zeros(len(ids), bool)
+        digests: dict[str, str] = {}
 
         def one(item):
             example, encoded = item
+            file_digest = digest(encoded)
             try:
-                return example.id, decode_as(data, encoded), ""
+                return example, file_digest, decode_as(data, encoded), ""
             except ValueError as error:
-                return example.id, None, str(error)
+                return example, file_digest, None, str(error)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            decoded = _map(pool, one, source.read(examples))
-            for example_id, image, problem in track(f"preparing {part}", len(ids), decoded):
+            decoded = ordered_map(pool, one, source.read(examples))
+            for example, file_digest, image, problem in track(f"preparing {part}", len(ids), decoded):
+                digests[example.id] = file_digest
                 if image is None:
-                    bad[example_id] = problem
+                    bad[example.id] = problem
                 else:
-                    images[row_of[example_id]] = image
-                    found[row_of[example_id]] = True
+                    images[row_of[example.id]] = image
+                    found[row_of[example.id]] = True
         for example_id in ids:
             if not found[row_of[example_id]]:
                 bad.setdefault(example_id, "not in the source")
@@ -189,29 +163,24 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             "class_names": listing.class_names,
             "ids": [ids[row] for row in kept],
             "labels": [label_of[examples[row].class_name] for row in kept],
+            "digests": [digests[ids[row]] for row in kept],
             "skipped": bad,
             "counts": {name: len(getattr(listing, name)) for name in PARTS},
             "notes": listing.notes,
             "unused": listing.unused,
+            "where": source.where,
         }
         if isinstance(images, np.memmap):
             images.flush()
         info["checksum"] = _checksum(info, temporary / "images.npy")
         (temporary / "info.json").write_text(json.dumps(info))
+        seen = [Photograph(e.id, e.class_name, digests[e.id]) for e in examples if e.id in digests]
+        write_verified(temporary, seen, source.signature())
         if folder.exists():
             shutil.rmtree(folder)  # damaged
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _map(pool: ThreadPoolExecutor, function: Callable, items: Iterator, ahead: int = 64) -> Iterator:
-    """Maps in threads and in order; reads at most `ahead` items in advance, as an archive may not fit in memory."""
-    items = iter(items)
-    waiting = [pool.submit(function, item) for item in itertools.islice(items, ahead)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting += [pool.submit(function, item) for item in itertools.islice(items, 1)]
 
 
 def _open_whole(folder: Path) -> Prepared | None:
@@ -223,6 +192,15 @@ def _open_whole(folder: Path) -> Prepared | None:
     except UserError as error:
         print(f"{error}: preparing it again")
         return None
+
+
+def _as_found_now(prepared: Prepared, source: Source) -> Prepared:
+    """Returns a set of the cache with the notes and the unused files of its source as they are now."""
+    found, now = prepared.found, source.listed
+    if now is not None:
+        return replace(prepared, found=found._replace(notes=now.notes, unused=now.unused))
+    notes = found.notes if not found.where else (note.replace(found.where, source.where) for note in found.notes)
+    return replace(prepared, found=found._replace(notes=tuple(notes)))
 
 
 def _checksum(info: dict[str, Any], images: Path) -> str:
@@ -255,8 +233,12 @@ def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
         labels = np.array(info["labels"], np.int64)
         if labels.shape != (len(ids),) or len(ids) and not 0 <= labels.min() <= labels.max() < len(names):
             raise ValueError("its labels do not fit its classes")
-        found = Found(info["counts"], tuple(info["notes"]), tuple(Unused(*row) for row in info["unused"]))
-        prepared = Prepared(names, images, labels, ids, found, checksum, folder.name)
+        unused = tuple(Unused(*row) for row in info["unused"])
+        found = Found(info["counts"], tuple(info["notes"]), unused, info["where"])
+        digests = tuple(info["digests"])
+        if len(digests) != len(ids):
+            raise ValueError(f"{len(digests)} digests for {len(ids)} ids")
+        prepared = Prepared(names, images, labels, ids, found, digests, checksum, folder.name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
     if info["skipped"] and not trusted:

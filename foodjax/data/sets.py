@@ -13,7 +13,8 @@ from foodjax.data.balance import warnings
 from foodjax.data.choose import choose, share_for
 from foodjax.data.duplicates import Pair
 from foodjax.data.leaks import Duplicates, apply, is_exempt, search
-from foodjax.data.prepare import Found, Prepared, prepare
+from foodjax.data.prepare import prepare
+from foodjax.data.prepared import Found, Prepared
 from foodjax.data.sources.base import Source
 from foodjax.data.sources.find import create_source
 from foodjax.data.split import Indices, all_rows, first_of_each, split

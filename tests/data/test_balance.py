@@ -6,7 +6,7 @@ import pytest
 
 from foodjax.config.check import checked, replace
 from foodjax.data import balance
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.data.split import Indices
 from foodjax.run import find_lr, loop

@@ -8,7 +8,7 @@ from painted import CLASSES, config_of, folders, load, paint
 
 from experiments import demo, food10, food10_fast, photos
 from foodjax.config.check import checked, replace
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import split_data
 from foodjax.data.sources.find import create_source
 from foodjax.models.convnet import create_model

@@ -1,5 +1,6 @@
 """Photographs through TensorFlow Datasets: download, prepare, and read the encoded photographs."""
 
+import copy
 import os
 import threading
 import urllib.error
@@ -51,6 +52,11 @@ class TfdsSource(Source):
 
     def fingerprint(self) -> Any:  # noqa: D102
         return [self.builder.info.full_name, str(self.builder.data_path), self._options]
+
+    def for_everything(self) -> Source:  # noqa: D102
+        other = copy.copy(self)
+        other._options = self._options._replace(everything=True)
+        return other
 
     def class_names(self) -> tuple[str, ...]:  # noqa: D102
         return tuple(self.builder.info.features["label"].names)
