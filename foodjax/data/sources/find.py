@@ -25,7 +25,7 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
         UserError: a named class does not exist or has no training images, or fewer than two classes are left.
     """
     trained = {e.class_name for e in listing.train}
-    known = tuple(name for name in listing.class_names if name in trained or not trained or name in names)
+    known = _known(listing, names)
     chosen = select_names(known, num_classes, names)
     if len(chosen) < 2:
         raise _too_few(num_classes, names, known)
@@ -54,8 +54,9 @@ def select_classes_of_run(
     Raises:
         UserError: the data has test images, but of none of the run's classes.
     """
-    own = (chosen or listing.class_names[: num_classes or len(listing.class_names)]) == names
-    more = set() if own else set(listing.class_names) - set(names)
+    known = _known(listing, chosen)
+    own = (chosen or known[: num_classes or len(known)]) == names
+    more = set(listing.class_names) - set(known if own else names)
     if listing.test and not {e.class_name for e in listing.test} & set(names):
         theirs = sorted({e.class_name for e in listing.test})
         raise UserError(
@@ -63,6 +64,12 @@ def select_classes_of_run(
             f"({_first(theirs)}): needs photographs of classes with the same names"
         )
     return _tell_lacking(_keep(listing, names, more, "its class is none of the run's"))
+
+
+def _known(listing: Listing, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the classes that can be chosen: those that are named, and those with training images if any has some."""
+    trained = {e.class_name for e in listing.train}
+    return tuple(name for name in listing.class_names if name in trained or not trained or name in named)
 
 
 def _keep(listing: Listing, names: tuple[str, ...], told: set[str], reason: str) -> Listing:
