@@ -40,7 +40,9 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
 
 def _too_few(num_classes: int, names: tuple[str, ...], known: tuple[str, ...]) -> UserError:
     if len(known) < 2:
-        return UserError(f"the data has {len(known)} classes ({', '.join(map(repr, known))}): needs photographs of at least 2")
+        return UserError(
+            f"the data has {len(known)} classes ({', '.join(map(repr, known))}): needs photographs of at least 2"
+        )
     if names:
         more = ",".join(dict.fromkeys((*names, *known[:2])))
         return UserError(f"data.class_names has {len(names)} class: needs at least 2, such as {more}")
