@@ -101,7 +101,9 @@ def _first(names: Sequence[str]) -> str:
 
 def _too_few(num_classes: int, names: tuple[str, ...], known: tuple[str, ...]) -> UserError:
     if len(known) < 2:
-        return UserError(f"the data has {len(known)} classes ({', '.join(known)}): needs photographs of at least 2")
+        return UserError(
+            f"the data has {len(known)} classes ({', '.join(map(repr, known))}): needs photographs of at least 2"
+        )
     if names:
         more = ",".join(dict.fromkeys((*names, *known[:2])))
         return UserError(f"data.class_names has {len(names)} class: needs at least 2, such as {more}")
