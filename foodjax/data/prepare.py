@@ -24,6 +24,7 @@ from foodjax.data.decode import decode
 from foodjax.data.images import check_images
 from foodjax.data.sources.base import PARTS, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes
+from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
@@ -209,7 +210,7 @@ def _open_whole(folder: Path) -> Prepared | None:
     try:
         return open_prepared(folder)
     except UserError as error:
-        print(f"{error}: preparing it again")
+        say(f"{error}: preparing it again")
         return None
 
 

@@ -1,10 +1,7 @@
 """Scores of predictions: accuracy with its interval, loss, calibration error, scores of each class, and their files."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +10,8 @@ from rich.table import Table
 from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.predictions import Predictions
 from foodjax.system import files
+from foodjax.system.cells import to_csv
+from foodjax.system.console import cell
 
 
 class ClassScores(NamedTuple):
@@ -88,7 +87,7 @@ def to_table(scores: Scores) -> Table:
     for name in ("class", "precision", "recall", "F-score", "support"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for name, precision, recall, f_score, support in scores.classes:
-        table.add_row(name, f"{precision:.3f}", f"{recall:.3f}", f"{f_score:.3f}", str(support))
+        table.add_row(cell(name), f"{precision:.3f}", f"{recall:.3f}", f"{f_score:.3f}", str(support))
     return table
 
 
@@ -127,14 +126,8 @@ def write_files(
         best = int(probs.argmax())
         rows.append([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])
     texts = {
-        "classes.csv": _csv(["class", "precision", "recall", "f_score", "support"], scores.classes),
-        "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
+        "classes.csv": to_csv(["class", "precision", "recall", "f_score", "support"], scores.classes),
+        "predictions.csv": to_csv(["id", "true", "predicted", "probability"], rows),
         "evaluation.json": json.dumps(scores._asdict() | more, indent=2) + "\n",
     }
     files.write_all(folder, texts)
-
-
-def _csv(header: list[str], rows: Iterable[Any]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([header, *rows])
-    return text.getvalue()

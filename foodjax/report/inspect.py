@@ -14,6 +14,7 @@ from foodjax.data.images import check_images
 from foodjax.data.sets import Data, load_data
 from foodjax.report import figures, pictures, templating
 from foodjax.system import files
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 
 _PER_CLASS = 5
@@ -39,7 +40,7 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
         files.write_text(path, to_page(config, data))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
-    print(f"inspect.html and {len(drawn)} PNGs in {folder}")
+    say(f"inspect.html and {len(drawn)} PNGs in {folder}")
     return path
 
 

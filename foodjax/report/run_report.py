@@ -15,6 +15,7 @@ from foodjax.report import figures, pictures, templating
 from foodjax.report.explain import Explainer, Explanation
 from foodjax.run.evaluate import Evaluation
 from foodjax.system import files
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.logs import read_metrics
@@ -46,7 +47,7 @@ def write_report(evaluated: Evaluation, workdir: files.PathLike) -> Path:
         files.write_text(path, to_page(evaluated, workdir))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    print(f"report in {path}")
+    say(f"report in {path}")
     return path
 
 

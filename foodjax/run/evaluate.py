@@ -17,7 +17,7 @@ from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
 from foodjax.run.wiring import Engine
-from foodjax.system.console import console, track
+from foodjax.system.console import console, say, track
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.description import read_description
@@ -138,7 +138,7 @@ def evaluate_best(
     if temperature is not None:
         print(temperature)
     print(sentence(scores))
-    print(f"checkpoint of step {step}; tables in {folder}")
+    say(f"checkpoint of step {step}; tables in {folder}")
     return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature)
 
 
@@ -160,7 +160,7 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
     config = stored if config is None else checked(config)
     own = _is_own(workdir, config)
     if line := distrust(workdir):
-        print(line)
+        say(line)
     source = create_source(config, everything=not own)
     test_set = prepare(source, "test", config, track, class_names)
     tell(test_set.found)

@@ -21,7 +21,7 @@ from foodjax.run.wiring import Engine
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import all_finite
-from foodjax.system.console import Bar
+from foodjax.system.console import Bar, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.system.signals import Interrupt, Interrupted
@@ -62,9 +62,9 @@ def train(
     config, workdir = checked(config), to_path(workdir)
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         if trained := read_trained(workdir, end):
-            print(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
+            say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
             return trained
-        print(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
+        say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
     data = data or load_data(config)
     engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     try:
@@ -124,7 +124,7 @@ class Loop:
             self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience)
             done = self.step - self.stopping.epoch * self.steps_per_epoch
             within = f" and {done} steps" if done else ""
-            print(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
+            say(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
         self._saved_at, self._saved_time = self.step, time.monotonic()
         self._feed = create_feed(engine, data)
 
@@ -146,12 +146,12 @@ class Loop:
             if self.step != self._saved_at:
                 self._save()
             self.checkpoints.wait()
-            print(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
+            say(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
             raise
         finally:
             metrics_log.close()
         best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
-        print(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
+        say(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
         return reason
 
     def _epoch(self, metrics_log: logs.MetricsLog, observers: Sequence[Observer]) -> str | None:

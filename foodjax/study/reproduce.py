@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.run import loop
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import run_record
@@ -37,14 +38,14 @@ def reproduce(
     record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")
-    print(f"running {workdir} again in {again}", flush=True)
+    say(f"running {workdir} again in {again}", flush=True)
     loop.train(config, again, origin=origin)
     ours, theirs = run_record.read(again)["sessions"][-1], record["sessions"][-1]
     for line in environment_changes(ours, theirs):
-        print(line)
+        say(line)
     found = differences(again, workdir)
     for line in found:
-        print(line)
+        say(line)
     count = len(read_metrics(again / "metrics.jsonl"))
     if not found:
         print(f"the same: {count} epochs, evaluation and every prediction are equal to the byte")
