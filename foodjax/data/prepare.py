@@ -1,8 +1,9 @@
 """The cache of prepared photographs: decoded to RGB, resized and stored as uint8 once, then memory-mapped.
 
-A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, skipped photographs,
-what was found of the whole data, and a checksum of all of it). Its name contains a hash of everything that it depends
-on. It is written under a temporary name and renamed when complete; a damaged set is prepared again.
+A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, files and their sizes,
+photographs left out, what was found of the whole data, and a checksum of all of it). Its name contains a hash of
+everything that it depends on. It is written under a temporary name and renamed when complete; a damaged set is prepared
+again.
 """
 
 import hashlib
@@ -14,37 +15,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode
+from foodjax.data.found import Found, UndecodedError, decoders, of_broken, of_other_classes
 from foodjax.data.images import check_images
 from foodjax.data.sources.base import PARTS, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.text import cut
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
 # also one in train/ was read from there.
 VERSION = 3
 Track = Callable[[str, int, Iterator], Iterator]
-
-
-class Found(NamedTuple):
-    """What a source's listing says beside the examples of one part.
-
-    Attributes:
-        counts: number of photographs of each part.
-        notes: lines that say how parts and classes were found.
-        unused: files of all parts that are not used.
-    """
-
-    counts: dict[str, int] = {}
-    notes: tuple[str, ...] = ()
-    unused: tuple[Unused, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +83,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
         The set; empty when the source has no such part.
 
     Raises:
-        UserError: a photograph does not decode and data.on_error is "stop"; a class is missing or empty;
+        UndecodedError: photographs do not decode and data.on_error is "stop".
+        UserError: a photograph cannot be read now; a class is missing or empty;
             the cache cannot be written.
     """
     data = config.data
@@ -102,17 +92,19 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     num_classes = 0 if names else data.num_classes
     shape = [VERSION, part, names, num_classes, data.image_size, data.resize, data.on_error]
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
-    folder = cache_root(config) / f"{source.name}-{part}-{data.image_size}px-{key}"
+    folder = cache_root(config) / f"{cut(source.name, 100)}-{part}-{data.image_size}px-{key}"
     if found := _open_whole(folder):
         return found
-    listing = select_classes(source.listing(), num_classes, names)
+    whole = source.listing()
+    listing = select_classes(whole, num_classes, names)
+    others = of_other_classes(part, getattr(whole, part), set(listing.class_names))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Waits for a process that prepares the same set.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if found := _open_whole(folder):
                 return found
-            _write(folder, source, part, listing, data, track)
+            _write(folder, source, part, listing, others, data, track)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(
@@ -121,7 +113,9 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     return open_prepared(folder)
 
 
-def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any, track: Track) -> None:
+def _write(
+    folder: Path, source: Source, part: str, listing: Listing, others: list[Unused], data: Any, track: Track
+) -> None:
     examples = sorted(getattr(listing, part), key=lambda example: example.id)
     ids = [example.id for example in examples]
     row_of = {example_id: row for row, example_id in enumerate(ids)}
@@ -139,34 +133,28 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             if ids
             else np.zeros((0, size, size, 3), np.uint8)
         )
-        bad: dict[str, str] = {}
-        found = np.zeros(len(ids), bool)
+        bad: dict[int, str] = {}
+        sizes = np.full(len(ids), -1)
 
         def one(item):
             example, encoded = item
             try:
-                return example.id, decode(encoded, size, data.resize), ""
+                return row_of[example.id], len(encoded), decode(encoded, size, data.resize), ""
             except ValueError as error:
-                return example.id, None, str(error)
+                return row_of[example.id], len(encoded), None, first_line(error)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             decoded = _map(pool, one, source.read(examples))
-            for example_id, image, problem in track(f"preparing {part}", len(ids), decoded):
+            for row, num_bytes, image, problem in track(f"preparing {part}", len(ids), decoded):
+                sizes[row] = num_bytes
                 if image is None:
-                    bad[example_id] = problem
+                    bad[row] = problem
                 else:
-                    images[row_of[example_id]] = image
-                    found[row_of[example_id]] = True
-        for example_id in ids:
-            if not found[row_of[example_id]]:
-                bad.setdefault(example_id, "not in the source")
-        if bad and data.on_error == "stop":
-            first = next(iter(bad))
-            raise UserError(
-                f"{len(bad)} of {len(ids)} {part} images do not decode, first {first} ({bad[first]}): "
-                f"repair them, or leave them out with data.on_error=skip"
-            )
-        kept = np.flatnonzero(found)
+                    images[row] = image
+        broken = of_broken(part, examples, bad, sizes)
+        if broken and data.on_error == "stop":
+            raise UndecodedError(broken, part, len(ids))
+        kept = np.delete(np.arange(len(ids)), sorted(bad))
         having = {examples[row].class_name for row in kept}
         for name in listing.class_names if part != "validation" and ids else ():
             if name not in having:
@@ -178,7 +166,10 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             "class_names": listing.class_names,
             "ids": [ids[row] for row in kept],
             "labels": [label_of[examples[row].class_name] for row in kept],
-            "skipped": bad,
+            "files": [examples[row].file for row in kept],
+            "sizes": sizes[kept].tolist(),
+            "left_out": [*broken, *others],
+            "decoders": decoders() if broken else None,
             "counts": {name: len(getattr(listing, name)) for name in PARTS},
             "notes": listing.notes,
             "unused": listing.unused,
@@ -239,10 +230,9 @@ def open_prepared(folder: Path) -> Prepared:
         labels = np.array(info["labels"], np.int64)
         if labels.shape != (len(ids),) or len(ids) and not 0 <= labels.min() <= labels.max() < len(names):
             raise ValueError("its labels do not fit its classes")
-        found = Found(info["counts"], tuple(info["notes"]), tuple(Unused(*row) for row in info["unused"]))
-        prepared = Prepared(names, images, labels, ids, found)
+        if info["decoders"] not in (None, decoders()):
+            raise ValueError("other formats are decoded now")
+        prepared = Prepared(names, images, labels, ids, Found.from_info(info))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
-    if info["skipped"]:
-        print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
     return prepared

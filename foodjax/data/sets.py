@@ -1,17 +1,18 @@
 """The data of an experiment: prepared train and test sets and their split."""
 
-from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.prepare import Found, Prepared, prepare
-from foodjax.data.sources.base import Source
+from foodjax.data.found import Found, group
+from foodjax.data.prepare import Prepared, prepare
+from foodjax.data.sources.base import Source, Unused
 from foodjax.data.sources.find import create_source
 from foodjax.data.split import Indices, all_rows, first_of_each, split
-from foodjax.system.console import track
+from foodjax.system.console import say, track
 from foodjax.system.errors import UserError
 
 _LINES = 10  # on the terminal, about files that are not used
@@ -25,12 +26,19 @@ class Data(NamedTuple):
         test: photographs to test on.
         parts: rows.
         own_validation: the data's own validation set; None where it has none or is not used.
+        left_out: the photographs of the data's own validation part where it is not used.
     """
 
     train: Prepared
     test: Prepared
     parts: Indices
     own_validation: Prepared | None = None
+    left_out: tuple[Unused, ...] = ()
+
+    @property
+    def unused(self) -> list[Unused]:
+        """The files that are in no prepared set, each with the reason."""
+        return _unused(self.train, self.own_validation, self.test, self.left_out)
 
     @property
     def validation(self) -> Prepared:
@@ -70,29 +78,45 @@ def load_source(source: Source, config: Config) -> Data:
     for part, found in (("train", train_set), ("test", test_set)):
         if not len(found.images):
             raise UserError(f"the data has no {part} images: training needs both train and test images")
-    tell(train_set.found)
-    own_validation = None
+    own_validation, left_out = None, ()
     if train_set.found.counts.get("validation"):
         if config.data.protocol == "tutorial":
             print("the data's own validation part is not used: data.protocol=tutorial takes it from test")
+            reason = "data.protocol=tutorial validates on test"
+            examples = source.listing().validation
+            left_out = tuple(Unused("validation", e.class_name, e.file, reason) for e in examples)
         else:
             own_validation = prepare(source, "validation", config, track)
-    return split_data(config, train_set, test_set, own_validation)
+    tell(train_set.found, _unused(train_set, own_validation, test_set, left_out))
+    return split_data(config, train_set, test_set, own_validation)._replace(left_out=left_out)
 
 
-def tell(found: Found) -> None:
-    """Prints how the photographs were found, and the files that are not used, grouped by class and reason."""
+def _unused(
+    train_set: Prepared, validation_set: Prepared | None, test_set: Prepared, left_out: tuple[Unused, ...]
+) -> list[Unused]:
+    sets = [prepared for prepared in (train_set, validation_set, test_set) if prepared is not None]
+    rows = [row for prepared in sets for row in prepared.found.left_out]
+    return [*rows, *left_out, *train_set.found.unused]
+
+
+def tell(found: Found, unused: Sequence[Unused] | None = None) -> None:
+    """Prints how the photographs were found, and the files that are not used, grouped by class and reason.
+
+    Args:
+        found: of one prepared set.
+        unused: the files; None: those that `found` has.
+    """
     for note in found.notes:
-        print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in note))
-    groups = Counter((row.part, row.class_name, row.reason) for row in found.unused)
-    first = {(row.part, row.class_name, row.reason): row.file for row in reversed(found.unused)}
+        say(note)
+    unused = [*found.left_out, *found.unused] if unused is None else unused
+    groups = group(unused)
     if groups:
-        print(f"{len(found.unused):,} files are not used:")
-    for (part, name, reason), count in groups.most_common(_LINES):
-        place = ", ".join(filter(None, (part, f"class {name!r}" if name else "")))
-        print(f"  {place + ': ' if place else ''}{count:,}, {reason}; {first[part, name, reason]!r}")
+        say(f"{len(unused):,} files are not used:")
+    for part, name, reason, count, first in groups[:_LINES]:
+        place = ", ".join(filter(None, (part, f"class '{name}'" if name else "")))
+        say(f"  {place + ': ' if place else ''}{count:,}, {reason}; '{first}'")
     if len(groups) > _LINES:
-        print(f"  and {len(groups) - _LINES} more groups")
+        say(f"  and {len(groups) - _LINES} more groups")
 
 
 def split_data(config: Config, train_set: Prepared, test_set: Prepared, own_validation: Prepared | None = None) -> Data:

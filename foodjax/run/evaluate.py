@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data import photographs
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.sets import Data, tell
 from foodjax.data.sources.find import create_source
@@ -17,9 +18,11 @@ from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
 from foodjax.run.wiring import Engine
+from foodjax.system import files
 from foodjax.system.console import console, say, track
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.text import cut
 from foodjax.workdir.description import read_description
 from foodjax.workdir.older_data import distrust
 
@@ -93,6 +96,7 @@ def choose_folder(workdir: Path, config: Config, name: str) -> Path:
     """
     if _is_own(workdir, config):
         return workdir / "evaluation"
+    name = cut(name, 200)
     for number in itertools.count(1):
         folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
         if not folder.exists():
@@ -134,6 +138,7 @@ def evaluate_best(
     folder = choose_folder(workdir, engine.config, name)
     more = {"temperature": temperature.temperature if temperature else None, "data": _data_of(engine.config)}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
+    files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows)))
     console.print(to_table(scores))
     if temperature is not None:
         print(temperature)

@@ -12,9 +12,10 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.sets import Data, load_data
+from foodjax.data.sets import Data
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
+from foodjax.run.loading import load_for, write_photographs
 from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained, read_trained
 from foodjax.run.wiring import Engine
@@ -65,11 +66,12 @@ def train(
             say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
             return trained
         say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
-    data = data or load_data(config)
+    data = data or load_for(workdir, config)
     engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, engine.class_names)
+            write_photographs(workdir, data)
             with run_record.recorded(workdir, config, data, origin or {}):
                 end, evaluated = _train(engine, workdir, data, observers)
             if report is not None:

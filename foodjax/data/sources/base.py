@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 from foodjax.config.check import nearest
+from foodjax.data.sources import alike
 from foodjax.system.errors import UserError
 
 PARTS = ("train", "validation", "test")
@@ -28,6 +29,17 @@ class Example(NamedTuple):
     class_name: str
     location: Any
 
+    @property
+    def file(self) -> str:
+        """Its path in the data; for data without files, what stands for it."""
+        if isinstance(self.location, tuple):
+            return "/".join(map(str, self.location))
+        return self.location if isinstance(self.location, str) else self.id
+
+
+class Missing(str):
+    """The path of a photograph that a list names, and that is not there. Any other that is not there has vanished."""
+
 
 class Unused(NamedTuple):
     """A file that is not used.
@@ -37,12 +49,14 @@ class Unused(NamedTuple):
         class_name: its class; "" if it has none.
         file: its path in the data.
         reason: why it is not used.
+        size: in bytes; None if it was not read.
     """
 
     part: str
     class_name: str
     file: str
     reason: str
+    size: int | None = None
 
 
 class Listing(NamedTuple):
@@ -83,10 +97,10 @@ class Source(Protocol):
         return self.listing().class_names
 
     def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:
-        """Yields (example, encoded photograph) of each example of one part, in any order; b"" for a missing one.
+        """Yields (example, encoded photograph) of each example of one part, in any order; b"" for a Missing one.
 
         Raises:
-            UserError: a photograph cannot be read now.
+            UserError: a photograph cannot be read now, or has vanished since the listing.
         """
         ...
 
@@ -99,7 +113,8 @@ def select_names(known: tuple[str, ...], num_classes: int, names: tuple[str, ...
     """
     for name in names:
         if name not in known:
-            raise UserError(f"data.class_names has {name!r}, none of the {len(known)} classes{nearest(name, known)}")
+            like = alike.hint(name, known) or nearest(name, known)
+            raise UserError(f"data.class_names has {name!r}, none of the {len(known)} classes{like}")
     if num_classes > len(known) and not names:
         raise UserError(
             f"data.num_classes is {num_classes}, but the data has {len(known)} classes: use at most {len(known)}"

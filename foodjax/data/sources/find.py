@@ -5,6 +5,7 @@ from pathlib import Path
 
 from foodjax.config.keys import Config
 from foodjax.data.formats import is_picture
+from foodjax.data.sources import alike
 from foodjax.data.sources.base import PARTS, Listing, Source, select_names
 from foodjax.data.sources.drawn import DrawnSource
 from foodjax.data.sources.folders import FolderSource
@@ -29,8 +30,10 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
         empty = sorted(kept - {e.class_name for e in parts[part]})
         # One set may be missing altogether (evaluation alone); a class missing from a set is a mistake.
         if parts[part] and empty:
-            raise UserError(f"class {empty[0]!r} has no {part} images: needs at least one")
-    return listing._replace(class_names=chosen, **parts)
+            like = alike.hint(empty[0], listing.class_names)
+            raise UserError(f"class {empty[0]!r} has no {part} images: needs at least one{like}")
+    notes = (*listing.notes, *alike.notes(listing.class_names))
+    return listing._replace(class_names=chosen, notes=notes, **parts)
 
 
 def create_source(config: Config, *, everything: bool = False) -> Source:

@@ -1,0 +1,99 @@
+"""What was found of a data set beside its prepared pictures: its files, and which of them are not used."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from foodjax.data.formats import FORMATS, has_heif
+from foodjax.data.sources.base import Example, Unused
+from foodjax.system.errors import UserError
+
+OTHER_CLASS = "its class is not used"
+_NAMED = 10  # photographs that do not decode, in a message
+_LONGEST = 80  # characters of a reason in it
+
+
+class Found(NamedTuple):
+    """What a source's listing says beside the examples of one part.
+
+    Attributes:
+        counts: number of photographs of each part.
+        notes: lines that say how parts and classes were found.
+        unused: files of all parts that are no photographs of a class.
+        files: path in the data of each row of the prepared set.
+        sizes: bytes of each row's file.
+        left_out: photographs of this part that are not used: those that do not decode, and those of other classes.
+    """
+
+    counts: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+    unused: tuple[Unused, ...] = ()
+    files: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    left_out: tuple[Unused, ...] = ()
+
+    @classmethod
+    def from_info(cls, info: dict[str, Any]) -> "Found":
+        """Returns what info.json of a prepared set holds.
+
+        Raises:
+            KeyError, TypeError: it is damaged.
+        """
+        unused, left_out = (tuple(Unused(*row) for row in info[name]) for name in ("unused", "left_out"))
+        notes, files, sizes = (tuple(info[name]) for name in ("notes", "files", "sizes"))
+        return cls(info["counts"], notes, unused, files, sizes, left_out)
+
+
+class UndecodedError(UserError):
+    """Photographs do not decode, and none may be left out; `unused` has all of them."""
+
+    def __init__(self, unused: Sequence[Unused], part: str, total: int):
+        listed = ", ".join(f"{row.file} ({row.reason[:_LONGEST]})" for row in unused[:_NAMED])
+        more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
+        super().__init__(
+            f"{len(unused):,} of {total:,} {part} images do not decode: {listed}{more}: repair them, or leave them out "
+            f"with data.on_error=skip"
+        )
+        self.unused = unused
+
+
+def of_other_classes(part: str, examples: Sequence[Example], used: Collection[str]) -> list[Unused]:
+    """Returns the photographs of a part whose class is not among those that are used."""
+    return [Unused(part, e.class_name, e.file, OTHER_CLASS) for e in examples if e.class_name not in used]
+
+
+def of_broken(part: str, examples: Sequence[Example], bad: Mapping[int, str], sizes: np.ndarray) -> list[Unused]:
+    """Returns the photographs of a part that do not decode.
+
+    Args:
+        part: its name.
+        examples: all of it.
+        bad: row among them -> why it does not decode.
+        sizes: (N,), bytes of each file; below 0 where none came.
+
+    Raises:
+        UserError: no bytes came of a photograph. It must not be taken for a broken one.
+    """
+    if (sizes < 0).any():
+        raise UserError(
+            f"no bytes came of {examples[int(sizes.argmin())].file}: needs all photographs that were listed"
+        )
+    return [Unused(part, examples[k].class_name, examples[k].file, bad[k], int(sizes[k])) for k in sorted(bad)]
+
+
+def decoders() -> list[str]:
+    """Returns the formats that are decoded here: of a photograph that did not decode, another Pillow may know more."""
+    return [*FORMATS, *(["HEIF"] if has_heif() else [])]
+
+
+def group(rows: Iterable[Unused]) -> list[tuple[str, str, str, int, str]]:
+    """Returns (part, class, reason, count, first file) of files that are not used, the largest count first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        key = (row.part, "" if row.reason == OTHER_CLASS else row.class_name, row.reason)
+        counts[key] += 1
+        first.setdefault(key, row.file)
+    return [(*key, count, first[key]) for key, count in counts.most_common()]

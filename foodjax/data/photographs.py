@@ -1,0 +1,115 @@
+"""photographs.csv: every photograph of a data set, and what became of it."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from foodjax.data.prepare import Prepared
+from foodjax.data.sets import Data
+from foodjax.data.sources.base import Unused
+from foodjax.system.cells import read_csv, to_csv
+
+FILE = "photographs.csv"
+HEADER = ("part", "class", "file", "used", "reason", "bytes", "duplicate_of")
+_NOT_SPLIT = "the split leaves it out (data.protocol, data.train_per_class)"
+_DUPLICATE = "left out as a duplicate"
+_NOT_EVALUATED = "not evaluated"
+
+# The prepared set of a photograph, "train", "validation" or "test", and its row there.
+Place = tuple[str, int]
+
+
+class Photograph(NamedTuple):
+    """A line of photographs.csv.
+
+    Attributes:
+        part: train, validation or test; "test and validation" where it is in both; "" if it lies in none.
+        class_name: its class; "" if it has none.
+        file: its path in the data.
+        reason: why it is not used; "" if it is.
+        size: of the file, in bytes; None if it was not read.
+        duplicate_of: the file of the photograph that it repeats; "" if there is none.
+    """
+
+    part: str
+    class_name: str
+    file: str
+    reason: str
+    size: int | None
+    duplicate_of: str = ""
+
+
+def of_data(data: Data, duplicate_of: Mapping[Place, str] | None = None) -> list[Photograph]:
+    """Returns all photographs of an experiment's data, those that are not used last.
+
+    Args:
+        data: the prepared sets and their split.
+        duplicate_of: the file that a photograph repeats, by the place of the photograph. One that has an entry here and
+            is in no part counts as left out for that.
+    """
+    parts, rows = data.parts, []
+    is_own, is_from_test = parts.validation_is_given, parts.validation_is_from_test
+    for name, prepared in {"train": data.train, "validation": data.own_validation, "test": data.test}.items():
+        if prepared is None:
+            continue
+        roles: dict[str, Iterable[int]] = {name: getattr(parts, name)} if name != "validation" or is_own else {}
+        if name == ("test" if is_from_test else "train") and not is_own:
+            roles["validation"] = parts.validation
+        rows += _of_set(name, prepared, roles, duplicate_of or {}, _NOT_SPLIT)
+    return rows + of_unused(data.unused)
+
+
+def of_evaluation(test_set: Prepared, rows: Iterable[int]) -> list[Photograph]:
+    """Returns the photographs of an evaluation: the rows of a prepared set, and the files that are not used."""
+    found = test_set.found
+    return _of_set("test", test_set, {"test": rows}, {}, _NOT_EVALUATED) + of_unused([*found.left_out, *found.unused])
+
+
+def of_unused(rows: Iterable[Unused]) -> list[Photograph]:
+    """Returns files that are not used."""
+    return [Photograph(row.part, row.class_name, row.file, row.reason, row.size) for row in rows]
+
+
+def to_files(photographs: Sequence[Photograph]) -> dict[str, str]:
+    """Returns the file as {name: content}."""
+    lines = [
+        (p.part, p.class_name, p.file, "no" if p.reason else "yes", p.reason, p.size, p.duplicate_of)
+        for p in photographs
+    ]
+    return {FILE: to_csv(HEADER, lines)}
+
+
+def read(folder: Path) -> list[Photograph]:
+    """Reads photographs.csv of a folder; an older run has none, and gives an empty list."""
+    try:
+        return [
+            Photograph(
+                row["part"], row["class"], row["file"], row["reason"], int(row["bytes"]) if row["bytes"] else None,
+                row["duplicate_of"],
+            )
+            for row in read_csv(folder / FILE)
+        ]  # fmt: skip
+    except (OSError, ValueError, KeyError, csv.Error):
+        return []
+
+
+def _of_set(
+    name: str, prepared: Prepared, roles: Mapping[str, Iterable[int]], duplicate_of: Mapping[Place, str], reason: str
+) -> list[Photograph]:
+    """Returns the photographs of a prepared set; `reason` is that of those in none of the roles."""
+    found, count = prepared.found, len(prepared.ids)
+    role_of: list[list[str]] = [[] for _ in range(count)]
+    for role, rows in roles.items():
+        for row in np.asarray(rows, int).tolist():
+            role_of[row].append(role)
+    paths, sizes = found.files or prepared.ids, found.sizes or [None] * count
+    photographs = []
+    for row, label in enumerate(prepared.labels.tolist()):
+        other = duplicate_of.get((name, row), "")
+        why = "" if role_of[row] else _DUPLICATE if other else reason
+        part = " and ".join(role_of[row]) or name
+        photographs.append(Photograph(part, prepared.class_names[label], paths[row], why, sizes[row], other))
+    return photographs
