@@ -25,6 +25,7 @@ class Found(NamedTuple):
         files: path in the data of each row of the prepared set.
         sizes: bytes of each row's file.
         left_out: photographs of this part that are not used: those that do not decode, and those of other classes.
+        broken_sizes: bytes of each file that does not decode.
     """
 
     counts: dict[str, int] = {}
@@ -33,6 +34,7 @@ class Found(NamedTuple):
     files: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     left_out: tuple[Unused, ...] = ()
+    broken_sizes: dict[str, int] = {}
 
     @classmethod
     def from_info(cls, info: dict[str, Any]) -> "Found":
@@ -43,20 +45,20 @@ class Found(NamedTuple):
         """
         unused, left_out = (tuple(Unused(*row) for row in info[name]) for name in ("unused", "left_out"))
         notes, files, sizes = (tuple(info[name]) for name in ("notes", "files", "sizes"))
-        return cls(info["counts"], notes, unused, files, sizes, left_out)
+        return cls(info["counts"], notes, unused, files, sizes, left_out, info["broken_sizes"])
 
 
 class UndecodedError(UserError):
-    """Photographs do not decode, and none may be left out; `unused` has all of them."""
+    """Photographs do not decode, and none may be left out; `unused` has all of them, `sizes` the bytes of their files."""
 
-    def __init__(self, unused: Sequence[Unused], part: str, total: int):
+    def __init__(self, unused: Sequence[Unused], sizes: dict[str, int], part: str, total: int):
         listed = ", ".join(f"{row.file} ({row.reason[:_LONGEST]})" for row in unused[:_NAMED])
         more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
         super().__init__(
             f"{len(unused):,} of {total:,} {part} images do not decode: {listed}{more}: repair them, or leave them out "
             f"with data.on_error=skip"
         )
-        self.unused = unused
+        self.unused, self.sizes = unused, sizes
 
 
 def of_other_classes(part: str, examples: Sequence[Example], used: Collection[str]) -> list[Unused]:
@@ -64,8 +66,10 @@ def of_other_classes(part: str, examples: Sequence[Example], used: Collection[st
     return [Unused(part, e.class_name, e.file, OTHER_CLASS) for e in examples if e.class_name not in used]
 
 
-def of_broken(part: str, examples: Sequence[Example], bad: Mapping[int, str], sizes: np.ndarray) -> list[Unused]:
-    """Returns the photographs of a part that do not decode.
+def of_broken(
+    part: str, examples: Sequence[Example], bad: Mapping[int, str], sizes: np.ndarray
+) -> tuple[list[Unused], dict[str, int]]:
+    """Returns the photographs of a part that do not decode, and the bytes of each file.
 
     Args:
         part: its name.
@@ -80,7 +84,9 @@ def of_broken(part: str, examples: Sequence[Example], bad: Mapping[int, str], si
         raise UserError(
             f"no bytes came of {examples[int(sizes.argmin())].file}: needs all photographs that were listed"
         )
-    return [Unused(part, examples[k].class_name, examples[k].file, bad[k], int(sizes[k])) for k in sorted(bad)]
+    rows = sorted(bad)
+    broken = [Unused(part, examples[row].class_name, examples[row].file, bad[row]) for row in rows]
+    return broken, {examples[row].file: int(sizes[row]) for row in rows}
 
 
 def decoders() -> list[str]:

@@ -50,7 +50,7 @@ def of_data(data: Data, duplicate_of: Mapping[Place, str] | None = None) -> list
         duplicate_of: the file that a photograph repeats, by the place of the photograph. One that has an entry here and
             is in no part counts as left out for that.
     """
-    parts, rows = data.parts, []
+    parts, rows, sizes = data.parts, [], {}
     is_own, is_from_test = parts.validation_is_given, parts.validation_is_from_test
     for name, prepared in {"train": data.train, "validation": data.own_validation, "test": data.test}.items():
         if prepared is None:
@@ -58,19 +58,22 @@ def of_data(data: Data, duplicate_of: Mapping[Place, str] | None = None) -> list
         roles: dict[str, Iterable[int]] = {name: getattr(parts, name)} if name != "validation" or is_own else {}
         if name == ("test" if is_from_test else "train") and not is_own:
             roles["validation"] = parts.validation
+        sizes |= prepared.found.broken_sizes
         rows += _of_set(name, prepared, roles, duplicate_of or {}, _NOT_SPLIT)
-    return rows + of_unused(data.unused)
+    return rows + of_unused(data.unused, sizes)
 
 
 def of_evaluation(test_set: Prepared, rows: Iterable[int]) -> list[Photograph]:
     """Returns the photographs of an evaluation: the rows of a prepared set, and the files that are not used."""
     found = test_set.found
-    return _of_set("test", test_set, {"test": rows}, {}, _NOT_EVALUATED) + of_unused([*found.left_out, *found.unused])
+    return _of_set("test", test_set, {"test": rows}, {}, _NOT_EVALUATED) + of_unused(
+        [*found.left_out, *found.unused], found.broken_sizes
+    )
 
 
-def of_unused(rows: Iterable[Unused]) -> list[Photograph]:
-    """Returns files that are not used."""
-    return [Photograph(row.part, row.class_name, row.file, row.reason, row.size) for row in rows]
+def of_unused(rows: Iterable[Unused], sizes: Mapping[str, int]) -> list[Photograph]:
+    """Returns files that are not used; `sizes` has the bytes of those that were read."""
+    return [Photograph(row.part, row.class_name, row.file, row.reason, sizes.get(row.file)) for row in rows]
 
 
 def to_files(photographs: Sequence[Photograph]) -> dict[str, str]:

@@ -151,9 +151,9 @@ def _write(
                     bad[row] = problem
                 else:
                     images[row] = image
-        broken = of_broken(part, examples, bad, sizes)
+        broken, broken_sizes = of_broken(part, examples, bad, sizes)
         if broken and data.on_error == "stop":
-            raise UndecodedError(broken, part, len(ids))
+            raise UndecodedError(broken, broken_sizes, part, len(ids))
         kept = np.delete(np.arange(len(ids)), sorted(bad))
         having = {examples[row].class_name for row in kept}
         for name in listing.class_names if part != "validation" and ids else ():
@@ -169,6 +169,7 @@ def _write(
             "files": [examples[row].file for row in kept],
             "sizes": sizes[kept].tolist(),
             "left_out": [*broken, *others],
+            "broken_sizes": broken_sizes,
             "decoders": decoders() if broken else None,
             "counts": {name: len(getattr(listing, name)) for name in PARTS},
             "notes": listing.notes,

@@ -23,7 +23,7 @@ def load_for(workdir: Path, config: Config) -> Data:
     except UndecodedError as error:
         if (workdir / "config.json").exists():
             raise
-        _write(workdir, photographs.of_unused(error.unused))
+        _write(workdir, photographs.of_unused(error.unused, error.sizes))
         raise UserError(f"{error}; all are listed in {workdir / photographs.FILE}") from None
 
 

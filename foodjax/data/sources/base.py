@@ -49,14 +49,12 @@ class Unused(NamedTuple):
         class_name: its class; "" if it has none.
         file: its path in the data.
         reason: why it is not used.
-        size: in bytes; None if it was not read.
     """
 
     part: str
     class_name: str
     file: str
     reason: str
-    size: int | None = None
 
 
 class Listing(NamedTuple):
