@@ -49,7 +49,7 @@ class Found(NamedTuple):
 
 
 class UndecodedError(UserError):
-    """Photographs do not decode, and none may be left out; `unused` has all of them, `sizes` the bytes of their files."""
+    """Photographs do not decode, and none may be left out: `unused`; `sizes` has the bytes of their files."""
 
     def __init__(self, unused: Sequence[Unused], sizes: dict[str, int], part: str, total: int):
         listed = ", ".join(f"{row.file} ({row.reason[:_LONGEST]})" for row in unused[:_NAMED])

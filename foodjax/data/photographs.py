@@ -66,9 +66,8 @@ def of_data(data: Data, duplicate_of: Mapping[Place, str] | None = None) -> list
 def of_evaluation(test_set: Prepared, rows: Iterable[int]) -> list[Photograph]:
     """Returns the photographs of an evaluation: the rows of a prepared set, and the files that are not used."""
     found = test_set.found
-    return _of_set("test", test_set, {"test": rows}, {}, _NOT_EVALUATED) + of_unused(
-        [*found.left_out, *found.unused], found.broken_sizes
-    )
+    others = of_unused([*found.left_out, *found.unused], found.broken_sizes)
+    return _of_set("test", test_set, {"test": rows}, {}, _NOT_EVALUATED) + others
 
 
 def of_unused(rows: Iterable[Unused], sizes: Mapping[str, int]) -> list[Photograph]:
