@@ -229,7 +229,8 @@ def test_a_whole_training_with_any_names(tmp_path, capsys):
 def test_the_program_with_any_names_on_a_latin_terminal(tmp_path):
     root = named(tmp_path / "data")
     environment = one_device_environment() | {"PYTHONIOENCODING": "latin-1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    changes = {"data.dir": root, "data.num_classes": 0, "data.image_size": 32, "data.batch_size": 8, "train.epochs": 1}
+    changes = {"data.dir": root, "data.num_classes": 0, "data.image_size": 32, "data.batch_size": 8}
+    changes |= {"train.epochs": 1, "data.validation_fraction": 0.4}
     flags = [f"--config.{key}={value}" for key, value in changes.items()]
     found = run_main(
         "train", "--config", "demo:blocks=2", "--workdir", tmp_path / "run", *flags, environment=environment,
