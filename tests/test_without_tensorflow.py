@@ -94,12 +94,12 @@ def test_a_sweep_trains(programs):
         assert read_description(programs.folder / "runs" / name)[0].data.backend == "tf"
 
 
-@pytest.mark.parametrize("line", VERBS, ids=lambda line: line.split()[1])
+@pytest.mark.parametrize("line", VERBS, ids=lambda line: line.split()[0])
 def test_a_verb_runs(programs, line):
     done = programs.done[line]
     assert done.returncode == 0, done.stderr
     assert VERBS[line] in done.stdout
-    feeds = line.split()[1] in ("find_lr", "reproduce")
+    feeds = line.split()[0] in ("find_lr", "reproduce")
     assert done.stdout.count(TOLD) == feeds
 
 

@@ -1,13 +1,13 @@
 """What was found of a data set beside its prepared pictures: its files, and which of them are not used."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from foodjax.data.formats import FORMATS, has_heif
-from foodjax.data.sources.base import Example, Unused
+from foodjax.data.sources.base import Example, Listing, Unused
 from foodjax.system.errors import UserError
 
 OTHER_CLASS = "its class is not used"
@@ -61,9 +61,11 @@ class UndecodedError(UserError):
         self.unused, self.sizes = unused, sizes
 
 
-def of_other_classes(part: str, examples: Sequence[Example], used: Collection[str]) -> list[Unused]:
-    """Returns the photographs of a part whose class is not among those that are used."""
-    return [Unused(part, e.class_name, e.file, OTHER_CLASS) for e in examples if e.class_name not in used]
+def of_other_classes(part: str, whole: Listing, chosen: Listing) -> list[Unused]:
+    """Returns the photographs of a part whose class is not among the chosen ones, but those that `chosen` names."""
+    used, named = set(chosen.class_names), {(row.part, row.file) for row in chosen.unused}
+    others = [e for e in getattr(whole, part) if e.class_name not in used and (part, e.file) not in named]
+    return [Unused(part, e.class_name, e.file, OTHER_CLASS) for e in others]
 
 
 def of_broken(

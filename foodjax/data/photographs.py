@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from foodjax.data.leaks import Duplicates
 from foodjax.data.prepare import Prepared
 from foodjax.data.sets import Data
 from foodjax.data.sources.base import Unused
@@ -15,11 +16,11 @@ from foodjax.system.cells import read_csv, to_csv
 FILE = "photographs.csv"
 HEADER = ("part", "class", "file", "used", "reason", "bytes", "duplicate_of")
 _NOT_SPLIT = "the split leaves it out (data.protocol, data.train_per_class)"
-_DUPLICATE = "left out as a duplicate"
+_DUPLICATE = "validation or test holds it too (data.duplicates=drop)"
 _NOT_EVALUATED = "not evaluated"
 
-# The prepared set of a photograph, "train", "validation" or "test", and its row there.
-Place = tuple[str, int]
+# (the part that the data has a photograph in, its id) -> the photograph that it repeats, as `Duplicates.originals`.
+Originals = Mapping[tuple[str, str], str]
 
 
 class Photograph(NamedTuple):
@@ -31,7 +32,7 @@ class Photograph(NamedTuple):
         file: its path in the data.
         reason: why it is not used; "" if it is.
         size: of the file, in bytes; None if it was not read.
-        duplicate_of: the file of the photograph that it repeats; "" if there is none.
+        duplicate_of: PART/ID of the photograph that it repeats; "" if there is none.
     """
 
     part: str
@@ -42,15 +43,11 @@ class Photograph(NamedTuple):
     duplicate_of: str = ""
 
 
-def of_data(data: Data, duplicate_of: Mapping[Place, str] | None = None) -> list[Photograph]:
-    """Returns all photographs of an experiment's data, those that are not used last.
-
-    Args:
-        data: the prepared sets and their split.
-        duplicate_of: the file that a photograph repeats, by the place of the photograph. One that has an entry here and
-            is in no part counts as left out for that.
-    """
-    parts, rows, sizes = data.parts, [], {}
+def of_data(data: Data) -> list[Photograph]:
+    """Returns all photographs of an experiment's data, those that are not used last."""
+    parts, found, rows, sizes = data.parts, data.duplicates, [], {}
+    dropped = _dropped(found) if found else {}
+    originals = {**found.originals, **{("train", i): other for i, other in dropped.items()}} if found else {}
     is_own, is_from_test = parts.validation_is_given, parts.validation_is_from_test
     for name, prepared in {"train": data.train, "validation": data.own_validation, "test": data.test}.items():
         if prepared is None:
@@ -59,15 +56,29 @@ def of_data(data: Data, duplicate_of: Mapping[Place, str] | None = None) -> list
         if name == ("test" if is_from_test else "train") and not is_own:
             roles["validation"] = parts.validation
         sizes |= prepared.found.broken_sizes
-        rows += _of_set(name, prepared, roles, duplicate_of or {}, _NOT_SPLIT)
+        of_set = _of_set(name, prepared, roles, originals, _NOT_SPLIT)
+        if name == "train":
+            pairs = zip(prepared.ids, of_set, strict=True)
+            of_set = [p._replace(reason=_DUPLICATE) if p.reason and i in dropped else p for i, p in pairs]
+        rows += of_set
     return rows + of_unused(data.unused, sizes)
 
 
-def of_evaluation(test_set: Prepared, rows: Iterable[int]) -> list[Photograph]:
+def _dropped(found: Duplicates) -> dict[str, str]:
+    """Returns the ids of training photographs that were left out as duplicates -> "PART/ID" of what they repeat."""
+    ids: dict[str, str] = {}
+    for pair in found.pairs if found.num_dropped else ():
+        if pair.part == "train" != pair.other_part:
+            one, other = found.pictures(pair)
+            ids.setdefault(one.id, f"{other.part}/{other.id}")
+    return ids
+
+
+def of_evaluation(test_set: Prepared, rows: Iterable[int], originals: Originals) -> list[Photograph]:
     """Returns the photographs of an evaluation: the rows of a prepared set, and the files that are not used."""
     found = test_set.found
     others = of_unused([*found.left_out, *found.unused], found.broken_sizes)
-    return _of_set("test", test_set, {"test": rows}, {}, _NOT_EVALUATED) + others
+    return _of_set("test", test_set, {"test": rows}, originals, _NOT_EVALUATED) + others
 
 
 def of_unused(rows: Iterable[Unused], sizes: Mapping[str, int]) -> list[Photograph]:
@@ -99,7 +110,7 @@ def read(folder: Path) -> list[Photograph]:
 
 
 def _of_set(
-    name: str, prepared: Prepared, roles: Mapping[str, Iterable[int]], duplicate_of: Mapping[Place, str], reason: str
+    name: str, prepared: Prepared, roles: Mapping[str, Iterable[int]], originals: Originals, reason: str
 ) -> list[Photograph]:
     """Returns the photographs of a prepared set; `reason` is that of those in none of the roles."""
     found, count = prepared.found, len(prepared.ids)
@@ -110,8 +121,8 @@ def _of_set(
     paths, sizes = found.files or prepared.ids, found.sizes or [None] * count
     photographs = []
     for row, label in enumerate(prepared.labels.tolist()):
-        other = duplicate_of.get((name, row), "")
-        why = "" if role_of[row] else _DUPLICATE if other else reason
+        other = originals.get((name, prepared.ids[row]), "")
+        why = "" if role_of[row] else reason
         part = " and ".join(role_of[row]) or name
         photographs.append(Photograph(part, prepared.class_names[label], paths[row], why, sizes[row], other))
     return photographs

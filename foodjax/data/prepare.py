@@ -21,11 +21,12 @@ import numpy as np
 from filelock import FileLock
 
 from foodjax.config.keys import Config
-from foodjax.data.decode import decode
+from foodjax.data.decode import decode_as
 from foodjax.data.found import Found, UndecodedError, decoders, of_broken, of_other_classes
 from foodjax.data.images import check_images
 from foodjax.data.sources.base import PARTS, Listing, Source, Unused
-from foodjax.data.sources.find import select_classes
+from foodjax.data.sources.find import select_classes, select_classes_of_run
+from foodjax.data.space import create_array, is_full, no_room
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.text import cut
@@ -46,6 +47,8 @@ class Prepared:
         labels: int64 (N,).
         ids: N ids, unique in this set.
         found: what was found of the whole data.
+        checksum: of all of this; "" for a set that is not in the cache.
+        folder: its name in the cache; "" for a set that is not there.
 
     Raises:
         TypeError: the images are not uint8.
@@ -57,6 +60,8 @@ class Prepared:
     labels: np.ndarray
     ids: list[str]
     found: Found = field(default_factory=Found)
+    checksum: str = ""
+    folder: str = ""
 
     def __post_init__(self) -> None:
         check_images(self.images)  # of whoever makes a set without photographs on disk
@@ -77,7 +82,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
         part: "train", "validation" or "test".
         config: the experiment; reads `data`.
         track: track(title, total, iterator) yields the items of the iterator and shows the progress.
-        class_names: exactly these classes in this label order (a checkpoint's); empty: those that config selects.
+        class_names: for an evaluation: the classes of the run in label order, of which the data may lack some and have
+            others beside; empty: those that config selects.
 
     Returns:
         The set; empty when the source has no such part.
@@ -90,14 +96,20 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     data = config.data
     names = tuple(class_names) or tuple(data.class_names)
     num_classes = 0 if names else data.num_classes
-    shape = [VERSION, part, names, num_classes, data.image_size, data.resize, data.on_error]
+    shape = [VERSION, part, names, num_classes, data.image_size, data.resize]
+    shape += [data.geometry, data.decoding, data.on_error]
+    if class_names:
+        shape += ["evaluation", data.num_classes, data.class_names]
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
     folder = cache_root(config) / f"{cut(source.name, 100)}-{part}-{data.image_size}px-{key}"
     if found := _open_whole(folder):
         return found
     whole = source.listing()
-    listing = select_classes(whole, num_classes, names)
-    others = of_other_classes(part, getattr(whole, part), set(listing.class_names))
+    if class_names:
+        listing = select_classes_of_run(whole, names, data.num_classes, tuple(data.class_names))
+    else:
+        listing = select_classes(whole, num_classes, names)
+    others = of_other_classes(part, whole, listing)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Waits for a process that prepares the same set.
@@ -106,6 +118,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
                 return found
             _write(folder, source, part, listing, others, data, track)
     except OSError as error:
+        if is_full(error):
+            raise no_room(folder.parent, 3 * data.image_size**2 * len(getattr(listing, part)), error) from None
         reason = error.strerror or error
         raise UserError(
             f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir to a writable folder"
@@ -126,20 +140,15 @@ def _write(
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir()
     try:
-        images: np.ndarray = (
-            np.lib.format.open_memmap(
-                temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(len(ids), size, size, 3)
-            )
-            if ids
-            else np.zeros((0, size, size, 3), np.uint8)
-        )
+        shape = (len(ids), size, size, 3)
+        images = create_array(temporary / "images.npy", shape) if ids else np.zeros(shape, np.uint8)
         bad: dict[int, str] = {}
         sizes = np.full(len(ids), -1)
 
         def one(item):
             example, encoded = item
             try:
-                return row_of[example.id], len(encoded), decode(encoded, size, data.resize), ""
+                return row_of[example.id], len(encoded), decode_as(data, encoded), ""
             except ValueError as error:
                 return row_of[example.id], len(encoded), None, first_line(error)
 
@@ -156,9 +165,12 @@ def _write(
             raise UndecodedError(broken, broken_sizes, part, len(ids))
         kept = np.delete(np.arange(len(ids)), sorted(bad))
         having = {examples[row].class_name for row in kept}
-        for name in listing.class_names if part != "validation" and ids else ():
+        for name in dict.fromkeys(e.class_name for e in examples if part != "validation"):
             if name not in having:
-                raise UserError(f"class {name!r} has no {part} image that decodes: needs at least one")
+                raise UserError(
+                    f"class {name!r} has no {part} image that decodes: needs at least one, or data.class_names without "
+                    f"it"
+                )
         label_of = {name: label for label, name in enumerate(listing.class_names)}
         if len(kept) < len(ids) or not ids:
             np.save(temporary / "images.npy", images[kept])
@@ -214,15 +226,20 @@ def _checksum(info: dict[str, Any], images: Path) -> str:
     return digest.hexdigest()
 
 
-def open_prepared(folder: Path) -> Prepared:
+def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
     """Opens a prepared set of the cache, memory-mapped, without the photographs themselves.
+
+    Args:
+        folder: of the set.
+        trusted: its pixels are not read to compare their checksum.
 
     Raises:
         UserError: the set is damaged.
     """
     try:
         info = json.loads((folder / "info.json").read_text())
-        if info.pop("checksum") != _checksum(info, folder / "images.npy"):
+        checksum = info.pop("checksum")
+        if not trusted and checksum != _checksum(info, folder / "images.npy"):
             raise ValueError("its checksum is wrong")
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         names, ids = tuple(info["class_names"]), info["ids"]
@@ -231,9 +248,9 @@ def open_prepared(folder: Path) -> Prepared:
         labels = np.array(info["labels"], np.int64)
         if labels.shape != (len(ids),) or len(ids) and not 0 <= labels.min() <= labels.max() < len(names):
             raise ValueError("its labels do not fit its classes")
-        if info["decoders"] not in (None, decoders()):
+        if info["decoders"] not in (None, decoders()) and not trusted:
             raise ValueError("other formats are decoded now")
-        prepared = Prepared(names, images, labels, ids, Found.from_info(info))
+        prepared = Prepared(names, images, labels, ids, Found.from_info(info), checksum, folder.name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
     return prepared

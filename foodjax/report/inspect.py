@@ -12,9 +12,10 @@ from foodjax.data import photographs
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.images import check_images
-from foodjax.data.sets import Data, load_data
-from foodjax.report import figures, pictures, templating
+from foodjax.data.sets import Data
+from foodjax.report import duplicates, figures, pictures, templating
 from foodjax.report.unused import unused_files
+from foodjax.run.chosen import load_chosen, with_stored
 from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
@@ -30,8 +31,7 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
     Raises:
         UserError: the data cannot be used, or the folder cannot be written.
     """
-    config = checked(config)
-    data = load_data(config)
+    config, data = load_chosen(with_stored(checked(config), files.to_path(workdir)))
     folder = files.to_path(workdir) / "inspect"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,6 +43,8 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
         files.write_all(folder, photographs.to_files(photographs.of_data(data)))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    if data.duplicates:
+        print(f"data: {data.duplicates}")
     say(f"inspect.html and {len(drawn)} PNGs in {folder}")
     return path
 
@@ -106,6 +108,7 @@ def to_page(config: Config, data: Data) -> str:
         counts=figures.to_svg(figures.class_counts(names, counts), "images of each class in each part"),
         rows=[(name, *(int(numbers[k]) for numbers in counts.values())) for k, name in enumerate(names)],
         samples={name: [uri(image) for image in images] for name, images in found.items()},
+        duplicates=duplicates.section(data.duplicates),
         shape=photo.shape,
         photo=uri(photo),
         photo_class=names[0],

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data import photographs
+from foodjax.data.leaks import Duplicates
 from foodjax.data.prepare import Prepared, prepare
 from foodjax.data.sets import Data, tell
 from foodjax.data.sources.find import create_source
@@ -17,6 +19,7 @@ from foodjax.data.split import all_rows
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
+from foodjax.run.trained_data import find_duplicates_of
 from foodjax.run.wiring import Engine
 from foodjax.system import files
 from foodjax.system.console import console, say, track
@@ -41,6 +44,7 @@ class Evaluation(NamedTuple):
         scores: the numbers.
         folder: where they were written.
         temperature: of the probabilities; None without eval.calibrate.
+        duplicates: among the photographs of the run and those that were evaluated; None where these are not known.
     """
 
     engine: Engine
@@ -51,6 +55,7 @@ class Evaluation(NamedTuple):
     scores: Scores
     folder: Path
     temperature: temperature_lib.Temperature | None
+    duplicates: Duplicates | None = None
 
     @property
     def accuracy(self) -> float:
@@ -110,7 +115,13 @@ def choose_folder(workdir: Path, config: Config, name: str) -> Path:
 
 
 def evaluate_best(
-    engine: Engine, workdir: Path, data: Prepared, rows: Any, name: str = "", validation: Data | None = None
+    engine: Engine,
+    workdir: Path,
+    data: Prepared,
+    rows: Any,
+    name: str = "",
+    validation: Data | None = None,
+    duplicates: Duplicates | None = None,
 ) -> Evaluation:
     """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
 
@@ -123,6 +134,7 @@ def evaluate_best(
         rows: of the set, to evaluate.
         name: of the source, for photographs that are not the run's own.
         validation: the run's own data, to fit the temperature on; None reads the temperature from the workdir.
+        duplicates: for the report.
 
     Raises:
         UserError: there is no checkpoint or no temperature, or the files cannot be written.
@@ -138,13 +150,14 @@ def evaluate_best(
     folder = choose_folder(workdir, engine.config, name)
     more = {"temperature": temperature.temperature if temperature else None, "data": _data_of(engine.config)}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
-    files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows)))
+    originals = duplicates.originals if duplicates else {}
+    files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
     console.print(to_table(scores))
     if temperature is not None:
         print(temperature)
     print(sentence(scores))
     say(f"checkpoint of step {step}; tables in {folder}")
-    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature)
+    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature, duplicates)
 
 
 def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> Evaluation:
@@ -172,6 +185,14 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
     if not len(test_set.images):
         raise UserError("the data has no test images: needs at least one")
     rows = all_rows(test_set.ids, test_set.labels)
-    print(f"data: {len(class_names)} classes, {len(rows)} test images")
+    duplicates = find_duplicates_of(workdir, stored, config, test_set)
+    tested, total = len(np.unique(test_set.labels)), len(class_names)
+    of = f"{tested} of the run's {total}" if tested < total else f"{total}"
+    print(f"data: {of} classes, {len(rows)} test images" + (f"; {duplicates}" if duplicates else ""))
+    if duplicates and (leaks := duplicates.num_leaks()):
+        print(
+            f"{leaks:,} of the {len(rows):,} test images are among the run's training or validation images too: the "
+            f"accuracy is not that of new photographs"
+        )
     validation = temperature_lib.data_to_fit_on(config, workdir, class_names) if own else None
-    return evaluate_best(Engine(config, class_names), workdir, test_set, rows, source.name, validation)
+    return evaluate_best(Engine(config, class_names), workdir, test_set, rows, source.name, validation, duplicates)

@@ -5,13 +5,14 @@ from pathlib import Path
 from foodjax.config.keys import Config
 from foodjax.data import photographs
 from foodjax.data.found import UndecodedError
-from foodjax.data.sets import Data, load_data
+from foodjax.data.sets import Data
+from foodjax.run.chosen import load_chosen
 from foodjax.system import files
 from foodjax.system.errors import UserError
 
 
-def load_for(workdir: Path, config: Config) -> Data:
-    """Prepares the data of a run, as `load_data` does.
+def load_for(workdir: Path, config: Config, data: Data | None = None) -> tuple[Config, Data]:
+    """Prepares the data of a run, as `load_chosen` does.
 
     Photographs that do not decode, where none may be left out, are all listed in the workdir, unless it holds a run.
 
@@ -19,7 +20,7 @@ def load_for(workdir: Path, config: Config) -> Data:
         UserError: the data cannot be used.
     """
     try:
-        return load_data(config)
+        return load_chosen(config, data)
     except UndecodedError as error:
         if (workdir / "config.json").exists():
             raise

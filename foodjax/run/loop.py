@@ -12,7 +12,9 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data.balance import class_weights
 from foodjax.data.sets import Data
+from foodjax.run.chosen import with_stored
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
 from foodjax.run.loading import load_for, write_photographs
@@ -60,14 +62,17 @@ def train(
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    config, workdir = checked(config), to_path(workdir)
+    workdir = to_path(workdir)
+    config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
     if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         if trained := read_trained(workdir, end):
             say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
             return trained
         say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
-    data = data or load_for(workdir, config)
-    engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
+    config, data = load_for(workdir, config, data)
+    names, rows = data.train.class_names, data.parts.train
+    weights = class_weights(config, data.train.labels[rows], len(names))
+    engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, engine.class_names)
@@ -96,6 +101,7 @@ def _train(
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
     print(
         f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
+        + (f"; {data.duplicates}" if data.duplicates else "")
     )
     checkpoints = Checkpoints(workdir)
     try:
@@ -105,7 +111,7 @@ def _train(
     finally:
         checkpoints.close()
     end = workdir_lib.Finished(reason, loop.stopping.epoch)
-    return end, evaluate_best(engine, workdir, data.test, parts.test, validation=data)
+    return end, evaluate_best(engine, workdir, data.test, parts.test, validation=data, duplicates=data.duplicates)
 
 
 class Loop:

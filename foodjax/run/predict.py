@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.batches import pad_batch
-from foodjax.data.decode import decode
 from foodjax.data.images import check_images
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.calibration import scale
+from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.photos import each_photo, find_photos
 from foodjax.run.wiring import open_workdir
 from foodjax.system.cells import to_csv
@@ -93,6 +93,7 @@ class Predictor:
         self._eval_step = engine.eval_step
         self.step, self.variables = engine.load_weights(self.workdir)
         self.temperature = temperature_lib.of_checkpoint(self.config, self.workdir, self.step)
+        self._decode = PhotoDecoder(self.config.data)
 
     def __repr__(self) -> str:
         temperature = self.temperature and round(self.temperature.temperature, 3)
@@ -107,14 +108,14 @@ class Predictor:
         Raises:
             ValueError: it cannot be read, is no whole picture, or is too large.
         """
-        path, data = to_path(path), self.config.data
+        path = to_path(path)
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError(f"{path.stat().st_size:,} bytes, more than {MAX_BYTES:,}")
             encoded = path.read_bytes()
         except OSError as error:
             raise ValueError(error.strerror or "cannot be read") from None
-        return decode(encoded, data.image_size, data.resize, as_seen=True)
+        return self._decode(encoded)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns the class probabilities of pictures.

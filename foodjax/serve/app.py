@@ -23,11 +23,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from foodjax.config.keys import Config
-from foodjax.data.decode import decode
 from foodjax.data.images import check_images
 from foodjax.report import pictures, templating
 from foodjax.report.explain import Explainer
 from foodjax.report.run_report import cam_taps, map_sheets
+from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.predict import Predictor
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
@@ -56,6 +56,7 @@ class Guesser:
         """
         self.predictor = Predictor(workdir, batch_size=1, config=config)
         self.config = self.predictor.config
+        self._decode = PhotoDecoder(self.config.data, MAX_PIXELS)
         self._explain = Explainer(self.config, self.predictor.model, self.predictor.variables)
         self.answer(np.zeros((self.config.data.image_size,) * 2 + (3,), np.uint8))
 
@@ -65,8 +66,7 @@ class Guesser:
         Raises:
             ValueError: it is not a whole picture, or has too many pixels.
         """
-        data = self.config.data
-        return self.answer(decode(encoded, data.image_size, data.resize, as_seen=True, max_pixels=MAX_PIXELS))
+        return self.answer(self._decode(encoded))
 
     def answer(self, pixels: np.ndarray) -> dict[str, Any]:
         """Returns the top 5, Grad-CAM and the first layers' feature maps of uint8 (H, H, 3), as JSON.

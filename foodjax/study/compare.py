@@ -126,7 +126,8 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
     """Returns why a group's comparison is unfair; "not compared" where the test would be meaningless."""
     flags = []
     for run in group[1:]:
-        found = difference(group[0].config, run.config, ignore=(*not_identity(), "name", "seed"))
+        # Older versions decoded otherwise; where the pixels show that, they are flagged below.
+        found = difference(group[0].config, run.config, ignore=(*not_identity(), "name", "seed", "data.decoding"))
         if found:
             raise UserError(f"{group[0].workdir} and {run.workdir} have the same label but differ: {found}")
     seeds, others = ({run.config.seed for run in runs} for runs in (group, base))
@@ -142,8 +143,8 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
         if any(_ids(run, part) != _ids(first, part) for run in group):
             flags.append(f"other {part} images")
         elif any(run.data[part]["pixels"] != first.data[part]["pixels"] for run in group):
-            same_input = all(_input(run) == _input(first) for run in group)
-            flags.append(f"not compared: other pixels ({part})" if same_input else f"other input size ({part})")
+            others = (_other_input(run, first) for run in group)
+            flags.append(f"{next(filter(None, others), 'not compared: other pixels')} ({part})")
     for name in MADE_WITH:
         if any(run.made_with[name] != first.made_with[name] for run in group):
             flags.append(f"other {name}")
@@ -157,8 +158,14 @@ def _ids(run: RunResult, part: str) -> tuple[Any, Any]:
     return run.data[part]["images"], run.data[part]["ids"]
 
 
-def _input(run: RunResult) -> tuple[Any, Any]:
-    return run.config.data.image_size, run.config.data.resize
+def _other_input(run: RunResult, first: RunResult) -> str:
+    """Returns how the pictures of one run were prepared otherwise than those of another; "" if alike."""
+    ours, theirs = run.config.data, first.config.data
+    if (ours.image_size, ours.resize) != (theirs.image_size, theirs.resize):
+        return "other input size"
+    if ours.geometry != theirs.geometry:
+        return "other geometry"
+    return "other decoding" if ours.decoding != theirs.decoding else ""
 
 
 def _list(values: set[Any]) -> str:

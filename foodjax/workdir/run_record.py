@@ -52,6 +52,7 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
     session = {
         "started": _now(), "ended": None, "outcome": "running", "command": sys.argv, **origin, "seed": config.seed,
         **environment(), "data": fingerprint(data), "cache_version": VERSION,
+        "prepared": prepared_folders(data),
     }  # fmt: skip
     record["sessions"].append(session)
     _write(workdir, record)
@@ -112,6 +113,15 @@ def fingerprint(data: Data) -> dict[str, dict[str, Any]]:
     """Returns for each part of the split its size, a digest of its ids and labels, and one of its pixels."""
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     return {name: _digest(of, getattr(data.parts, name)) for name, of in parts.items()}
+
+
+def prepared_folders(data: Data) -> dict[str, str]:
+    """Returns the names in the cache of the prepared sets, by their parts in the data; without sets that are not there.
+
+    The name of a set says all that it depends on, so another start finds the same photographs or none.
+    """
+    sets = {"train": data.train, "validation": data.own_validation, "test": data.test}
+    return {part: of.folder for part, of in sets.items() if of is not None and of.folder}
 
 
 def _digest(data: Prepared, rows: np.ndarray) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from foodjax.system.errors import UserError
 
 def test_the_second_time_nothing_is_decoded(food_config, monkeypatch):
     first = prepared(food_config)
-    monkeypatch.setattr(prepare, "decode", None)
+    monkeypatch.setattr(prepare, "decode_as", None)
     np.testing.assert_array_equal(prepared(food_config).images, first.images)
 
 

@@ -39,9 +39,11 @@ PROGRESS["total"] = dict.fromkeys(("loss_sum", "num_correct", "num_examples"), 0
 
 
 def decoder(_: Path, content: bytes) -> bool:
-    """A photograph behind one byte that says whether it is shown as viewers do."""
+    """A photograph behind one byte that says how it is decoded and becomes square."""
+    first = content[0] if content else 0
+    geometry, decoding = ("stretch", "crop", "pad")[first % 3], "viewer" if first > 127 else "plain"
     try:
-        picture = decode(content[1:], 8, "bilinear", as_seen=bool(content[:1] > b"\x7f"), max_pixels=2**22)
+        picture = decode(content[1:], 8, "bilinear", geometry=geometry, decoding=decoding, max_pixels=2**22)
     except ValueError as error:
         assert str(error)
         return False

@@ -171,16 +171,9 @@ def test_the_heat_lies_where_the_map_is_bright():
     assert np.ptp(picture[60, 60]) <= 1  # grey
 
 
-def test_curves_are_drawn_in_a_moment_and_replaced_whole(tmp_path):
-    import time
-
+def test_curves_are_drawn_and_replaced_whole(tmp_path):
     files.write_bytes(tmp_path / "curves.png", b"old")
-    files.write_bytes(
-        tmp_path / "curves.png", figures.to_png(figures.curves(rows(2), 1))
-    )  # matplotlib's fonts are loaded
-    start = time.process_time()
     files.write_bytes(tmp_path / "curves.png", figures.to_png(figures.curves(rows(100), 9)))
-    assert time.process_time() - start < 0.6
     assert Image.open(tmp_path / "curves.png").size == (990, 352)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 

@@ -58,6 +58,8 @@ def test_a_comparison_has_mean_deviation_and_paired_difference():
         (dict(ids=["b/1", "b/2", "b/3", "b/4"]), "not compared: other test images", False),
         (dict(pixels="q"), "not compared: other pixels (train)", False),
         (dict(pixels="q", data__image_size=32), "other input size (train)", True),
+        (dict(pixels="q", data__geometry="crop"), "other geometry (test)", True),
+        (dict(pixels="q", data__decoding="plain"), "other decoding (train)", True),
         (dict(device="gpu"), "other device", True),
         (dict(train__epochs=9), "train.epochs 9", True),
         (dict(seed=3), "seeds 3, the baseline's are 0", True),
@@ -68,6 +70,13 @@ def test_an_unfair_comparison_is_flagged(other, flag, tested):
     rows = compare([[fake_run("baseline", 0, [1, 1, 0, 0])], [fake_run("x", right=[1, 1, 1, 0], **other)]])
     assert flag in rows[1].flags
     assert math.isnan(rows[1].p) != tested
+
+
+def test_an_older_run_that_saw_the_same_pixels_is_one_of_its_group():
+    group = [fake_run("x", 0, [1, 0]), fake_run("x", 1, [1, 0], data__decoding="plain")]
+    assert "decoding" not in " ".join(compare([group])[0].flags)
+    group[1] = fake_run("x", 1, [1, 0], data__decoding="plain", pixels="q")
+    assert "other decoding (train)" in compare([group])[0].flags
 
 
 def test_runs_of_one_label_that_differ_are_refused():

@@ -136,7 +136,7 @@ def use(folder: Path) -> dict[str, Callable[[], Any]]:
     """Returns calls of the library, in order."""
     import foodjax
     from experiments import demo
-    from foodjax.report import live, run_report
+    from foodjax.report import run_report
     from foodjax.study import space
 
     config = demo.get_config()
@@ -158,11 +158,13 @@ def use(folder: Path) -> dict[str, Callable[[], Any]]:
         assert len(bad) == 1
 
     return {
-        "train": lambda: foodjax.train(config, workdir, [live.observe]),
-        "evaluate": lambda: found.append(foodjax.evaluate(config, workdir)),
+        "train": lambda: foodjax.train(config, workdir),
+        "evaluate": lambda: found.append(foodjax.evaluate(workdir)),
         "Predictor": predict,
         "load_data": lambda: foodjax.load_data(config),
         "report": lambda: run_report.write_report(found[0], workdir),
+        "load_config": lambda: foodjax.load_config("food10_fast", "blocks=2", lr=1e-3),
+        "compare": lambda: foodjax.compare(workdir, output=folder / "compared"),
         "random": lambda: space.random(2, lr=(1e-4, 1e-2)),
     }
 

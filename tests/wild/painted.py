@@ -42,7 +42,7 @@ def config_of(place: Path, cache: Path, **changes):
     """Returns a small experiment on the photographs of a place, checked."""
     config = demo.get_config()
     config.data.update(dir=str(place), cache_dir=str(cache), num_classes=0, image_size=2, batch_size=2)
-    config.data.update(validation_fraction=0.4, **changes)
+    config.data.update({"validation_fraction": 0.4} | changes)
     return checked(config)
 
 

@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import shutil
 import zipfile
 
+import numpy as np
 import painted
 import pytest
 from helpers import make_food_root
@@ -79,14 +81,21 @@ def test_a_validation_part_that_the_tutorial_leaves_out_is_listed(tmp_path):
     assert not any(p.reason for p in own.values())
 
 
-def test_duplicates_are_filled_in_from_outside(root, tmp_path):
-    data = painted.load(root, tmp_path, train_per_class=3)
-    dropped = next(row for row in range(6) if row not in data.parts.train and row not in data.parts.validation)
-    kept = int(data.parts.train[0])
-    rows = photographs.of_data(data, {("train", dropped): "test/bars/0.png", ("train", kept): "test/bars/1.png"})
-    assert rows[dropped][3:] == ("left out as a duplicate", rows[dropped].size, "test/bars/0.png")
-    assert rows[kept][3:] == ("", rows[kept].size, "test/bars/1.png")
-    assert sum(bool(p.duplicate_of) for p in rows) == 2
+@pytest.mark.parametrize("choice", ["tell", "drop"])
+def test_duplicates_are_named_and_why_they_are_left_out(root, tmp_path, choice):
+    rng = np.random.default_rng(0)
+    for path in sorted(root.rglob("*.png")):
+        Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
+    shutil.copy(root / "train" / "bars" / "4.png", root / "test" / "bars" / "1.png")
+    shutil.copy(root / "train" / "ring" / "4.png", root / "train" / "ring" / "5.png")
+    config = replace(painted.config_of(root, tmp_path / "c", duplicates=choice), {"data.image_size": 24})
+    rows = {p.file: p for p in photographs.of_data(sets.load_data(config))}
+    assert rows["train/ring/5.png"].duplicate_of == "train/ring/4.png"
+    leaked, reason = rows["train/bars/4.png"], "validation or test holds it too (data.duplicates=drop)"
+    assert leaked.reason == ("" if choice == "tell" else reason)
+    assert leaked.duplicate_of == ("" if choice == "tell" else "test/bars/1.png")
+    assert rows["test/bars/1.png"].duplicate_of == "train/bars/4.png"
+    assert sum(bool(p.reason) for p in rows.values()) == (choice == "drop")
 
 
 @pytest.mark.parametrize("number,end", [(3, "2.png ("), (10, "9.png ("), (12, " and 2 more: repair them")])

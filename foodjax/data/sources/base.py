@@ -109,13 +109,18 @@ def select_names(known: tuple[str, ...], num_classes: int, names: tuple[str, ...
     Raises:
         UserError: a name is not among the known classes, or num_classes exceeds their number.
     """
+    some = ",".join(known[:5]) + (",..." if len(known) > 5 else "")
+    among = set(known)
     for name in names:
-        if name not in known:
+        if name not in among:
             like = alike.hint(name, known) or nearest(name, known)
-            raise UserError(f"data.class_names has {name!r}, none of the {len(known)} classes{like}")
+            raise UserError(
+                f"data.class_names has {name!r}, none of the {len(known)} classes{like}: needs some of {some}"
+            )
     if num_classes > len(known) and not names:
         raise UserError(
-            f"data.num_classes is {num_classes}, but the data has {len(known)} classes: use at most {len(known)}"
+            f"data.num_classes is {num_classes}, but the data has {len(known)} classes: use --config photos, or "
+            f"--config.data.num_classes=0, which takes them all"
         )
     return tuple(names) or known[: num_classes or len(known)]
 

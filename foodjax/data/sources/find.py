@@ -1,12 +1,13 @@
 """Creates the source that a config names, and selects classes."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from foodjax.config.keys import Config
 from foodjax.data.formats import is_picture
 from foodjax.data.sources import alike
-from foodjax.data.sources.base import PARTS, Listing, Source, select_names
+from foodjax.data.sources.base import PARTS, Listing, Source, Unused, select_names
 from foodjax.data.sources.drawn import DrawnSource
 from foodjax.data.sources.folders import FolderSource
 from foodjax.data.sources.layouts import options_of
@@ -16,24 +17,92 @@ _NEEDS = "needs food-101.tar.gz, a folder of photographs sorted by class, or an 
 
 
 def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -> Listing:
-    """Keeps the named classes, or the first `num_classes` (0: all).
+    """Keeps the named classes, or the first `num_classes` (0: all) of those with training images.
+
+    A class without test images stays, and is told. The images of a class without training images are not used, each
+    with this reason.
 
     Raises:
-        UserError: a class does not exist or has no images, or fewer than two are left.
+        UserError: a named class does not exist or has no training images, or fewer than two classes are left.
     """
-    chosen = select_names(listing.class_names, num_classes, names)
-    kept = set(chosen)
+    trained = {e.class_name for e in listing.train}
+    known = tuple(name for name in listing.class_names if name in trained or not trained or name in names)
+    chosen = select_names(known, num_classes, names)
     if len(chosen) < 2:
-        raise UserError(f"the number of classes is {len(chosen)}: needs at least 2")
+        raise _too_few(num_classes, names, known)
+    if not names and len(chosen) < len(known):
+        note = f"{len(chosen)} of {len(known)} classes: the first by name (--config.data.num_classes=0 takes all)"
+        listing = listing._replace(notes=(*listing.notes, note))
+    # One part may be missing altogether: evaluation alone.
+    if empty := [name for name in chosen if trained and name not in trained]:
+        like = alike.hint(empty[0], listing.class_names)
+        raise UserError(
+            f"class {empty[0]!r} has no train images: needs at least one, or data.class_names without it{like}"
+        )
+    found = _keep(listing, chosen, set(listing.class_names) - set(known), "its class has no train images")
+    return _tell(found, listing.class_names)
+
+
+def select_classes_of_run(
+    listing: Listing, names: tuple[str, ...], num_classes: int, chosen: tuple[str, ...]
+) -> Listing:
+    """Keeps the classes of a run for an evaluation: those that the data has too, with the labels of the run.
+
+    Args:
+        listing: of the data to evaluate.
+        names: the run's classes, in label order.
+        num_classes: data.num_classes of the run.
+        chosen: data.class_names of the run. Where these two select the run's classes among those of the data, the
+            others are left out on purpose; else each image of another class is told.
+
+    Raises:
+        UserError: the data has test images, but of none of the run's classes.
+    """
+    own = (chosen or listing.class_names[: num_classes or len(listing.class_names)]) == names
+    more = set() if own else set(listing.class_names) - set(names)
+    if listing.test and not {e.class_name for e in listing.test} & set(names):
+        theirs = sorted({e.class_name for e in listing.test})
+        raise UserError(
+            f"none of the run's {len(names)} classes ({_first(names)}) is among the {len(theirs)} with test images "
+            f"({_first(theirs)}): needs photographs of classes with the same names"
+        )
+    known = tuple(dict.fromkeys((*names, *listing.class_names)))
+    return _tell(_keep(listing, names, more, "its class is none of the run's"), known)
+
+
+def _keep(listing: Listing, names: tuple[str, ...], told: set[str], reason: str) -> Listing:
+    """Returns the listing of some classes; the images of the classes `told` become unused, for this reason."""
+    kept = set(names)
     parts = {part: [e for e in getattr(listing, part) if e.class_name in kept] for part in PARTS}
-    for part in ("train", "test"):
-        empty = sorted(kept - {e.class_name for e in parts[part]})
-        # One set may be missing altogether (evaluation alone); a class missing from a set is a mistake.
-        if parts[part] and empty:
-            like = alike.hint(empty[0], listing.class_names)
-            raise UserError(f"class {empty[0]!r} has no {part} images: needs at least one{like}")
-    notes = (*listing.notes, *alike.notes(listing.class_names))
-    return listing._replace(class_names=chosen, notes=notes, **parts)
+    unused = [
+        Unused(part, e.class_name, e.file, reason)
+        for part in PARTS
+        for e in getattr(listing, part)
+        if e.class_name in told
+    ]
+    return listing._replace(class_names=names, **parts, unused=(*listing.unused, *unused))
+
+
+def _tell(listing: Listing, known: Sequence[str]) -> Listing:
+    """Adds notes of the classes without test images, where others have some, and of known names that look alike."""
+    notes, having = alike.notes(known), {e.class_name for e in listing.test}
+    lacking = [name for name in listing.class_names if name not in having]
+    if having and lacking:
+        notes.append(f"no test images of {len(lacking)} of the {len(listing.class_names)} classes: {_first(lacking)}")
+    return listing._replace(notes=(*listing.notes, *notes))
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _too_few(num_classes: int, names: tuple[str, ...], known: tuple[str, ...]) -> UserError:
+    if len(known) < 2:
+        return UserError(f"the data has {len(known)} classes ({', '.join(known)}): needs photographs of at least 2")
+    if names:
+        more = ",".join(dict.fromkeys((*names, *known[:2])))
+        return UserError(f"data.class_names has {len(names)} class: needs at least 2, such as {more}")
+    return UserError(f"data.num_classes is {num_classes}: needs at least 2, or 0 for all {len(known)} classes")
 
 
 def create_source(config: Config, *, everything: bool = False) -> Source:
@@ -53,6 +122,8 @@ def create_source(config: Config, *, everything: bool = False) -> Source:
     place = data.dir or (str(Path(data.labels).expanduser().parent) if data.labels else "")
     if not place and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
+    if not place and not data.tfds_name:
+        raise UserError(f"data.dir is empty: {_NEEDS}; or data.tfds_name=food101:2.1.0, which downloads 5 GB")
     if not place:
         try:
             import tensorflow  # noqa: F401, slow

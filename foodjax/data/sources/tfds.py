@@ -1,5 +1,6 @@
 """Photographs through TensorFlow Datasets: download, prepare, and read the encoded photographs."""
 
+import os
 import threading
 import urllib.error
 import urllib.request
@@ -30,7 +31,7 @@ class TfdsSource(Source):
     def __init__(self, tfds_name: str, data_dir: str, options: Options = Options()):  # noqa: B008, it is immutable
         leave_gpus_to_jax()
         try:
-            self.builder: Any = tfds.builder(tfds_name, data_dir=data_dir or None)
+            self.builder: Any = tfds.builder(tfds_name, data_dir=os.path.expanduser(data_dir) or None)
             features = dict(self.builder.info.features or {})
         except Exception as error:
             raise UserError(f"data.tfds_name is {tfds_name!r}, which TFDS cannot open: {first_line(error)}") from None
