@@ -3,9 +3,10 @@
     python benchmarks/duplicates.py --data ../food-101
 
 First part: every round prepares the photographs of an extracted food-101/ as food10 does (128 px, an empty cache), and
-then searches them for duplicates. The share is the processor time of the search divided by that of preparing, so
-other work on the machine weighs on both. Second part: drawn pictures of 32 px, a quarter, half and all of 100,000, in
-two sets: random textures, and marks on white, whose hashes are alike. Writes benchmarks/results/duplicates.json.
+then searches them for duplicates as training does, and stores the result. The share is the processor time of the search
+divided by that of preparing, so other work on the machine weighs on both. Second part: drawn pictures of 32 px, a
+quarter, half and all of 100,000, in two sets: random textures, and marks on white, whose hashes are alike. Writes
+benchmarks/results/duplicates.json.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from step import food101, machine  # noqa: E402
 from experiments import food10  # noqa: E402
 from foodjax.config.check import checked  # noqa: E402
 from foodjax.data.duplicates import Part, find_duplicates  # noqa: E402
+from foodjax.data.leaks import search  # noqa: E402
 from foodjax.data.prepare import prepare  # noqa: E402
 from foodjax.data.sources.find import create_source  # noqa: E402
 
@@ -79,10 +81,9 @@ def main() -> None:
                     part: prepare(s, part, c, lambda title, total, items: items) for part in ("train", "test")
                 }
             )
-            parts = {name: Part(data.images, data.labels) for name, data in sets.items()}
-            pairs, *searching = timed(lambda p=parts: find_duplicates(p))
+            pairs, *searching = timed(lambda s=sets, c=config: search(s, c))
             rounds.append((preparing[0], searching[0], preparing[1], searching[1]))
-    count = sum(len(part.images) for part in parts.values())
+    count = sum(len(data.images) for data in sets.values())
     names = ("preparing, wall", "searching, wall", "preparing, processors", "searching, processors")
     table["microseconds_per_photograph"] = {
         name: statistics.median(values) / count * 1e6

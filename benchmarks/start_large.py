@@ -12,6 +12,7 @@ import argparse
 import io
 import json
 import os
+import resource
 import statistics
 import struct
 import subprocess
@@ -68,7 +69,8 @@ def main() -> None:
         draw(root, args.pictures, args.classes)
         counts.write_bytes(bytes(16))
         more.append(f"--config.data.dir={root}")
-        seconds, states, listings = [start(args.config, more, folder / "run0", folder / "cache")], [], []
+        processors, states, listings = [], [], []
+        seconds = [start(args.config, more, folder / "run0", folder / "cache")]
         print(f"cold, on this disk: {seconds[0]:.1f} s", flush=True)
         os.environ |= {
             "LD_PRELOAD": str(build(folder)), "SLOW_STAT_ROOT": str(root), "SLOW_STAT_US": str(args.microseconds),
@@ -76,15 +78,22 @@ def main() -> None:
         }  # fmt: skip
         for i in range(1, 1 + args.starts):
             counts.write_bytes(bytes(16))
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds.append(start(args.config, more, folder / f"run{i}", folder / "cache"))
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            processors.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
             found = struct.unpack("2L", counts.read_bytes())
             states.append(found[0])
             listings.append(found[1])
-            print(f"warm, slow disk: {seconds[-1]:.1f} s, {found[0]:,} states, {found[1]:,} listings", flush=True)
+            print(
+                f"warm, slow disk: {seconds[-1]:.1f} s, {processors[-1]:.1f} s of processors, load "
+                f"{os.getloadavg()[0]:.1f}; {found[0]:,} states, {found[1]:,} listings", flush=True,
+            )  # fmt: skip
     table = {
         "machine": machine(), "config": args.config, "pictures": args.pictures, "classes": args.classes,
         "microseconds": args.microseconds, "cold": seconds[0], "warm": seconds[1:],
-        "warm_median": statistics.median(seconds[1:]), "states": states, "listings": listings,
+        "warm_median": statistics.median(seconds[1:]), "processor_seconds": processors, "load": os.getloadavg(),
+        "states": states, "listings": listings,
     }  # fmt: skip
     print(f"{table['machine']}; {args.pictures:,} photographs: first step after {table['warm_median']:.1f} s")
     args.output.parent.mkdir(parents=True, exist_ok=True)

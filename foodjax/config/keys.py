@@ -36,21 +36,21 @@ class Data:
     )  # fmt: skip
     source: str = key(
         "tfds", choice("tfds", "drawn"), "", "used when `data.dir` is empty; drawn: shapes that the program draws",
-        scope="evaluation",
+        scope="place",
     )  # fmt: skip
     dir: str = key(
         "", TEXT, "", "folder of photographs sorted by class, an archive of one (.zip, .tar.*), or food-101.tar.gz",
-        scope="evaluation",
+        scope="place",
     )  # fmt: skip
     labels: str = key(
         "", TEXT, "", "table (CSV) with the columns file, label and perhaps split; empty: folders are the classes",
-        since=10, scope="evaluation",
+        since=10, scope="place",
     )  # fmt: skip
     class_level: int = key(
         0, integer(0), "folders", "which folder below train/ or `data.dir` is the class: 1 the first; 0 finds out",
-        since=10, scope="evaluation",
+        since=10, scope="place",
     )  # fmt: skip
-    tfds_name: str = key("", TEXT, "", "TFDS builder with image and label", scope="evaluation")
+    tfds_name: str = key("", TEXT, "", "TFDS builder with image and label", scope="place")
     tfds_dir: str = key("", TEXT, "", "where TFDS keeps its data; empty: its own default", since=1, scope="place")
     num_classes: int = key(0, integer(0), "classes", "the first N in alphabetical order; 0 takes all")
     class_names: tuple[str, ...] = key((), tuple_of(TEXT, "class names"), "", "exactly these classes; () takes all")

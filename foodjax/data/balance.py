@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from foodjax.config.keys import Config
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.split import Indices
 from foodjax.system.errors import UserError
 

@@ -15,7 +15,7 @@ from PIL import Image
 from foodjax.config.check import leaves, replace
 from foodjax.config.keys import Config
 from foodjax.data.formats import FORMATS, open_heif
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import Example, Source
 from foodjax.data.sources.find import select_classes
 

@@ -22,6 +22,7 @@ class Found(NamedTuple):
         counts: number of photographs of each part.
         notes: lines that say how parts and classes were found.
         unused: files of all parts that are no photographs of a class.
+        where: the path of the source, as the notes name it.
         files: path in the data of each row of the prepared set.
         sizes: bytes of each row's file.
         left_out: photographs of this part that are not used: those that do not decode, and those of other classes.
@@ -31,6 +32,7 @@ class Found(NamedTuple):
     counts: dict[str, int] = {}
     notes: tuple[str, ...] = ()
     unused: tuple[Unused, ...] = ()
+    where: str = ""
     files: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     left_out: tuple[Unused, ...] = ()
@@ -45,7 +47,7 @@ class Found(NamedTuple):
         """
         unused, left_out = (tuple(Unused(*row) for row in info[name]) for name in ("unused", "left_out"))
         notes, files, sizes = (tuple(info[name]) for name in ("notes", "files", "sizes"))
-        return cls(info["counts"], notes, unused, files, sizes, left_out, info["broken_sizes"])
+        return cls(info["counts"], notes, unused, info["where"], files, sizes, left_out, info["broken_sizes"])
 
 
 class UndecodedError(UserError):

@@ -7,7 +7,7 @@ import numpy as np
 from foodjax.config.keys import Config
 from foodjax.data import thread_batches
 from foodjax.data.batches import Batch
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.system.errors import first_line
 
 # (data, rows, config, start, stop) -> the batches of steps start, ..., stop - 1, the same bits whichever it is.

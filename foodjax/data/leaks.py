@@ -17,7 +17,8 @@ from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.duplicates import Pair, Part, find_duplicates, rows_to_drop
-from foodjax.data.prepare import Prepared, cache_root
+from foodjax.data.prepare import cache_root
+from foodjax.data.prepared import Prepared
 from foodjax.data.split import Indices, first_of_each
 from foodjax.system import files
 from foodjax.system.errors import UserError

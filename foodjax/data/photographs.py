@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from foodjax.data.leaks import Duplicates
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.data.sources.base import Unused
 from foodjax.system.cells import read_csv, to_csv

@@ -1,19 +1,18 @@
 """The cache of prepared photographs: decoded to RGB, resized and stored as uint8 once, then memory-mapped.
 
-A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, files and their sizes,
-photographs left out, what was found of the whole data, and a checksum of all of it). Its name contains a hash of
-everything that it depends on. It is written under a temporary name and renamed when complete; a damaged set is prepared
-again.
+A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, digests of the files,
+their paths and sizes, photographs left out, what was found of the whole data, and a checksum of all of it). Its name
+contains a hash of everything that it depends on, but not of the place: a moved folder is known again, see verified.py.
+It is written under a temporary name and renamed when complete; a damaged set is prepared again.
 """
 
 import hashlib
-import itertools
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,48 +22,21 @@ from filelock import FileLock
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode_as
 from foodjax.data.found import Found, UndecodedError, decoders, of_broken, of_other_classes
-from foodjax.data.images import check_images
-from foodjax.data.sources.base import PARTS, Listing, Source, Unused
+from foodjax.data.identity import Photograph, digest
+from foodjax.data.prepared import Prepared
+from foodjax.data.sources.base import PARTS, Example, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes, select_classes_of_run
 from foodjax.data.space import create_array, is_full, no_room
+from foodjax.data.verified import is_verified, write_verified
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.ordered_map import ordered_map
 from foodjax.system.text import cut
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
 # also one in train/ was read from there.
 VERSION = 3
 Track = Callable[[str, int, Iterator], Iterator]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """One prepared set; row i of every field is the same photograph.
-
-    Attributes:
-        class_names: names of the classes in label order.
-        images: uint8 (N, H, H, 3), memory-mapped.
-        labels: int64 (N,).
-        ids: N ids, unique in this set.
-        found: what was found of the whole data.
-        checksum: of all of this; "" for a set that is not in the cache.
-        folder: its name in the cache; "" for a set that is not there.
-
-    Raises:
-        TypeError: the images are not uint8.
-        ValueError: the images have another shape.
-    """
-
-    class_names: tuple[str, ...]
-    images: np.ndarray
-    labels: np.ndarray
-    ids: list[str]
-    found: Found = field(default_factory=Found)
-    checksum: str = ""
-    folder: str = ""
-
-    def __post_init__(self) -> None:
-        check_images(self.images)  # of whoever makes a set without photographs on disk
 
 
 def cache_root(config: Config) -> Path:
@@ -101,20 +73,33 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     if class_names:
         shape += ["evaluation", data.num_classes, data.class_names]
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
-    folder = cache_root(config) / f"{cut(source.name, 100)}-{part}-{data.image_size}px-{key}"
-    if found := _open_whole(folder):
+    end = f"-{part}-{data.image_size}px-{key}"
+    # Of a folder that was renamed, the set still has the old name.
+    folder = next(cache_root(config).glob(f"*{end}"), cache_root(config) / f"{cut(source.name, 100)}{end}")
+
+    def select() -> Listing:
+        if class_names:
+            return select_classes_of_run(source.listing(), names, data.num_classes, tuple(data.class_names))
+        return select_classes(source.listing(), num_classes, names)
+
+    def examples() -> list[Example]:
+        return getattr(select(), part)
+
+    def open_own() -> Prepared | None:
+        found = _open_whole(folder)
+        if not found or not is_verified(folder, source, part, examples, track):
+            return None
+        return _as_found_now(found, source, select() if source.listed is not None else None)
+
+    if found := open_own():
         return found
-    whole = source.listing()
-    if class_names:
-        listing = select_classes_of_run(whole, names, data.num_classes, tuple(data.class_names))
-    else:
-        listing = select_classes(whole, num_classes, names)
-    others = of_other_classes(part, whole, listing)
+    listing = select()
+    others = of_other_classes(part, source.listing(), listing)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Waits for a process that prepares the same set.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if found := _open_whole(folder):
+            if found := open_own():
                 return found
             _write(folder, source, part, listing, others, data, track)
     except OSError as error:
@@ -143,19 +128,20 @@ def _write(
         shape = (len(ids), size, size, 3)
         images = create_array(temporary / "images.npy", shape) if ids else np.zeros(shape, np.uint8)
         bad: dict[int, str] = {}
-        sizes = np.full(len(ids), -1)
+        sizes, digests = np.full(len(ids), -1), [""] * len(ids)
 
         def one(item):
             example, encoded = item
+            file_digest = digest(encoded)
             try:
-                return row_of[example.id], len(encoded), decode_as(data, encoded), ""
+                return row_of[example.id], len(encoded), file_digest, decode_as(data, encoded), ""
             except ValueError as error:
-                return row_of[example.id], len(encoded), None, first_line(error)
+                return row_of[example.id], len(encoded), file_digest, None, first_line(error)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            decoded = _map(pool, one, source.read(examples))
-            for row, num_bytes, image, problem in track(f"preparing {part}", len(ids), decoded):
-                sizes[row] = num_bytes
+            decoded = ordered_map(pool, one, source.read(examples))
+            for row, num_bytes, file_digest, image, problem in track(f"preparing {part}", len(ids), decoded):
+                sizes[row], digests[row] = num_bytes, file_digest
                 if image is None:
                     bad[row] = problem
                 else:
@@ -178,6 +164,7 @@ def _write(
             "class_names": listing.class_names,
             "ids": [ids[row] for row in kept],
             "labels": [label_of[examples[row].class_name] for row in kept],
+            "digests": [digests[row] for row in kept],
             "files": [examples[row].file for row in kept],
             "sizes": sizes[kept].tolist(),
             "left_out": [*broken, *others],
@@ -186,25 +173,19 @@ def _write(
             "counts": {name: len(getattr(listing, name)) for name in PARTS},
             "notes": listing.notes,
             "unused": listing.unused,
+            "where": source.where,
         }
         if isinstance(images, np.memmap):
             images.flush()
         info["checksum"] = _checksum(info, temporary / "images.npy")
         (temporary / "info.json").write_text(json.dumps(info))
+        seen = [Photograph(e.id, e.class_name, of) for e, of in zip(examples, digests, strict=True)]
+        write_verified(temporary, seen, source.signature())
         if folder.exists():
             shutil.rmtree(folder)  # damaged
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _map(pool: ThreadPoolExecutor, function: Callable, items: Iterator, ahead: int = 64) -> Iterator:
-    """Maps in threads and in order; reads at most `ahead` items in advance, as an archive may not fit in memory."""
-    items = iter(items)
-    waiting = [pool.submit(function, item) for item in itertools.islice(items, ahead)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting += [pool.submit(function, item) for item in itertools.islice(items, 1)]
 
 
 def _open_whole(folder: Path) -> Prepared | None:
@@ -216,6 +197,15 @@ def _open_whole(folder: Path) -> Prepared | None:
     except UserError as error:
         say(f"{error}: preparing it again")
         return None
+
+
+def _as_found_now(prepared: Prepared, source: Source, now: Listing | None) -> Prepared:
+    """Returns a set of the cache with the notes and the unused files as they are now, where these were listed."""
+    found = prepared.found
+    if now is not None:
+        return replace(prepared, found=found._replace(notes=now.notes, unused=now.unused))
+    notes = found.notes if not found.where else (note.replace(found.where, source.where) for note in found.notes)
+    return replace(prepared, found=found._replace(notes=tuple(notes)))
 
 
 def _checksum(info: dict[str, Any], images: Path) -> str:
@@ -250,7 +240,10 @@ def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
             raise ValueError("its labels do not fit its classes")
         if info["decoders"] not in (None, decoders()) and not trusted:
             raise ValueError("other formats are decoded now")
-        prepared = Prepared(names, images, labels, ids, Found.from_info(info), checksum, folder.name)
+        digests = tuple(info["digests"])
+        if len(digests) != len(ids):
+            raise ValueError(f"{len(digests)} digests for {len(ids)} ids")
+        prepared = Prepared(names, images, labels, ids, Found.from_info(info), digests, checksum, folder.name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
     return prepared

@@ -13,7 +13,8 @@ from foodjax.data.choose import choose, share_for
 from foodjax.data.duplicates import Pair
 from foodjax.data.found import Found, group
 from foodjax.data.leaks import Duplicates, apply, is_exempt, search
-from foodjax.data.prepare import Prepared, prepare
+from foodjax.data.prepare import prepare
+from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import Source, Unused
 from foodjax.data.sources.find import create_source
 from foodjax.data.split import Indices, all_rows, first_of_each, split

@@ -22,6 +22,11 @@ def choose(pairs: Sequence[Pair]) -> list[Pair]:
     return [pair for pair in pairs if pair in kept]
 
 
+def _text(name: str) -> str:
+    """Returns a name as a page can hold it: bytes that are not UTF-8 are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def section(found: Duplicates | None) -> dict[str, Any] | None:
     """Returns what duplicates.html.j2 shows, or None where the photographs were not searched.
 
@@ -40,7 +45,12 @@ def section(found: Duplicates | None) -> dict[str, Any] | None:
                 "kind": pair.kind,
                 "where": pair.where,
                 "photos": [
-                    (pictures.data_uri(pictures.enlarge(one.pixels, _SIDE)), one.part, one.class_name, one.id)
+                    (
+                        pictures.data_uri(pictures.enlarge(one.pixels, _SIDE)),
+                        one.part,
+                        _text(one.class_name),
+                        _text(one.id),
+                    )
                     for one in found.pictures(pair)
                 ],
             }

@@ -17,7 +17,7 @@ from foodjax.data.sets import Data
 from foodjax.run.chosen import with_stored
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
-from foodjax.run.loading import load_for, write_photographs
+from foodjax.run.loading import load_for, write_data
 from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained, read_trained
 from foodjax.run.wiring import Engine
@@ -28,8 +28,8 @@ from foodjax.system.console import Bar, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.system.signals import Interrupt, Interrupted
+from foodjax.workdir import data_check, logs, run_record
 from foodjax.workdir import description as workdir_lib
-from foodjax.workdir import logs, run_record
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
 
@@ -60,23 +60,26 @@ def train(
         The outcome; of a run that was finished before, the same as then.
 
     Raises:
-        UserError: the data or the workdir cannot be used.
+        UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
     """
     workdir = to_path(workdir)
     config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
-    if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
+    begun = workdir_lib.check(workdir, config)
+    if begun and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         if trained := read_trained(workdir, end):
             say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
+            if changes := data_check.changed_since_the_end(workdir, config):
+                say(f"its photographs have changed since ({changes}, by name): another --workdir trains on them")
             return trained
         say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
-    config, data = load_for(workdir, config, data)
+    config, data = load_for(workdir, config, data, begun=begun)
     names, rows = data.train.class_names, data.parts.train
     weights = class_weights(config, data.train.labels[rows], len(names))
     engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, engine.class_names)
-            write_photographs(workdir, data)
+            write_data(workdir, data)
             with run_record.recorded(workdir, config, data, origin or {}):
                 end, evaluated = _train(engine, workdir, data, observers)
             if report is not None:

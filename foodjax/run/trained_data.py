@@ -9,7 +9,8 @@ from pathlib import Path
 from foodjax.config.keys import Config
 from foodjax.data.duplicates import Pair
 from foodjax.data.leaks import Duplicates, among, is_exempt, originals, rows_of, search
-from foodjax.data.prepare import Prepared, cache_root, open_prepared
+from foodjax.data.prepare import cache_root, open_prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, split_data
 from foodjax.data.split import all_rows
 from foodjax.system.errors import UserError

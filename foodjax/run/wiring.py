@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from foodjax.config.check import replace
 from foodjax.config.keys import Augment, Config
 from foodjax.data.batches import eval_batches
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.evaluation.predictions import Predictions, collect_predictions
 from foodjax.models.convnet import create_model

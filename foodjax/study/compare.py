@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from foodjax.config.check import difference, not_identity
+from foodjax.study import same_photographs
 from foodjax.study.results import MADE_WITH, RunResult
 from foodjax.system.errors import UserError
 
@@ -118,8 +119,11 @@ def paired_test(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, tuple[floa
 
 
 def _correct(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
-    ids = list(base[0].predictions)
-    return np.mean([[run.predictions[i][0] == run.predictions[i][1] for i in ids] for run in group], axis=0)
+    ids, rows = list(base[0].predictions), []
+    for run in group:
+        predictions = same_photographs.align(run, base[0])
+        rows.append([predictions[i][0] == predictions[i][1] for i in ids])
+    return np.mean(rows, axis=0)
 
 
 def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
@@ -135,14 +139,15 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
         flags.append(f"seeds {_list(seeds)}, the baseline's are {_list(others)}")
     first = base[0]
     for run in group:
-        truth = {i: true for i, (true, _) in run.predictions.items()}
-        if truth != {i: true for i, (true, _) in first.predictions.items()}:
+        truth = {i: true for i, (true, _) in same_photographs.align(run, first).items()}
+        known = {i: true for i, (true, _) in first.predictions.items()}
+        if truth != known or same_photographs.is_other(run, first, "test"):
             flags.append("not compared: other test images")
             break
     for part in ("train", "validation", "test"):
-        if any(_ids(run, part) != _ids(first, part) for run in group):
+        if any(same_photographs.differ(run, first, part) for run in group):
             flags.append(f"other {part} images")
-        elif any(run.data[part]["pixels"] != first.data[part]["pixels"] for run in group):
+        elif any(same_photographs.have_other_pixels(run, first, part) for run in group):
             others = (_other_input(run, first) for run in group)
             flags.append(f"{next(filter(None, others), 'not compared: other pixels')} ({part})")
     for name in MADE_WITH:
@@ -152,10 +157,6 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
     if epochs != {run.config.train.epochs for run in base}:
         flags.append(f"train.epochs {_list(epochs)}")
     return flags
-
-
-def _ids(run: RunResult, part: str) -> tuple[Any, Any]:
-    return run.data[part]["images"], run.data[part]["ids"]
 
 
 def _other_input(run: RunResult, first: RunResult) -> str:

@@ -21,7 +21,9 @@ import jax
 import numpy as np
 
 from foodjax.config.keys import Config
-from foodjax.data.prepare import VERSION, Prepared
+from foodjax.data import identity
+from foodjax.data.prepare import VERSION
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.system import files
 from foodjax.system.errors import first_line
@@ -110,9 +112,9 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def fingerprint(data: Data) -> dict[str, dict[str, Any]]:
-    """Returns for each part of the split its size, a digest of its ids and labels, and one of its pixels."""
+    """Returns the digests of each part of the split."""
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {name: _digest(of, getattr(data.parts, name)) for name, of in parts.items()}
+    return {name: digests(of, getattr(data.parts, name)) for name, of in parts.items()}
 
 
 def prepared_folders(data: Data) -> dict[str, str]:
@@ -124,13 +126,20 @@ def prepared_folders(data: Data) -> dict[str, str]:
     return {part: of.folder for part, of in sets.items() if of is not None and of.folder}
 
 
-def _digest(data: Prepared, rows: np.ndarray) -> dict[str, Any]:
+def digests(data: Prepared, rows: np.ndarray) -> dict[str, Any]:
+    """Returns the number of some images of a set, and digests of their ids and labels, their pixels and their content.
+
+    That of the content is of classes and files alone: neither names nor order nor decoding change it.
+    """
     names = hashlib.sha256(json.dumps([data.class_names, [data.ids[row] for row in rows]]).encode())
     names.update(np.ascontiguousarray(data.labels[rows]).tobytes())
     pixels = hashlib.sha256()
     for row in rows:
         pixels.update(data.images[row].tobytes())
-    return {"images": len(rows), "ids": names.hexdigest()[:16], "pixels": pixels.hexdigest()[:16]}
+    content = identity.content(identity.photographs(data, rows))
+    return {
+        "images": len(rows), "ids": names.hexdigest()[:16], "pixels": pixels.hexdigest()[:16], "content": content,
+    }  # fmt: skip
 
 
 def result(workdir: files.PathLike) -> dict[str, Any] | None:

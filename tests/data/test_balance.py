@@ -6,7 +6,7 @@ import pytest
 
 from foodjax.config.check import checked, replace
 from foodjax.data import balance
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.data.split import Indices
 from foodjax.run import find_lr, loop
@@ -150,6 +150,6 @@ def test_every_backend_and_a_resumed_run_weigh_alike(tiny_config, tmp_path):
 
 def test_the_range_test_weighs_too(tiny_config, monkeypatch):
     config, data = unequal(tiny_config, **{"train.class_weights": (1.0,) * 4})
-    monkeypatch.setattr(find_lr, "load_data", lambda _: data)
+    monkeypatch.setattr(find_lr, "load_chosen", lambda config: (config, data))
     with pytest.raises(UserError, match="needs one of them"):
         find_lr.range_test(config)

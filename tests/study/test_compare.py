@@ -83,3 +83,30 @@ def test_runs_of_one_label_that_differ_are_refused():
     group = [fake_run("x", 0, [1, 0]), fake_run("x", 1, [1, 0], train__patience=3)]
     with pytest.raises(UserError, match="have the same label but differ: train.patience"):
         compare([group])
+
+
+def with_files(run, files, content):
+    """Returns a run whose test photographs have these digests, and this one together."""
+    files = dict(zip(run.predictions, files, strict=True))
+    return run._replace(files=files, data=run.data | {"test": run.data["test"] | {"content": content}})
+
+
+def test_the_same_photographs_under_other_names_are_compared_one_by_one():
+    base = with_files(fake_run("baseline", 0, [1, 0, 0, 1]), "pqrs", "c")
+    other = with_files(fake_run("x", 0, [1, 1, 0, 1], ids=["b/4", "b/3", "b/2", "b/1"]), "srqp", "c")
+    _, row = compare([[base], [other]])
+    assert row.flags == ("other train images", "other validation images")
+    assert row.difference == 0.25
+    _, same = compare([[base], [with_files(fake_run("x", 0, [1, 0, 0, 1], ids=list("wxyz")), "spqr"[::-1], "c")]])
+    assert same.difference == 0.0
+
+
+def test_other_photographs_under_the_same_names_are_not_compared():
+    base = with_files(fake_run("baseline", 0, [1, 0, 0, 1]), "pqrs", "c")
+    other = with_files(fake_run("x", 0, [1, 0, 0, 1], pixels="q"), "tuvw", "d")
+    _, row = compare([[base], [other]])
+    assert "not compared: other test images" in row.flags
+    assert "other test images" in row.flags
+    assert math.isnan(row.p)
+    prepared_otherwise = with_files(fake_run("x", 0, [1, 0, 0, 1]), "tuvw", "d")  # the same names and pixels
+    assert compare([[base], [prepared_otherwise]])[1].flags == ()

@@ -54,7 +54,7 @@ def test_the_first_classes_are_those_with_train_images(tmp_path):
     paint(tmp_path / "own" / "test" / "apple" / "0.png", (1, 2, 3))
     data = load(tmp_path / "own", tmp_path, num_classes=2)
     assert data.train.class_names == ("bars", "cross")
-    with pytest.raises(UserError, match="data.num_classes is 4, but the data has 3 classes: use at most 3"):
+    with pytest.raises(UserError, match="data.num_classes is 4, but the data has 3 classes: use"):
         load(tmp_path / "own", tmp_path, num_classes=4)
 
 
@@ -158,6 +158,22 @@ def test_a_run_of_the_first_classes_leaves_the_others_of_its_own_data_out_on_pur
     tell(test.found)
     assert capsys.readouterr().out == ""
     assert seen(test) == written("test", classes=("bars", "cross"))
+
+
+def test_a_run_is_told_of_the_classes_that_its_training_left_out(tmp_path, capsys):
+    from foodjax.data.prepare import prepare
+    from foodjax.data.sets import tell
+    from foodjax.data.sources.find import create_source
+
+    folders(tmp_path / "own", counts=COUNTS)
+    paint(tmp_path / "own" / "test" / "apple" / "0.png", (1, 2, 3))
+    config = config_of(tmp_path / "own", tmp_path, num_classes=2)
+    test = prepare(create_source(config), "test", config, lambda *a: a[2], ("bars", "cross"))
+    tell(test.found)
+    out = capsys.readouterr().out
+    assert "1 files are not used:\n" in out
+    assert "  test, class 'apple': 1, " in out
+    assert "'ring'" not in out
 
 
 def test_the_scores_of_a_class_without_images(tmp_path):

@@ -8,7 +8,7 @@ from painted import CLASSES, config_of, folders, load, paint
 
 from experiments import demo, food10, food10_fast, photos
 from foodjax.config.check import checked, replace
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import split_data
 from foodjax.data.sources.find import create_source
 from foodjax.models.convnet import create_model
@@ -67,13 +67,13 @@ def test_a_class_that_is_not_there(tmp_path):
     assert load(root, tmp_path, class_names=names).train.class_names == CLASSES
 
 
-def test_a_class_without_pictures_in_a_part(tmp_path):
+def test_a_class_without_training_pictures(tmp_path):
     root = folders(tmp_path / "data")
-    for path in (root / "test" / "cross").iterdir():
+    for path in (root / "train" / "cross").iterdir():
         path.unlink()
-    (root / "test" / "cross").rmdir()
-    text = line(load, root, tmp_path)
-    assert "class 'cross' has no test images" in text
+    (root / "train" / "cross").rmdir()
+    text = line(load, root, tmp_path, class_names=CLASSES)
+    assert "class 'cross' has no train images" in text
     assert "data.class_names without it" in text
     assert load(root, tmp_path, class_names=("bars", "ring")).train.class_names == ("bars", "ring")
 

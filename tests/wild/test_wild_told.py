@@ -110,13 +110,12 @@ def test_a_refusal_names_ten_photographs_with_their_reasons(tmp_path, number, en
     assert end in str(caught.value)
     assert str(caught.value).count(".png (not a picture of a known kind") == min(number, 10)
     with pytest.raises(UserError, match="all are listed in .*run/photographs.csv$"):
-        loading.load_for(tmp_path / "run", painted.config_of(root, tmp_path / "cache"))
+        loading.load_for(tmp_path / "run", painted.config_of(root, tmp_path / "cache"), None, begun=False)
     assert len(photographs.read(tmp_path / "run")) == number
     assert {row["used"] for row in read_csv(tmp_path / "run" / "photographs.csv")} == {"no"}
-    (tmp_path / "run" / "config.json").touch()
     (tmp_path / "run" / "photographs.csv").write_text("of the run")
     with pytest.raises(found.UndecodedError):
-        loading.load_for(tmp_path / "run", painted.config_of(root, tmp_path / "cache"))
+        loading.load_for(tmp_path / "run", painted.config_of(root, tmp_path / "cache"), None, begun=True)
     assert (tmp_path / "run" / "photographs.csv").read_text() == "of the run"
 
 

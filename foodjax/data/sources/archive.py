@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from foodjax.data.sources.base import Example, Listing, Missing, Source, file_stats
+from foodjax.data.sources.base import Example, Listing, Missing, Source, file_stats, signature_of
 from foodjax.data.sources.folders import read_table
 from foodjax.data.sources.food101 import READ
 from foodjax.data.sources.layouts import Options, list_tree
-from foodjax.data.sources.tree import from_files
+from foodjax.data.sources.tree import Folder, from_files
 from foodjax.system.errors import UserError, first_line
 
 MAX_MEMBER_BYTES = 256 * 2**20  # of one file in an archive
@@ -38,30 +38,44 @@ class Archive(Source):
     """An archive of photographs in any layout, read as a stream; nothing is extracted."""
 
     def __init__(self, path: Path, options: Options = Options()):  # noqa: B008, it is immutable
-        self.name, self.path, self._options = path.name.split(".")[0], path, options
-        self._listing: Listing | None = None
+        self.name, self.path, self.where, self._options = path.name.split(".")[0], path, str(path), options
+        self._tree: Folder | None = None
+        self._paths: set[str] = set()
+        self._texts: dict[str, bytes] = {}
 
     def fingerprint(self) -> Any:  # noqa: D102
+        labels = self._options.labels
+        name = os.path.basename(labels) if os.path.isfile(os.path.expanduser(labels)) else labels
+        return [[stats[:2] for stats in self._stats()], self._options._replace(labels=name)]
+
+    def signature(self) -> str | None:  # noqa: D102
+        return signature_of(self._stats())
+
+    def _stats(self) -> list[tuple[int, int, int]]:
         table = [os.path.expanduser(self._options.labels)] if self._options.labels else []
-        return [str(self.path), file_stats([str(self.path), *table]), self._options]
+        return file_stats([self.where, *table])
+
+    def for_everything(self) -> Source:  # noqa: D102
+        other = Archive(self.path, self._options._replace(everything=True))
+        other._tree, other._paths, other._texts = self._tree, self._paths, self._texts
+        return other
 
     def listing(self) -> Listing:  # noqa: D102
-        if self._listing is None:
-            paths, texts = [], {}
-            # The lists of Food-101 are read in the same pass.
-            lists = tuple(f"meta/{name}" for name in READ)
-            for path, content in self._members(lambda path: f"/{path}".endswith(tuple(f"/{n}" for n in lists))):
-                paths.append(path)
-                if content is not None:
-                    texts[path] = content  # of two members of one name the last counts, as for tar
-            tree = from_files(str(self.path), paths)
-            known = set(paths)
+        if self.listed is None:
+            if self._tree is None:
+                self._scan()
+            assert self._tree
+            self.listed = list_tree(self._tree, self.where, self._text, self._options)
+        return self.listed
 
-            def read(path: str) -> bytes:
-                return texts[path] if path in texts else self._text(path, known)
-
-            self._listing = list_tree(tree, str(self.path), read, self._options)
-        return self._listing
+    def _scan(self) -> None:
+        # The lists of Food-101 are read in the same pass.
+        lists = tuple(f"/meta/{name}" for name in READ)
+        for path, content in self._members(lambda path: f"/{path}".endswith(lists)):
+            self._paths.add(path)
+            if content is not None:
+                self._texts[path] = content  # of two members of one name the last counts, as for tar
+        self._tree = from_files(self.where, self._paths)
 
     def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
         wanted = {example.location: example for example in examples}
@@ -73,10 +87,12 @@ class Archive(Source):
                 raise UserError(f"{self.path} holds {example.file!r} no longer: needs an archive that does not change")
             yield example, b""  # a list names it: the decoder reports it
 
-    def _text(self, path: str, known: set[str]) -> bytes:
+    def _text(self, path: str) -> bytes:
         """Returns the content of a member, or of a table of labels that lies elsewhere."""
-        if path not in known:
-            return read_table(path, str(self.path))
+        if path in self._texts:
+            return self._texts[path]
+        if path not in self._paths:
+            return read_table(path, self.where)
         return next(content for _, content in self._members(path.__eq__) if content is not None)
 
     def _members(self, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytes | None]]:

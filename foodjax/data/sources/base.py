@@ -3,6 +3,7 @@
 A source lists its examples cheaply and reads their bytes on request; it decodes nothing.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,13 +79,32 @@ class Listing(NamedTuple):
 
 
 class Source(Protocol):
-    """A source of encoded photographs."""
+    """A source of encoded photographs.
+
+    Attributes:
+        name: of the folders in the cache.
+        where: its path, as notes of its listing name it; "" without one.
+        listed: its listing, if that was made already.
+    """
 
     name: str
+    where: str = ""
+    listed: "Listing | None" = None
 
     def fingerprint(self) -> Any:
-        """Returns JSON that changes when the photographs or their parts change; cheap."""
+        """Returns JSON that changes when the photographs or their parts change; cheap. A move changes nothing."""
         ...
+
+    def signature(self) -> str | None:
+        """Returns what any change of a file changes, even one that keeps its size and time; cheap.
+
+        A copy has another signature. None: the fingerprint says all.
+        """
+        return None
+
+    def for_everything(self) -> "Source":
+        """Returns the same source for photographs that are not a run's own, see `create_source`."""
+        return self
 
     def listing(self) -> Listing:
         """Returns classes and examples, or raises UserError."""
@@ -125,10 +145,13 @@ def select_names(known: tuple[str, ...], num_classes: int, names: tuple[str, ...
     return tuple(names) or known[: num_classes or len(known)]
 
 
-def file_stats(paths: Sequence[str]) -> list[tuple[int, int]]:
-    """Returns (bytes, time of the last change in ns) of each file; -1 for a file that is not there."""
+def file_stats(paths: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Returns (bytes, time of the last change, that of its record) of each file, ns; -1 for one that is not there.
 
-    def of_some(some: Sequence[str]) -> list[tuple[int, int]]:
+    Programs may set the first time; the system alone sets the second.
+    """
+
+    def of_some(some: Sequence[str]) -> list[tuple[int, int, int]]:
         return [_stat(path) for path in some]
 
     chunks = [paths[first : first + 256] for first in range(0, len(paths), 256)]
@@ -138,9 +161,14 @@ def file_stats(paths: Sequence[str]) -> list[tuple[int, int]]:
         return [row for rows in pool.map(of_some, chunks) for row in rows]
 
 
-def _stat(path: str) -> tuple[int, int]:
+def signature_of(stats: Iterable[tuple[int, int, int]]) -> str:
+    """Returns a digest of when the records of files changed last."""
+    return hashlib.sha256(repr([times for _, _, times in stats]).encode()).hexdigest()[:32]
+
+
+def _stat(path: str) -> tuple[int, int, int]:
     try:
         info = os.stat(path)
-        return info.st_size, info.st_mtime_ns
+        return info.st_size, info.st_mtime_ns, info.st_ctime_ns
     except (OSError, ValueError):  # ValueError: not a possible file name
-        return -1, -1
+        return -1, -1, -1

@@ -11,10 +11,13 @@ class FewOfEach(Source):
     """The first `count` photographs of each class in each part."""
 
     def __init__(self, source: Source, count: int):
-        self.name, self.source, self.count = source.name, source, count
+        self.name, self.where, self.source, self.count = source.name, source.where, source, count
 
     def fingerprint(self) -> Any:  # noqa: D102
         return ["few", self.count, self.source.fingerprint()]
+
+    def signature(self) -> str | None:  # noqa: D102
+        return self.source.signature()
 
     def listing(self) -> Listing:  # noqa: D102
         whole = self.source.listing()

@@ -26,7 +26,7 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
         UserError: a named class does not exist or has no training images, or fewer than two classes are left.
     """
     trained = {e.class_name for e in listing.train}
-    known = tuple(name for name in listing.class_names if name in trained or not trained or name in names)
+    known = _known(listing, names)
     chosen = select_names(known, num_classes, names)
     if len(chosen) < 2:
         raise _too_few(num_classes, names, known)
@@ -58,8 +58,9 @@ def select_classes_of_run(
     Raises:
         UserError: the data has test images, but of none of the run's classes.
     """
-    own = (chosen or listing.class_names[: num_classes or len(listing.class_names)]) == names
-    more = set() if own else set(listing.class_names) - set(names)
+    known = _known(listing, chosen)
+    own = (chosen or known[: num_classes or len(known)]) == names
+    more = set(listing.class_names) - set(known if own else names)
     if listing.test and not {e.class_name for e in listing.test} & set(names):
         theirs = sorted({e.class_name for e in listing.test})
         raise UserError(
@@ -68,6 +69,12 @@ def select_classes_of_run(
         )
     known = tuple(dict.fromkeys((*names, *listing.class_names)))
     return _tell(_keep(listing, names, more, "its class is none of the run's"), known)
+
+
+def _known(listing: Listing, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the classes that can be chosen: those that are named, and those with training images if any has some."""
+    trained = {e.class_name for e in listing.train}
+    return tuple(name for name in listing.class_names if name in trained or not trained or name in named)
 
 
 def _keep(listing: Listing, names: tuple[str, ...], told: set[str], reason: str) -> Listing:
@@ -98,7 +105,9 @@ def _first(names: Sequence[str]) -> str:
 
 def _too_few(num_classes: int, names: tuple[str, ...], known: tuple[str, ...]) -> UserError:
     if len(known) < 2:
-        return UserError(f"the data has {len(known)} classes ({', '.join(known)}): needs photographs of at least 2")
+        return UserError(
+            f"the data has {len(known)} classes ({', '.join(map(repr, known))}): needs photographs of at least 2"
+        )
     if names:
         more = ",".join(dict.fromkeys((*names, *known[:2])))
         return UserError(f"data.class_names has {len(names)} class: needs at least 2, such as {more}")

@@ -6,33 +6,42 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from foodjax.data.sources.base import PARTS, Example, Listing, Missing, Source, file_stats
+from foodjax.data.sources.base import PARTS, Example, Listing, Missing, Source, file_stats, signature_of
 from foodjax.data.sources.layouts import Options, list_tree
-from foodjax.data.sources.tree import scan
+from foodjax.data.sources.tree import Folder, scan
 from foodjax.system.errors import UserError
 
 
 class FolderSource(Source):
     """A folder of photographs. It is listed once; later changes are not seen."""
 
-    def __init__(self, root: Path, options: Options = Options()):  # noqa: B008, it is immutable
-        self.name, self.root, self._options = root.name, root, options
-        self._listing: Listing | None = None
+    def __init__(self, root: Path, options: Options = Options(), tree: Folder | None = None):  # noqa: B008, immutable
+        self.name, self.root, self.where, self._options, self._tree = root.name, root, str(root), options, tree
         self._fingerprint: Any = None
+        self._signature: str | None = None
 
     def listing(self) -> Listing:  # noqa: D102
-        if self._listing is None:
-            self._listing = list_tree(scan(str(self.root)), str(self.root), self._text, self._options)
-        return self._listing
+        if self.listed is None:
+            self._tree = self._tree or scan(self.where)
+            self.listed = list_tree(self._tree, self.where, self._text, self._options)
+        return self.listed
 
     def fingerprint(self) -> Any:  # noqa: D102
         if self._fingerprint is None:
             listing = self.listing()
             parts = [getattr(listing, part) for part in PARTS]
-            stats = iter(file_stats([self._path(e.location) for examples in parts for e in examples]))
-            rows = [[(e.id, e.class_name, e.location, *next(stats)) for e in examples] for examples in parts]
-            self._fingerprint = [str(self.root), listing.class_names, rows]
+            stats = file_stats([self._path(e.location) for examples in parts for e in examples])
+            self._signature, each = signature_of(stats), iter(stats)
+            rows = [[(e.id, e.class_name, e.location, *next(each)[:2]) for e in examples] for examples in parts]
+            self._fingerprint = [listing.class_names, rows]
         return self._fingerprint
+
+    def signature(self) -> str | None:  # noqa: D102
+        self.fingerprint()
+        return self._signature
+
+    def for_everything(self) -> Source:  # noqa: D102
+        return FolderSource(self.root, self._options._replace(everything=True), self._tree)
 
     def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
         for example in examples:

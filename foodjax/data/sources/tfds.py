@@ -1,5 +1,6 @@
 """Photographs through TensorFlow Datasets: download, prepare, and read the encoded photographs."""
 
+import copy
 import os
 import threading
 import urllib.error
@@ -48,14 +49,25 @@ class TfdsSource(Source):
                 f"is a {type(features['label']).__name__}: needs one Image and one ClassLabel"
             )
         self._has_id = "id" in features
+        self._listing: Listing | None = None
 
     def fingerprint(self) -> Any:  # noqa: D102
         return [self.builder.info.full_name, str(self.builder.data_path), self._options]
+
+    def for_everything(self) -> Source:  # noqa: D102
+        other = copy.copy(self)
+        other._options = self._options._replace(everything=True)
+        return other
 
     def class_names(self) -> tuple[str, ...]:  # noqa: D102
         return tuple(self.builder.info.features["label"].names)
 
     def listing(self) -> Listing:  # noqa: D102
+        if self._listing is None:
+            self._listing = self._list_all()
+        return self._listing
+
+    def _list_all(self) -> Listing:
         self._download()
         parts, notes = self._splits()
         found = Located({part: [] for part in parts}, notes, [])
