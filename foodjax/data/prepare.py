@@ -1,9 +1,9 @@
 """The cache of prepared photographs: decoded to RGB, resized and stored as uint8 once, then memory-mapped.
 
 A prepared set is a folder with images.npy (N, H, H, 3) and info.json (class names, ids, labels, digests of the files,
-skipped photographs, what was found of the whole data, and a checksum of all of it). Its name contains a hash of
-everything that it depends on, but not of the place: a moved folder is known again, see verified.py. It is written under
-a temporary name and renamed when complete; a damaged set is prepared again.
+their paths and sizes, photographs left out, what was found of the whole data, and a checksum of all of it). Its name
+contains a hash of everything that it depends on, but not of the place: a moved folder is known again, see verified.py.
+It is written under a temporary name and renamed when complete; a damaged set is prepared again.
 """
 
 import hashlib
@@ -21,14 +21,17 @@ from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode_as
+from foodjax.data.found import Found, UndecodedError, decoders, of_broken, of_other_classes
 from foodjax.data.identity import Photograph, digest
-from foodjax.data.prepared import Found, Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import PARTS, Example, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes, select_classes_of_run
 from foodjax.data.space import create_array, is_full, no_room
 from foodjax.data.verified import is_verified, write_verified
+from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.ordered_map import ordered_map
+from foodjax.system.text import cut
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
 # also one in train/ was read from there.
@@ -58,7 +61,8 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
         The set; empty when the source has no such part.
 
     Raises:
-        UserError: a photograph does not decode and data.on_error is "stop"; a class is missing or empty;
+        UndecodedError: photographs do not decode and data.on_error is "stop".
+        UserError: a photograph cannot be read now; a class is missing or empty;
             the cache cannot be written.
     """
     data = config.data
@@ -71,7 +75,7 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     key = hashlib.sha256(json.dumps([shape, source.fingerprint()]).encode()).hexdigest()[:16]
     end = f"-{part}-{data.image_size}px-{key}"
     # Of a folder that was renamed, the set still has the old name.
-    folder = next(cache_root(config).glob(f"*{end}"), cache_root(config) / f"{source.name}{end}")
+    folder = next(cache_root(config).glob(f"*{end}"), cache_root(config) / f"{cut(source.name, 100)}{end}")
 
     def select() -> Listing:
         if class_names:
@@ -83,18 +87,21 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
 
     def open_own() -> Prepared | None:
         found = _open_whole(folder)
-        return _as_found_now(found, source) if found and is_verified(folder, source, part, examples, track) else None
+        if not found or not is_verified(folder, source, part, examples, track):
+            return None
+        return _as_found_now(found, source, select() if source.listed is not None else None)
 
     if found := open_own():
         return found
     listing = select()
+    others = of_other_classes(part, source.listing(), listing)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Waits for a process that prepares the same set.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if found := open_own():
                 return found
-            _write(folder, source, part, listing, data, track)
+            _write(folder, source, part, listing, others, data, track)
     except OSError as error:
         if is_full(error):
             raise no_room(folder.parent, 3 * data.image_size**2 * len(getattr(listing, part)), error) from None
@@ -105,7 +112,9 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
     return open_prepared(folder)
 
 
-def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any, track: Track) -> None:
+def _write(
+    folder: Path, source: Source, part: str, listing: Listing, others: list[Unused], data: Any, track: Track
+) -> None:
     examples = sorted(getattr(listing, part), key=lambda example: example.id)
     ids = [example.id for example in examples]
     row_of = {example_id: row for row, example_id in enumerate(ids)}
@@ -118,37 +127,29 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
     try:
         shape = (len(ids), size, size, 3)
         images = create_array(temporary / "images.npy", shape) if ids else np.zeros(shape, np.uint8)
-        bad: dict[str, str] = {}
-        found = np.zeros(len(ids), bool)
-        digests: dict[str, str] = {}
+        bad: dict[int, str] = {}
+        sizes, digests = np.full(len(ids), -1), [""] * len(ids)
 
         def one(item):
             example, encoded = item
             file_digest = digest(encoded)
             try:
-                return example, file_digest, decode_as(data, encoded), ""
+                return row_of[example.id], len(encoded), file_digest, decode_as(data, encoded), ""
             except ValueError as error:
-                return example, file_digest, None, str(error)
+                return row_of[example.id], len(encoded), file_digest, None, first_line(error)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             decoded = ordered_map(pool, one, source.read(examples))
-            for example, file_digest, image, problem in track(f"preparing {part}", len(ids), decoded):
-                digests[example.id] = file_digest
+            for row, num_bytes, file_digest, image, problem in track(f"preparing {part}", len(ids), decoded):
+                sizes[row], digests[row] = num_bytes, file_digest
                 if image is None:
-                    bad[example.id] = problem
+                    bad[row] = problem
                 else:
-                    images[row_of[example.id]] = image
-                    found[row_of[example.id]] = True
-        for example_id in ids:
-            if not found[row_of[example_id]]:
-                bad.setdefault(example_id, "not in the source")
-        if bad and data.on_error == "stop":
-            first = next(iter(bad))
-            raise UserError(
-                f"{len(bad)} of {len(ids)} {part} images do not decode, first {first} ({bad[first]}): "
-                f"repair them, or leave them out with data.on_error=skip"
-            )
-        kept = np.flatnonzero(found)
+                    images[row] = image
+        broken, broken_sizes = of_broken(part, examples, bad, sizes)
+        if broken and data.on_error == "stop":
+            raise UndecodedError(broken, broken_sizes, part, len(ids))
+        kept = np.delete(np.arange(len(ids)), sorted(bad))
         having = {examples[row].class_name for row in kept}
         for name in dict.fromkeys(e.class_name for e in examples if part != "validation"):
             if name not in having:
@@ -163,8 +164,12 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             "class_names": listing.class_names,
             "ids": [ids[row] for row in kept],
             "labels": [label_of[examples[row].class_name] for row in kept],
-            "digests": [digests[ids[row]] for row in kept],
-            "skipped": bad,
+            "digests": [digests[row] for row in kept],
+            "files": [examples[row].file for row in kept],
+            "sizes": sizes[kept].tolist(),
+            "left_out": [*broken, *others],
+            "broken_sizes": broken_sizes,
+            "decoders": decoders() if broken else None,
             "counts": {name: len(getattr(listing, name)) for name in PARTS},
             "notes": listing.notes,
             "unused": listing.unused,
@@ -174,7 +179,7 @@ def _write(folder: Path, source: Source, part: str, listing: Listing, data: Any,
             images.flush()
         info["checksum"] = _checksum(info, temporary / "images.npy")
         (temporary / "info.json").write_text(json.dumps(info))
-        seen = [Photograph(e.id, e.class_name, digests[e.id]) for e in examples if e.id in digests]
+        seen = [Photograph(e.id, e.class_name, of) for e, of in zip(examples, digests, strict=True)]
         write_verified(temporary, seen, source.signature())
         if folder.exists():
             shutil.rmtree(folder)  # damaged
@@ -190,13 +195,13 @@ def _open_whole(folder: Path) -> Prepared | None:
     try:
         return open_prepared(folder)
     except UserError as error:
-        print(f"{error}: preparing it again")
+        say(f"{error}: preparing it again")
         return None
 
 
-def _as_found_now(prepared: Prepared, source: Source) -> Prepared:
-    """Returns a set of the cache with the notes and the unused files of its source as they are now."""
-    found, now = prepared.found, source.listed
+def _as_found_now(prepared: Prepared, source: Source, now: Listing | None) -> Prepared:
+    """Returns a set of the cache with the notes and the unused files as they are now, where these were listed."""
+    found = prepared.found
     if now is not None:
         return replace(prepared, found=found._replace(notes=now.notes, unused=now.unused))
     notes = found.notes if not found.where else (note.replace(found.where, source.where) for note in found.notes)
@@ -216,7 +221,7 @@ def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
 
     Args:
         folder: of the set.
-        trusted: its pixels are not read to compare their checksum, and what was left out of it is not told again.
+        trusted: its pixels are not read to compare their checksum.
 
     Raises:
         UserError: the set is damaged.
@@ -233,14 +238,12 @@ def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
         labels = np.array(info["labels"], np.int64)
         if labels.shape != (len(ids),) or len(ids) and not 0 <= labels.min() <= labels.max() < len(names):
             raise ValueError("its labels do not fit its classes")
-        unused = tuple(Unused(*row) for row in info["unused"])
-        found = Found(info["counts"], tuple(info["notes"]), unused, info["where"])
+        if info["decoders"] not in (None, decoders()) and not trusted:
+            raise ValueError("other formats are decoded now")
         digests = tuple(info["digests"])
         if len(digests) != len(ids):
             raise ValueError(f"{len(digests)} digests for {len(ids)} ids")
-        prepared = Prepared(names, images, labels, ids, found, digests, checksum, folder.name)
+        prepared = Prepared(names, images, labels, ids, Found.from_info(info), digests, checksum, folder.name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
-    if info["skipped"] and not trusted:
-        print(f"left out {len(info['skipped'])} images that do not decode, first {next(iter(info['skipped']))}")
     return prepared

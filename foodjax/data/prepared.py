@@ -1,28 +1,11 @@
 """A prepared set of photographs, in memory or memory-mapped from the cache."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
+from foodjax.data.found import Found
 from foodjax.data.images import check_images
-from foodjax.data.sources.base import Unused
-
-
-class Found(NamedTuple):
-    """What a source's listing says beside the examples of one part.
-
-    Attributes:
-        counts: number of photographs of each part.
-        notes: lines that say how parts and classes were found.
-        unused: files of all parts that are not used.
-        where: the path of the source, as the notes name it.
-    """
-
-    counts: dict[str, int] = {}
-    notes: tuple[str, ...] = ()
-    unused: tuple[Unused, ...] = ()
-    where: str = ""
 
 
 @dataclass(frozen=True)

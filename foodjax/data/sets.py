@@ -1,7 +1,6 @@
 """The data of an experiment: prepared train and test sets and their split."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +11,14 @@ from foodjax.config.keys import Config
 from foodjax.data.balance import warnings
 from foodjax.data.choose import choose, share_for
 from foodjax.data.duplicates import Pair
+from foodjax.data.found import Found, group
 from foodjax.data.leaks import Duplicates, apply, is_exempt, search
 from foodjax.data.prepare import prepare
-from foodjax.data.prepared import Found, Prepared
-from foodjax.data.sources.base import Source
+from foodjax.data.prepared import Prepared
+from foodjax.data.sources.base import Source, Unused
 from foodjax.data.sources.find import create_source
 from foodjax.data.split import Indices, all_rows, first_of_each, split
-from foodjax.system.console import track
+from foodjax.system.console import say, track
 from foodjax.system.errors import UserError
 
 _LINES = 10  # on the terminal, about files that are not used
@@ -33,6 +33,7 @@ class Data(NamedTuple):
         parts: rows.
         own_validation: the data's own validation set; None where it has none or is not used.
         duplicates: among the photographs of all parts; None where these were not searched.
+        left_out: the photographs of the data's own validation part where it is not used.
     """
 
     train: Prepared
@@ -40,6 +41,12 @@ class Data(NamedTuple):
     parts: Indices
     own_validation: Prepared | None = None
     duplicates: Duplicates | None = None
+    left_out: tuple[Unused, ...] = ()
+
+    @property
+    def unused(self) -> list[Unused]:
+        """The files that are in no prepared set, each with the reason."""
+        return _unused(_sets(self.train, self.test, self.own_validation), self.left_out)
 
     @property
     def validation(self) -> Prepared:
@@ -83,20 +90,24 @@ def load_source(source: Source, config: Config) -> Data:
                 f"the data has no {part} images: training needs both train and test images, at least two of each class "
                 f"in one folder (CLASS/1.jpg, CLASS/2.jpg), or train/CLASS/ and test/CLASS/"
             )
-    tell(train_set.found)
-    own_validation = None
+    own_validation, left_out = None, ()
     if train_set.found.counts.get("validation"):
         if config.data.protocol == "tutorial":
             print("the data's own validation part is not used: data.protocol=tutorial takes it from test")
+            reason = "data.protocol=tutorial validates on test"
+            examples = source.listing().validation
+            left_out = tuple(Unused("validation", e.class_name, e.file, reason) for e in examples)
         else:
             own_validation = prepare(source, "validation", config, track)
-    pairs = None if is_exempt(config) else search(_sets(train_set, test_set, own_validation), config)
-    data = split_data(config, train_set, test_set, own_validation, pairs)
+    sets = _sets(train_set, test_set, own_validation)
+    tell(train_set.found, _unused(sets, left_out))
+    pairs = None if is_exempt(config) else search(sets, config)
+    data = split_data(config, train_set, test_set, own_validation, pairs)._replace(left_out=left_out)
     for line in [
         *(data.duplicates.lines() if data.duplicates else ()),
         *warnings(config, train_set, data.validation, data.parts),
     ]:
-        print(line)
+        say(line)
     return data
 
 
@@ -105,19 +116,29 @@ def _sets(train_set: Prepared, test_set: Prepared, own_validation: Prepared | No
     return {"train": train_set, **given, "test": test_set}
 
 
-def tell(found: Found) -> None:
-    """Prints how the photographs were found, and the files that are not used, grouped by class and reason."""
+def _unused(sets: Mapping[str, Prepared], left_out: tuple[Unused, ...]) -> list[Unused]:
+    rows = [row for prepared in sets.values() for row in prepared.found.left_out]
+    return [*rows, *left_out, *sets["train"].found.unused]
+
+
+def tell(found: Found, unused: Sequence[Unused] | None = None) -> None:
+    """Prints how the photographs were found, and the files that are not used, grouped by class and reason.
+
+    Args:
+        found: of one prepared set.
+        unused: the files; None: those that `found` has.
+    """
     for note in found.notes:
-        print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in note))
-    groups = Counter((row.part, row.class_name, row.reason) for row in found.unused)
-    first = {(row.part, row.class_name, row.reason): row.file for row in reversed(found.unused)}
+        say(note)
+    unused = [*found.left_out, *found.unused] if unused is None else unused
+    groups = group(unused)
     if groups:
-        print(f"{len(found.unused):,} files are not used:")
-    for (part, name, reason), count in groups.most_common(_LINES):
-        place = ", ".join(filter(None, (part, f"class {name!r}" if name else "")))
-        print(f"  {place + ': ' if place else ''}{count:,}, {reason}; {first[part, name, reason]!r}")
+        say(f"{len(unused):,} files are not used:")
+    for part, name, reason, count, first in groups[:_LINES]:
+        place = ", ".join(filter(None, (part, f"class '{name}'" if name else "")))
+        say(f"  {place + ': ' if place else ''}{count:,}, {reason}; '{first}'")
     if len(groups) > _LINES:
-        print(f"  and {len(groups) - _LINES} more groups")
+        say(f"  and {len(groups) - _LINES} more groups")
 
 
 def split_data(

@@ -1,10 +1,7 @@
 """Scores of predictions: accuracy with its interval, loss, calibration error, scores of each class, and their files."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +10,8 @@ from rich.table import Table
 from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.predictions import Predictions
 from foodjax.system import files
+from foodjax.system.cells import to_csv
+from foodjax.system.console import cell
 
 
 class ClassScores(NamedTuple):
@@ -94,7 +93,8 @@ def to_table(scores: Scores) -> Table:
     for name in ("class", "precision", "recall", "F-score", "support"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for row in scores.classes:
-        table.add_row(*cells(row))
+        name, *values = cells(row)
+        table.add_row(cell(name), *values)
     return table
 
 
@@ -136,14 +136,8 @@ def write_files(
         rows.append([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])
     table = [row if row.support else (row.name, "", "", "", 0) for row in scores.classes]
     texts = {
-        "classes.csv": _csv(["class", "precision", "recall", "f_score", "support"], table),
-        "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
+        "classes.csv": to_csv(["class", "precision", "recall", "f_score", "support"], table),
+        "predictions.csv": to_csv(["id", "true", "predicted", "probability"], rows),
         "evaluation.json": json.dumps(scores._asdict() | more, indent=2) + "\n",
     }
     files.write_all(folder, texts)
-
-
-def _csv(header: list[str], rows: Iterable[Any]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([header, *rows])
-    return text.getvalue()

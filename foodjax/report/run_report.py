@@ -9,13 +9,17 @@ import jax
 import numpy as np
 
 from foodjax.config.check import flatten
+from foodjax.data.photographs import Photograph
+from foodjax.data.photographs import read as read_photographs
 from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.scores import cells
 from foodjax.models import summary
 from foodjax.report import duplicates, figures, pictures, templating
 from foodjax.report.explain import Explainer, Explanation
+from foodjax.report.unused import unused_files
 from foodjax.run.evaluate import Evaluation
 from foodjax.system import files
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.logs import read_metrics
@@ -47,7 +51,7 @@ def write_report(evaluated: Evaluation, workdir: files.PathLike) -> Path:
         files.write_text(path, to_page(evaluated, workdir))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    print(f"report in {path}")
+    say(f"report in {path}")
     return path
 
 
@@ -93,8 +97,15 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
         layers=[summary.cells(layer) for layer in layers],
         total=summary.totals(layers),
         side=size,
+        unused=unused_files(_listed(evaluated, workdir)),
         config=[(key, json.dumps(value)) for key, value in flatten(engine.config)],
     )
+
+
+def _listed(evaluated: Evaluation, workdir: Path) -> list[Photograph]:
+    """Returns the photographs of the run, or those of an evaluation of others."""
+    own = evaluated.folder.resolve() == (workdir / "evaluation").resolve()
+    return (read_photographs(workdir) if own else []) or read_photographs(evaluated.folder)
 
 
 def random_examples(count: int, seed: int) -> np.ndarray:

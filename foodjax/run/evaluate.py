@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data import identity
+from foodjax.data import identity, photographs
 from foodjax.data.leaks import Duplicates
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, tell
@@ -21,9 +21,11 @@ from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sente
 from foodjax.run.test_set import open_test_set
 from foodjax.run.trained_data import find_duplicates_of
 from foodjax.run.wiring import Engine
-from foodjax.system.console import console
+from foodjax.system import files
+from foodjax.system.console import console, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.text import cut
 from foodjax.workdir.data_check import place_of
 from foodjax.workdir.description import read_description
 from foodjax.workdir.older_data import distrust
@@ -89,6 +91,7 @@ def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
     """
     if not name:
         return workdir / "evaluation"
+    name = cut(name, 200)
     for number in itertools.count(1):
         folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
         if not folder.exists():
@@ -141,11 +144,13 @@ def evaluate_best(
     folder = choose_folder(workdir, name, of)
     more = {"temperature": temperature.temperature if temperature else None, "data": of}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
+    originals = duplicates.originals if duplicates else {}
+    files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
     console.print(to_table(scores))
     if temperature is not None:
         print(temperature)
     print(sentence(scores))
-    print(f"checkpoint of step {step}; tables in {folder}")
+    say(f"checkpoint of step {step}; tables in {folder}")
     return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature, duplicates)
 
 
@@ -166,7 +171,7 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
     stored, class_names = read_description(workdir)
     config = stored if config is None else checked(config)
     if line := distrust(workdir):
-        print(line)
+        say(line)
     test_set, name = open_test_set(config, workdir, class_names)
     tell(test_set.found)
     if not len(test_set.images):

@@ -17,7 +17,7 @@ from foodjax.data.balance import class_weights
 from foodjax.data.host_batches import select_train_batches
 from foodjax.run.chosen import load_chosen
 from foodjax.run.wiring import Engine
-from foodjax.system.console import Bar
+from foodjax.system.console import Bar, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 
@@ -142,5 +142,5 @@ def find_lr(config: Config | ConfigDict, folder: PathLike) -> RangeTest:
     best = result.rates[least(result.smoothed)]
     print(f"{len(result.losses)} steps from {LOWEST:g} to {result.rates[-1]:.1e}; least loss at {best:.1e}")
     print(f"the highest rate of a schedule lies between the steepest fall and a tenth of that, {best / 10:.1e}")
-    print(f"suggestion: --config.optimizer.learning_rate={result.suggestion:.1e}; plot in {folder / 'find_lr.png'}")
+    say(f"suggestion: --config.optimizer.learning_rate={result.suggestion:.1e}; plot in {folder / 'find_lr.png'}")
     return result

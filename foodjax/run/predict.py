@@ -1,6 +1,5 @@
 """Predicts any photographs with the best checkpoint of a workdir. Imports no TensorFlow."""
 
-import csv
 import itertools
 import json
 import os
@@ -23,6 +22,8 @@ from foodjax.evaluation.calibration import scale
 from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.photos import each_photo, find_photos
 from foodjax.run.wiring import open_workdir
+from foodjax.system.cells import to_csv
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 
@@ -209,14 +210,14 @@ def predict_workdir(
     predictions = []
     for prediction in predictor.predict(paths, bad):
         predictions.append(prediction)
-        print(f"{prediction.path}: " + ", ".join(f"{name} {p:.1%}" for name, p in prediction.top))
+        say(f"{prediction.path}: " + ", ".join(f"{name} {p:.1%}" for name, p in prediction.top))
     for path, problem in bad.items():
-        print(f"left out {path}: {problem}", file=sys.stderr)
+        say(f"left out {path}: {problem}", file=sys.stderr)
     if not predictions:
         raise UserError(f"none of the {len(paths)} files is a picture that decodes: needs photographs")
     if output is not None:
         _write(output, predictions, bad)
-    print(f"{len(predictions)} photographs, {len(bad)} left out; checkpoint of step {predictor.step} in {workdir}")
+    say(f"{len(predictions)} photographs, {len(bad)} left out; checkpoint of step {predictor.step} in {workdir}")
 
 
 def _write(output: Path, predictions: list[Prediction], bad: dict[Path, str]) -> None:
@@ -227,11 +228,11 @@ def _write(output: Path, predictions: list[Prediction], bad: dict[Path, str]) ->
     ]
     try:
         # Beside its place, and linked there when whole: what another program wrote meanwhile stays.
-        with tempfile.NamedTemporaryFile("w", dir=output.parent, prefix=f".{output.name}-", newline="") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=output.parent, prefix=f".{output.name}-", newline="", encoding="utf-8"
+        ) as file:
             if output.suffix == ".csv":
-                writer = csv.DictWriter(file, ["path", "rank", "class", "probability"])
-                writer.writeheader()
-                writer.writerows(rows)
+                file.write(to_csv(list(rows[0]), [row.values() for row in rows]))
             else:
                 left_out = [{"path": str(path), "problem": problem} for path, problem in bad.items()]
                 json.dump({"predictions": rows, "left_out": left_out}, file, indent=2)

@@ -16,6 +16,7 @@ from foodjax.data.sets import Data, load_source
 from foodjax.data.sources.base import Source
 from foodjax.data.sources.few import FewOfEach
 from foodjax.data.sources.find import create_source, select_classes
+from foodjax.system.console import say
 from foodjax.system.files import PathLike, to_path
 
 
@@ -49,7 +50,7 @@ def prepare_smoke(config: Config, workdir: PathLike) -> tuple[Config, Path, Data
         validation=_spread(data.parts.validation, eval_size),
         test=_spread(data.parts.test, eval_size),
     )
-    print(f"smoke test in {folder}: {size} train, {len(parts.validation)} validation, {len(parts.test)} test images")
+    say(f"smoke test in {folder}: {size} train, {len(parts.validation)} validation, {len(parts.test)} test images")
     return config, folder, data._replace(parts=parts)
 
 

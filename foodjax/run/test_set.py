@@ -9,7 +9,7 @@ from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import Source
 from foodjax.data.sources.find import create_source, select_classes
 from foodjax.data.split import all_rows
-from foodjax.system.console import track
+from foodjax.system.console import say, track
 from foodjax.system.errors import UserError
 from foodjax.workdir import data_check, data_record
 from foodjax.workdir.description import read_description
@@ -49,9 +49,9 @@ def open_test_set(config: Config, workdir: Path, class_names: tuple[str, ...]) -
     data = prepare(source, "test", config, track, class_names)
     changes = data_check.changes_of_test(workdir, data, all_rows(data.ids, data.labels))
     if changes is None and data_check.has_trained(workdir):
-        print(f"{workdir}: {data_check.UNKNOWN}")
+        say(f"{workdir}: {data_check.UNKNOWN}")
     if changes:
-        print(
+        say(
             f"the test photographs have changed since {workdir} was trained: {changes}; this evaluation is of these, "
             f"and is kept apart"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from foodjax.config.keys import Config
 from foodjax.data.duplicates import Pair
-from foodjax.data.leaks import Duplicates, among, is_exempt, rows_of, search
+from foodjax.data.leaks import Duplicates, among, is_exempt, originals, rows_of, search
 from foodjax.data.prepare import cache_root, open_prepared
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, split_data
@@ -53,9 +53,11 @@ def find_duplicates_of(workdir: Path, stored: Config, config: Config, test_set: 
     given = {} if data.own_validation is None else {"validation": data.own_validation}
     sets = {"train": data.train, **given, "test": test_set}
     parts = data.parts._replace(test=all_rows(test_set.ids, test_set.labels))
-    pairs = among(search(sets, config), rows_of(parts), sets)
+    searched = search(sets, config)
+    pairs = among(searched, rows_of(parts), sets)
 
     def of_test(pair: Pair) -> bool:
         return "test" in (pair.part, pair.other_part)
 
-    return Duplicates(tuple(filter(of_test, pairs)), {name: sets[of] for name, (of, _) in rows_of(parts).items()})
+    of_parts = {name: sets[of] for name, (of, _) in rows_of(parts).items()}
+    return Duplicates(tuple(filter(of_test, pairs)), of_parts, originals=originals(searched, sets))

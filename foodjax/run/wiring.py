@@ -20,6 +20,7 @@ from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_chain, create_optimizer
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
+from foodjax.system.console import say
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.checkpoints import load_best_weights
 from foodjax.workdir.description import read_description
@@ -92,7 +93,7 @@ class Engine:
         source, names = (load_resnet(origin), None) if origin.suffix == ".safetensors" else load_variables(origin)
         same = names == self.class_names
         state = transfer.initialise(state, source, keep_head=not same, origin=f"model.init_from={origin}")
-        print(f"weights from {origin}: {'all of them' if same else 'all but those of the last layer'}")
+        say(f"weights from {origin}: {'all of them' if same else 'all but those of the last layer'}")
         return state
 
     def abstract_state(self) -> TrainState:

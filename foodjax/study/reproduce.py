@@ -10,6 +10,7 @@ from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.sets import load_data
 from foodjax.run import loop
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import data_check, description, run_record
@@ -42,14 +43,14 @@ def reproduce(
     data = None
     if not (description.check(again, config) and description.read_finished(again, config.train.epochs)):
         data = data_check.check_data(workdir, config, load_data(config))
-    print(f"running {workdir} again in {again}", flush=True)
+    say(f"running {workdir} again in {again}", flush=True)
     loop.train(config, again, origin=origin, data=data)
     ours, theirs = run_record.read(again)["sessions"][-1], record["sessions"][-1]
     for line in environment_changes(ours, theirs):
-        print(line)
+        say(line)
     found = differences(again, workdir)
     for line in found:
-        print(line)
+        say(line)
     count = len(read_metrics(again / "metrics.jsonl"))
     if not found:
         print(f"the same: {count} epochs, evaluation and every prediction are equal to the byte")

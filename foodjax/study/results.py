@@ -13,6 +13,7 @@ from foodjax.config.check import nearest
 from foodjax.config.keys import Config
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
+from foodjax.system.cells import read_csv
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import data_record, run_record
@@ -70,8 +71,8 @@ def read_run(workdir: PathLike) -> RunResult:
         raise UserError(f"workdir {workdir} holds no finished run")
     timing = read_metrics(workdir / "timing.jsonl")
     try:
-        with (workdir / "evaluation" / "predictions.csv").open(newline="") as file:
-            predictions = {row["id"]: (row["true"], row["predicted"]) for row in csv.DictReader(file)}
+        rows = read_csv(workdir / "evaluation" / "predictions.csv")
+        predictions = {row["id"]: (row["true"], row["predicted"]) for row in rows}
     except (OSError, KeyError, csv.Error) as error:
         raise UserError(f"workdir {workdir} is damaged: needs evaluation/predictions.csv ({error})") from None
     recorded = data_record.read(workdir)

@@ -13,6 +13,7 @@ from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.data.sources.base import PARTS
 from foodjax.data.sources.find import create_source, select_classes
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import data_changes, data_record, run_record
 from foodjax.workdir.checkpoints import Checkpoints
@@ -45,10 +46,10 @@ def check_data(workdir: Path, config: Config, data: Data) -> Data:
         return found
     changes = data_changes.describe(recorded, data)
     if not has_trained(workdir):
-        print(f"the photographs have changed since the last start of {workdir}, which took no step: {changes}")
+        say(f"the photographs have changed since the last start of {workdir}, which took no step: {changes}")
         return data
     if line := _read_wrongly(workdir, recorded, data):
-        print(line)
+        say(line)
         return data
     raise UserError(
         f"the photographs have changed since {workdir} began to train: {changes}: put the old ones back, or train on "
@@ -89,7 +90,7 @@ def _check_place(workdir: Path, config: Config) -> None:
             f"workdir {workdir} may hold a run on other photographs than those of data.dir={config.data.dir}: "
             f"{UNKNOWN}: give them as before, or choose another --workdir"
         )
-    print(f"{workdir}: {UNKNOWN}")
+    say(f"{workdir}: {UNKNOWN}")
 
 
 def _read_wrongly(workdir: Path, recorded: data_record.Recorded, data: Data) -> str:

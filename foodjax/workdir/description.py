@@ -14,8 +14,9 @@ from foodjax.config.keys import Config
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
 
-# What a process that died at its very start may have left, and the pictures of a smoke test.
-_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "prepared"}
+# What a process that died at its very start, or refused its photographs, may have left, and the pictures of a smoke
+# test.
+_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "photographs.csv", "prepared"}
 
 
 def check(workdir: Path, config: Config) -> bool:

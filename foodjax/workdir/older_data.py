@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from foodjax.data.formats import is_picture
+from foodjax.system.cells import read_csv
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
@@ -46,8 +47,7 @@ def _was_of_class_folders(workdir: Path, place: str) -> bool:
     judged by its folder, if that is still there.
     """
     try:
-        with (workdir / "evaluation" / "predictions.csv").open(newline="", errors="replace") as file:
-            return is_picture(next(csv.DictReader(file))["id"])
-    except (OSError, StopIteration, KeyError, csv.Error):
+        return is_picture(read_csv(workdir / "evaluation" / "predictions.csv")[0]["id"])
+    except (OSError, IndexError, KeyError, csv.Error):
         path = os.path.expanduser(place)
         return not (os.path.isfile(path) or any(os.path.isdir(os.path.join(path, x)) for x in ("meta", "images")))

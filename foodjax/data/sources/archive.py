@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from foodjax.data.sources.base import Example, Listing, Source, file_stats, signature_of
+from foodjax.data.sources.base import Example, Listing, Missing, Source, file_stats, signature_of
 from foodjax.data.sources.folders import read_table
 from foodjax.data.sources.food101 import READ
 from foodjax.data.sources.layouts import Options, list_tree
@@ -83,7 +83,9 @@ class Archive(Source):
             if content is not None and path in wanted:  # a second member of one name counts for nothing
                 yield wanted.pop(path), content
         for example in wanted.values():
-            yield example, b""  # listed but missing: the decoder reports it
+            if not isinstance(example.location, Missing):
+                raise UserError(f"{self.path} holds {example.file!r} no longer: needs an archive that does not change")
+            yield example, b""  # a list names it: the decoder reports it
 
     def _text(self, path: str) -> bytes:
         """Returns the content of a member, or of a table of labels that lies elsewhere."""

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 from foodjax.config.check import nearest
+from foodjax.data.sources import alike
 from foodjax.system.errors import UserError
 
 PARTS = ("train", "validation", "test")
@@ -28,6 +29,17 @@ class Example(NamedTuple):
     id: str
     class_name: str
     location: Any
+
+    @property
+    def file(self) -> str:
+        """Its path in the data; for data without files, what stands for it."""
+        if isinstance(self.location, tuple):
+            return "/".join(map(str, self.location))
+        return self.location if isinstance(self.location, str) else self.id
+
+
+class Missing(str):
+    """The path of a photograph that a list names, and that is not there. Any other that is not there has vanished."""
 
 
 class Unused(NamedTuple):
@@ -103,10 +115,10 @@ class Source(Protocol):
         return self.listing().class_names
 
     def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:
-        """Yields (example, encoded photograph) of each example of one part, in any order; b"" for a missing one.
+        """Yields (example, encoded photograph) of each example of one part, in any order; b"" for a Missing one.
 
         Raises:
-            UserError: a photograph cannot be read now.
+            UserError: a photograph cannot be read now, or has vanished since the listing.
         """
         ...
 
@@ -121,9 +133,9 @@ def select_names(known: tuple[str, ...], num_classes: int, names: tuple[str, ...
     among = set(known)
     for name in names:
         if name not in among:
+            like = alike.hint(name, known) or nearest(name, known)
             raise UserError(
-                f"data.class_names has {name!r}, none of the {len(known)} classes{nearest(name, known)}: needs some of "
-                f"{some}"
+                f"data.class_names has {name!r}, none of the {len(known)} classes{like}: needs some of {some}"
             )
     if num_classes > len(known) and not names:
         raise UserError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from foodjax.config.keys import Config
 from foodjax.data.formats import is_picture
+from foodjax.data.sources import alike
 from foodjax.data.sources.base import PARTS, Listing, Source, Unused, select_names
 from foodjax.data.sources.drawn import DrawnSource
 from foodjax.data.sources.folders import FolderSource
@@ -34,9 +35,12 @@ def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -
         listing = listing._replace(notes=(*listing.notes, note))
     # One part may be missing altogether: evaluation alone.
     if empty := [name for name in chosen if trained and name not in trained]:
-        raise UserError(f"class {empty[0]!r} has no train images: needs at least one, or data.class_names without it")
+        like = alike.hint(empty[0], listing.class_names)
+        raise UserError(
+            f"class {empty[0]!r} has no train images: needs at least one, or data.class_names without it{like}"
+        )
     found = _keep(listing, chosen, set(listing.class_names) - set(known), "its class has no train images")
-    return _tell_lacking(found)
+    return _tell(found, listing.class_names)
 
 
 def select_classes_of_run(
@@ -63,7 +67,8 @@ def select_classes_of_run(
             f"none of the run's {len(names)} classes ({_first(names)}) is among the {len(theirs)} with test images "
             f"({_first(theirs)}): needs photographs of classes with the same names"
         )
-    return _tell_lacking(_keep(listing, names, more, "its class is none of the run's"))
+    known = tuple(dict.fromkeys((*names, *listing.class_names)))
+    return _tell(_keep(listing, names, more, "its class is none of the run's"), known)
 
 
 def _known(listing: Listing, named: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,7 +82,7 @@ def _keep(listing: Listing, names: tuple[str, ...], told: set[str], reason: str)
     kept = set(names)
     parts = {part: [e for e in getattr(listing, part) if e.class_name in kept] for part in PARTS}
     unused = [
-        Unused(part, e.class_name, e.location if isinstance(e.location, str) else e.id, reason)
+        Unused(part, e.class_name, e.file, reason)
         for part in PARTS
         for e in getattr(listing, part)
         if e.class_name in told
@@ -85,14 +90,13 @@ def _keep(listing: Listing, names: tuple[str, ...], told: set[str], reason: str)
     return listing._replace(class_names=names, **parts, unused=(*listing.unused, *unused))
 
 
-def _tell_lacking(listing: Listing) -> Listing:
-    """Adds a note that names the classes without test images, where others have some."""
-    having = {e.class_name for e in listing.test}
+def _tell(listing: Listing, known: Sequence[str]) -> Listing:
+    """Adds notes of the classes without test images, where others have some, and of known names that look alike."""
+    notes, having = alike.notes(known), {e.class_name for e in listing.test}
     lacking = [name for name in listing.class_names if name not in having]
-    if not having or not lacking:
-        return listing
-    note = f"no test images of {len(lacking)} of the {len(listing.class_names)} classes: {_first(lacking)}"
-    return listing._replace(notes=(*listing.notes, note))
+    if having and lacking:
+        notes.append(f"no test images of {len(lacking)} of the {len(listing.class_names)} classes: {_first(lacking)}")
+    return listing._replace(notes=(*listing.notes, *notes))
 
 
 def _first(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from foodjax.data.sources.base import PARTS, Example, Listing, Source, file_stats, signature_of
+from foodjax.data.sources.base import PARTS, Example, Listing, Missing, Source, file_stats, signature_of
 from foodjax.data.sources.layouts import Options, list_tree
 from foodjax.data.sources.tree import Folder, scan
 from foodjax.system.errors import UserError
@@ -44,7 +44,10 @@ class FolderSource(Source):
         return FolderSource(self.root, self._options._replace(everything=True), self._tree)
 
     def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
-        return ((example, read_file(self._path(example.location))) for example in examples)
+        for example in examples:
+            place = self._path(example.location)
+            is_missing = isinstance(example.location, Missing) and not os.path.exists(place)
+            yield example, b"" if is_missing else read_file(place)
 
     def _path(self, location: str) -> str:
         return os.path.join(self.root, location)
@@ -70,19 +73,17 @@ def read_table(path: str, where: str) -> bytes:
 
 
 def read_file(path: str) -> bytes:
-    """Returns the content of a file; b"" if it is missing.
+    """Returns the content of a file that was listed.
 
     Raises:
-        UserError: it is there and cannot be read: rights, disk or network. Such a file must not count as missing.
+        UserError: it cannot be read: rights, disk or network; or it has vanished. Such a file must not count as broken.
     """
     try:
         with open(path, "rb") as file:
             return file.read()
-    except ValueError:
-        return b""  # not a possible file name
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
-            return b""
+        why = "it was there a moment ago" if error.errno in (errno.ENOENT, errno.ENOTDIR) else error.strerror
         raise UserError(
-            f"cannot read {path} ({error.strerror}): needs the right to read and a working disk; nothing was left out"
+            f"cannot read {path} ({why}): needs the right to read, a working disk, and files that stay while they are "
+            f"prepared; nothing was left out"
         ) from None

@@ -4,7 +4,8 @@ import json
 from pathlib import PurePosixPath
 
 from foodjax.data.formats import is_picture, suffix_of, why_unused
-from foodjax.data.sources.base import Example, Listing, Unused
+from foodjax.data.sources import refuse
+from foodjax.data.sources.base import Example, Listing, Missing, Unused
 from foodjax.data.sources.tree import Folder
 from foodjax.system.errors import UserError
 
@@ -36,13 +37,13 @@ def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:
     Raises:
         UserError: a file is missing or does not contain {"class": ["class/name", ...]}.
     """
-    found, parts = _pictures(root), {}
+    found, parts = _pictures(root, where), {}
     for part in ("train", "test"):
         name = f"{part}.json"
         if name not in texts:
             raise UserError(f"{where} has no meta/{name}: needs images/ and meta/ as in the published Food-101")
         try:
-            table = json.loads(texts[name].decode("utf-8-sig", "replace"))
+            table = json.loads(texts[name].decode("utf-8-sig", "surrogateescape"))
             parts[part] = [Example(i, label, _place(root, i, found)) for label, ids in table.items() for i in ids]
             if not all(len(PurePosixPath(e.id).parts) == 2 and ".." not in e.id for e in parts[part]):
                 raise ValueError("an id is not 'class/name'")
@@ -51,7 +52,9 @@ def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:
                 f"{where}/meta/{name} is not the JSON of a Food-101 list ({error}): needs "
                 f'{{"class": ["class/name", ...]}}'
             ) from None
-    listed = [line.strip() for line in texts.get("classes.txt", b"").decode("utf-8-sig", "replace").splitlines()]
+    listed = [
+        line.strip() for line in texts.get("classes.txt", b"").decode("utf-8-sig", "surrogateescape").splitlines()
+    ]
     names = tuple(filter(None, listed)) or tuple(sorted({e.class_name for part in parts.values() for e in part}))
     known = set(names)
     unused = [
@@ -66,10 +69,12 @@ def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:
     return Listing(names, train, [], test, (), tuple(unused))
 
 
-def _pictures(root: Folder) -> dict[str, str]:
+def _pictures(root: Folder, where: str) -> dict[str, str]:
     """Returns the pictures in images/ by their ids: their paths there, without suffix."""
     images, found = root.folders.get("images"), {}
     for folder in images.walk() if images else ():
+        if folder.problem:
+            raise refuse.unreadable(folder, where)
         for name, problem in folder.files.items():
             if is_picture(name) and not problem:
                 path = folder.inside(name)
@@ -84,4 +89,4 @@ def _place(root: Folder, example_id: str, found: dict[str, str]) -> str:
     if not isinstance(example_id, str):
         raise ValueError("an id is not 'class/name'")
     bare = example_id[: len(example_id) - len(suffix_of(example_id))] if not why_unused(example_id) else example_id
-    return found.get(example_id) or found.get(bare) or root.inside(f"images/{bare}.jpg")
+    return found.get(example_id) or found.get(bare) or Missing(root.inside(f"images/{bare}.jpg"))

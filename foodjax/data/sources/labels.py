@@ -11,6 +11,7 @@ import unicodedata
 from typing import NamedTuple
 
 from foodjax.data.formats import is_picture, suffix_of, why_unused
+from foodjax.data.sources import refuse
 from foodjax.data.sources.base import Example, Unused
 from foodjax.data.sources.locate import WHOLE, Located
 from foodjax.data.sources.part_names import part_of
@@ -105,6 +106,9 @@ def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
     Raises:
         UserError: the table lacks a column, names no file that is there, or contradicts itself.
     """
+    for folder in root.walk():
+        if folder.problem:  # another file of the same name might be taken for one in it
+            raise refuse.unreadable(folder, where)
     rows, files = _rows(content, name), _Files(root)
     columns = _columns(rows, name, files)
     found, taken = Located({}, [], []), {}

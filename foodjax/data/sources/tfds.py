@@ -85,8 +85,11 @@ class TfdsSource(Source):
             for number, found in enumerate(self._dataset(split, "image")):
                 if example := of_split.pop(number, None):
                     yield example, found["image"]
-            for example in of_split.values():
-                yield example, b""
+            if of_split:
+                raise UserError(
+                    f"TFDS gave {len(of_split):,} photographs of {self.name} no more, the first {min(of_split)} of "
+                    f"{split}: needs a data set that does not change"
+                )
 
     def _splits(self) -> tuple[dict[str, str], list[str]]:
         """Returns part -> name of its split, and notes."""
