@@ -416,6 +416,7 @@ def test_an_older_run_with_wrong_test_photographs_goes_on_and_says_so(older, sta
     change_record(older, spoil)
     assert evaluate(older, older / "own") == "evaluation"
     assert "may be wrong" in capsys.readouterr().out
+    assert evaluate(older, copied(older)) == "evaluation-copy"
     start(older / "own", older / "run")
     assert "may be wrong" in capsys.readouterr().out
 
