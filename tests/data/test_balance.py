@@ -46,9 +46,9 @@ def test_both_are_refused(tiny_config):
         balance.class_weights(config, np.array([0, 1]), 2)
 
 
-def test_a_class_without_images_is_refused(tiny_config):
-    with pytest.raises(UserError, match="class number 1 has no train images"):
-        balance.class_weights(config_of(tiny_config, balance="classes"), np.array([0, 2]), 3)
+def test_a_class_without_images_counts_for_none(tiny_config):
+    weights = balance.class_weights(config_of(tiny_config, balance="classes"), np.array([0, 2, 2, 2]), 3)
+    assert weights == (2.0, 1.0, 4 / 6)  # 4 / (2 * 1), none, 4 / (2 * 3)
 
 
 def data_of(sizes, validating, given=False, side=16):
@@ -81,6 +81,9 @@ def data_of(sizes, validating, given=False, side=16):
     ([60, 5, 25], [1, 1, 1], False, {"balance": "classes"}, [
         "the classes are unequal: 'a' has 60 training images, 'b' has 5",
         "train.balance=classes: the loss of an image counts 0.5 times in 'a' to 6 times in 'b'",
+    ]),
+    ([5, 5], [1, 1], False, {"balance": "classes"}, [
+        "train.balance=classes: the classes are equal, every image counts the same",
     ]),
     ([8, 3], [1, 0], False, {}, [
         "classes without validation images: 'b' (3 to train); data.validation_fraction=0.34 holds one out of each",

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from foodjax.data.split import split
 from foodjax.report.inspect import inspect_workdir
 from foodjax.run import loop
 from foodjax.run.evaluate import evaluate_workdir
-from foodjax.system import files
 from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
 
@@ -170,7 +170,7 @@ def test_a_cache_that_cannot_be_written_is_searched_at_every_start(own, tmp_path
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(leaks, "FileLock", refuse)
-    monkeypatch.setattr(files, "write_text", refuse)
+    monkeypatch.setattr(leaks, "files", types.SimpleNamespace(write_text=refuse))
     for _ in range(2):
         assert len(load_data(config(own, tmp_path)).duplicates.pairs) == 4
     assert not list((tmp_path / "cache").glob("duplicates-*"))
