@@ -189,7 +189,7 @@ def disturb() -> None:
     logging.getLogger("jax").setLevel(logging.ERROR)
     logging.getLogger("orbax").addHandler(logging.NullHandler())
     signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, lambda *_: None)  # not ignored: a shell's background job has it ignored already
     sys.excepthook = threading.excepthook = print
     sys.setrecursionlimit(sys.getrecursionlimit() + 1)
     warnings.showwarning = print
