@@ -91,7 +91,7 @@ def to_table(scores: Scores) -> Table:
     """Returns the per-class table for the terminal."""
     table = Table(title=None, box=None, pad_edge=False)
     for name in ("class", "precision", "recall", "F-score", "support"):
-        table.add_column(name, justify="left" if name == "class" else "right")
+        table.add_column(name, justify="left" if name == "class" else "right", overflow="fold")
     for row in scores.classes:
         name, *values = cells(row)
         table.add_row(cell(name), *values)

@@ -22,7 +22,7 @@ from foodjax.run.test_set import open_test_set
 from foodjax.run.trained_data import find_duplicates_of
 from foodjax.run.wiring import Engine
 from foodjax.system import files
-from foodjax.system.console import console, say
+from foodjax.system.console import say, show
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.system.text import cut
@@ -146,7 +146,7 @@ def evaluate_best(
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
     originals = duplicates.originals if duplicates else {}
     files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
-    console.print(to_table(scores))
+    show(to_table(scores))
     if temperature is not None:
         print(temperature)
     print(sentence(scores))

@@ -13,6 +13,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from foodjax.system.text import printable
@@ -95,6 +96,13 @@ def say(line: object, *, file: TextIO | None = None, flush: bool = False) -> Non
 def cell(name: str) -> Text:
     """Returns a name for a table of rich, which would read `[red]` in a plain text as markup."""
     return Text(_encodable(printable(name), sys.stdout))
+
+
+def show(table: Table) -> None:
+    """Prints a table of rich; its names are those of `cell`."""
+    with console.capture() as captured:
+        console.print(table)
+    print(_encodable(captured.get(), sys.stdout), end="")
 
 
 def fail(message: str) -> None:

@@ -25,7 +25,7 @@ from foodjax.run.evaluate import evaluate_workdir
 from foodjax.study import page, results
 from foodjax.system import files
 from foodjax.system.cells import read_csv
-from foodjax.system.console import console, say
+from foodjax.system.console import say, show
 from foodjax.system.errors import UserError
 from foodjax.workdir import description, tensorboard
 
@@ -84,8 +84,9 @@ def test_predictions_of_ordinary_names_are_as_before(tmp_path, scored):
 
 
 def test_the_table_on_the_terminal(scored, capsys):
-    console.print(scores_lib.to_table(scored[0]))
+    show(scores_lib.to_table(scored[0]))
     out = capsys.readouterr().out
+    assert "".join(re.findall("x{20,}", out)) == "x" * 200
     assert_shown(
         out, r"caf\xe9", NFC, NFD, "dog [small]", "[/x]", "[bold red]a", "=1+1", r"line\nbreak", r"\x1b[2J\x07"
     )
