@@ -11,7 +11,7 @@ from foodjax.config.keys import Config
 from foodjax.data.balance import warnings
 from foodjax.data.choose import choose, share_for
 from foodjax.data.duplicates import Pair
-from foodjax.data.found import OTHER_CLASS, Found, group
+from foodjax.data.found import Found, group
 from foodjax.data.leaks import Duplicates, apply, is_exempt, search
 from foodjax.data.prepare import prepare
 from foodjax.data.prepared import Prepared
@@ -124,8 +124,6 @@ def _unused(sets: Mapping[str, Prepared], left_out: tuple[Unused, ...]) -> list[
 def tell(found: Found, unused: Sequence[Unused] | None = None) -> None:
     """Prints how the photographs were found, and the files that are not used, grouped by class and reason.
 
-    Photographs of classes that were not chosen are in a note already, and not printed again.
-
     Args:
         found: of one prepared set.
         unused: the files; None: those that `found` has.
@@ -133,10 +131,9 @@ def tell(found: Found, unused: Sequence[Unused] | None = None) -> None:
     for note in found.notes:
         say(note)
     unused = [*found.left_out, *found.unused] if unused is None else unused
-    told = [row for row in unused if row.reason != OTHER_CLASS]
-    groups = group(told)
+    groups = group(unused)
     if groups:
-        say(f"{len(told):,} files are not used:")
+        say(f"{len(unused):,} files are not used:")
     for part, name, reason, count, first in groups[:_LINES]:
         place = ", ".join(filter(None, (part, f"class '{name}'" if name else "")))
         say(f"  {place + ': ' if place else ''}{count:,}, {reason}; '{first}'")

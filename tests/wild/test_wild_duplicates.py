@@ -169,9 +169,6 @@ def test_a_cache_that_cannot_be_written_is_searched_at_every_start(own, tmp_path
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    load_data(config(own, tmp_path))
-    for path in (tmp_path / "cache").glob("duplicates-*"):
-        path.unlink()
     monkeypatch.setattr(leaks, "FileLock", refuse)
     monkeypatch.setattr(leaks, "files", types.SimpleNamespace(write_text=refuse))
     for _ in range(2):
