@@ -1,6 +1,6 @@
 """Benchmark of the time to a validation accuracy: from the command to the end of the first epoch that reaches it.
 
-    python benchmarks/time_to_accuracy.py --config experiments/food10_fast.py --target 0.6 --seeds 0,1,2
+    python benchmarks/time_to_accuracy.py --config food10_fast --target 0.6 --seeds 0,1,2
 
 Every seed runs main.py in its own process, from start-up on, with the prepared data and the compiled programs in the
 user's cache, and ends it when the target is reached. Further arguments go to main.py, such as

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
-from foodjax.commands.verb import Flag, Verb, name_of_verb
+from foodjax.commands.verb import Flag, Verb, name_of_verb, split_verb
 from foodjax.config.check import nearest
 from foodjax.config.keys import table
 from foodjax.config.override import canonical
@@ -42,13 +42,17 @@ def read(words: Sequence[str], verbs: Sequence[Verb]) -> Command:
     Raises:
         UserError: names what cannot be used and what can.
     """
+    given, rest = split_verb(words)
+    if "" in given:
+        raise UserError("--mode needs a verb, such as evaluate")
+    if len(set(given)) > 1:
+        raise UserError(f"the verb is {given[0]!r} and --mode is {given[1]!r}: needs one of them")
     name = name_of_verb(words)
-    rest = _without_verb([_two_dashes(word) for word in words], name)
     verb = next((verb for verb in verbs if verb.name == name), None)
     if verb is None:
         known = [verb.name for verb in verbs]
         raise UserError(f"{name!r} is no verb{nearest(name, known)}: needs one of {', '.join(known)}")
-    rest, overrides = _split_overrides(rest)
+    rest, overrides = _split_overrides([_two_dashes(word) for word in rest])
     found, unknown = parser(verb).parse_known_intermixed_args(rest)
     if unknown:
         raise UserError(_refusal(unknown[0], verb, verbs))
@@ -92,31 +96,6 @@ def _sentence(text: str) -> str:
 def _two_dashes(word: str) -> str:
     """Makes --workdir of -workdir, which was possible once."""
     return f"-{word}" if re.match(r"-(no)?[a-z][\w.]+(=|$)", word) else word
-
-
-def _without_verb(words: list[str], name: str) -> list[str]:
-    """Removes the verb.
-
-    Raises:
-        UserError: there are two.
-    """
-    rest, given = [], []
-    if words and not words[0].startswith("-"):
-        given.append(name)
-        words = words[1:]
-    words = list(words)
-    while words:
-        word = words.pop(0)
-        flag, equals, value = word.partition("=")
-        if flag != "--mode":
-            rest.append(word)
-        elif not equals and not words:
-            raise UserError("--mode needs a verb, such as evaluate")
-        else:
-            given.append((value if equals else words.pop(0)).replace("-", "_"))
-    if len(set(given)) > 1:
-        raise UserError(f"the verb is {given[0]!r} and --mode is {given[1]!r}: needs one of them")
-    return rest
 
 
 def _split_overrides(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from foodjax.commands.verb import Flag, Given, Verb, parts_of, path
-from foodjax.system.files import PathLike
+from foodjax.commands.verb import Flag, Given, Verb, parts_of
+from foodjax.system.files import PathLike, to_path
 
 if TYPE_CHECKING:
     from foodjax.study.compare import Row
@@ -49,6 +49,6 @@ VERB = Verb(
         Flag("runs", "WORKDIR", "workdirs; * and ? are allowed", (), needed="workdirs such as runs/ablate_blocks/*",
              many=True),
         Flag("baseline", "LABEL", "label of the runs to compare the others with (default: the first)", ""),
-        Flag("output", "DIR", "folder of the comparison (default: comparison beside the runs)", read=path),
+        Flag("output", "DIR", "folder of the comparison (default: comparison beside the runs)", read=to_path),
     ),
 )  # fmt: skip

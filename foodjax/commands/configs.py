@@ -1,17 +1,19 @@
 """The config and the workdir of a command: from --config, from the workdir, and from the overrides."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from foodjax.commands.arguments import Command
-from foodjax.commands.verb import Given, Verb, path
+from foodjax.commands.verb import Given, Verb
 from foodjax.config import experiments
 from foodjax.config.check import checked, difference, flatten, leaves, names_in, to_config_dict
 from foodjax.config.keys import Config
 from foodjax.config.override import assign, canonical
 from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.description import read_description
 
 
@@ -30,45 +32,52 @@ def load(command: Command) -> Given:
     if verb.config == "file" or (verb.config == "any" and experiment is not None):
         if experiment is None:
             raise UserError("--config is missing: needs a packaged experiment such as food10, or a file")
-        config, workdir = _override(experiment, overrides), _workdir(flags.workdir, experiment.name)
+        config, workdir = _override(experiment, overrides), workdir_of(flags.workdir, experiment.name)
     elif not flags.workdir and experiment is None:
         raise UserError(f"{verb.name} needs --workdir or --config")
     else:
-        workdir = _workdir(flags.workdir, experiment.name if experiment else "")
+        workdir = workdir_of(flags.workdir, experiment.name if experiment else "")
         config = _stored(verb, experiment, workdir, overrides)
     known = dict(leaves(config)) | dict(flatten(config))
     values = {canonical(name): known[canonical(name)] for name, _ in overrides}
     return Given(config, workdir, flags, {"config": flags.config, "overrides": values})
 
 
-def _workdir(given: str | None, name: str) -> Path:
-    return path(given) if given else Path("runs") / name
+def workdir_of(given: PathLike | None, name: str) -> Path:
+    """Returns the workdir that was given, or runs/NAME."""
+    return to_path(given) if given else Path("runs") / name
 
 
-def _override(config: ConfigDict, overrides: list[tuple[str, str]]) -> Config:
-    for name, text in overrides:
-        assign(config, name, text)
+def change(verb: str, config: Config, changes: Sequence[tuple[str, Any]]) -> Config:
+    """Returns the config of a run with other values of keys that an evaluation may change.
+
+    Args:
+        verb: for the message.
+        config: the run's.
+        changes: (key, value or its text), in order.
+
+    Raises:
+        UserError: a key is none of these, or a value none of its.
+    """
+    changeable = names_in("evaluation", "place")
+    for name, _ in changes:
+        if canonical(name) not in changeable:
+            raise UserError(f"{verb} cannot change {canonical(name)}: needs one of {', '.join(changeable)}")
+    return _override(to_config_dict(config), changes)
+
+
+def _override(config: ConfigDict, overrides: Sequence[tuple[str, Any]]) -> Config:
+    for name, given in overrides:
+        assign(config, name, given)
     return checked(config)
 
 
 def _stored(verb: Verb, experiment: ConfigDict | None, workdir: Path, overrides: list[tuple[str, str]]) -> Config:
     stored, _ = read_description(workdir)
-    if verb.config == "stored":
-        for name, _ in overrides:
-            check_changeable(verb.name, name)
     if experiment is not None:
         found = difference({"model": stored.model}, {"model": checked(experiment).model})
         if found:
             raise UserError(f"the checkpoint in {workdir} does not fit the model of --config: {found}")
-    return _override(to_config_dict(stored), overrides)
-
-
-def check_changeable(verb: str, name: str) -> None:
-    """Checks that an evaluation may change a key.
-
-    Raises:
-        UserError: it may not; the line says which it may.
-    """
-    changeable = names_in("evaluation", "place")
-    if canonical(name) not in changeable:
-        raise UserError(f"{verb} cannot change {canonical(name)}: needs one of {', '.join(changeable)}")
+    if verb.config == "any":
+        return _override(to_config_dict(stored), overrides)
+    return change(verb.name, stored, overrides)

@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from foodjax.commands.configs import change
 from foodjax.commands.verb import Given, Verb
+from foodjax.config.check import checked
 from foodjax.system.files import PathLike
+from foodjax.workdir.description import read_description
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -36,24 +39,12 @@ def evaluate(workdir: PathLike, config: "Config | ConfigDict | None" = None, **c
     from foodjax.report import run_report
     from foodjax.run import evaluate as run_evaluate
 
-    evaluation = run_evaluate.evaluate_workdir(_changed(workdir, config, changes), workdir)
+    if changes:
+        own = read_description(workdir)[0] if config is None else checked(config)
+        config = change("evaluate", own, [(name.replace("__", "."), value) for name, value in changes.items()])
+    evaluation = run_evaluate.evaluate_workdir(config, workdir)
     run_report.write_report(evaluation, workdir)
     return evaluation
-
-
-def _changed(workdir: PathLike, config: "Config | ConfigDict | None", changes: dict[str, Any]) -> "Config":
-    from foodjax.commands.configs import check_changeable
-    from foodjax.config.check import checked, to_config_dict
-    from foodjax.config.override import assign
-    from foodjax.workdir.description import read_description
-
-    config = read_description(workdir)[0] if config is None else checked(config)
-    draft = to_config_dict(config)
-    for name, value in changes.items():
-        key = name.replace("__", ".")
-        check_changeable("evaluate", key)
-        assign(draft, key, value)
-    return checked(draft)
 
 
 def _run(given: Given) -> None:

@@ -1,6 +1,7 @@
 """The verb export: writes a workdir's best checkpoint as a Keras model."""
 
-from foodjax.commands.verb import Flag, Given, Verb, path
+from foodjax.commands.verb import Flag, Given, Verb
+from foodjax.system.files import to_path
 
 FORMATS = ("keras",)
 
@@ -25,6 +26,6 @@ VERB = Verb(
     ("foodjax export --workdir runs/food10 --output model.keras",),
     (
         Flag("format", "FORMAT", "of the file: " + " or ".join(FORMATS), "keras", _format),
-        Flag("output", "FILE", "a new file (default: model.keras in the workdir)", read=path),
+        Flag("output", "FILE", "a new file (default: model.keras in the workdir)", read=to_path),
     ),
 )

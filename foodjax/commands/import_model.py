@@ -1,6 +1,7 @@
 """The verb import: makes a checkpoint from a Keras file."""
 
-from foodjax.commands.verb import Flag, Given, Verb, path
+from foodjax.commands.verb import Flag, Given, Verb
+from foodjax.system.files import to_path
 
 
 def _run(given: Given) -> None:
@@ -15,6 +16,6 @@ VERB = Verb(
     _run,
     "file",
     ("foodjax import --keras model.keras --config food10 --workdir runs/imported",),
-    (Flag("keras", "FILE", "the model", read=path, needed="a .keras or .weights.h5 file"),),
+    (Flag("keras", "FILE", "the model", read=to_path, needed="a .keras or .weights.h5 file"),),
     experiment="food10",  # by default an imported model is the tutorial's
 )

@@ -2,7 +2,8 @@
 
 import glob
 
-from foodjax.commands.verb import Flag, Given, Verb, parts_of, path
+from foodjax.commands.verb import Flag, Given, Verb, parts_of
+from foodjax.system.files import to_path
 
 
 def _run(given: Given) -> None:
@@ -14,7 +15,7 @@ def _run(given: Given) -> None:
 
 def _matches(text: str) -> list[str]:
     """Returns what a pattern matches that no shell has expanded, or the text itself."""
-    found = [] if path(text).exists() else sorted(glob.glob(str(path(text)), recursive=True))
+    found = [] if to_path(text).exists() else sorted(glob.glob(str(to_path(text)), recursive=True))
     return found or [text]
 
 
@@ -30,6 +31,6 @@ VERB = Verb(
     (
         Flag("images", "PHOTOGRAPH", "photographs, and folders of them", (), needed="photographs or folders of them",
              many=True),
-        Flag("output", "FILE", "a new .csv or .json that gets the predictions", read=path),
+        Flag("output", "FILE", "a new .csv or .json that gets the predictions", read=to_path),
     ),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The verb reproduce: runs a finished run again and compares the results."""
 
-from foodjax.commands.verb import Flag, Given, Verb, path
+from foodjax.commands.verb import Flag, Given, Verb
+from foodjax.system.files import to_path
 
 
 def _run(given: Given) -> int:
@@ -17,5 +18,5 @@ VERB = Verb(
     _run,
     "stored",
     ("foodjax reproduce --workdir runs/food10",),
-    (Flag("output", "DIR", "workdir of the new run (default: the workdir's name with -again)", read=path),),
+    (Flag("output", "DIR", "workdir of the new run (default: the workdir's name with -again)", read=to_path),),
 )

@@ -1,10 +1,11 @@
 """The verb train: trains an experiment, then evaluates its best checkpoint."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foodjax.commands.configs import workdir_of
 from foodjax.commands.verb import Flag, Given, Verb
+from foodjax.config.check import checked
 from foodjax.system.files import PathLike
 
 if TYPE_CHECKING:
@@ -49,13 +50,11 @@ def train(
         >>> 0 <= trained.test_accuracy <= 1
         True
     """
-    from foodjax.config.check import checked
     from foodjax.report import live, run_report
     from foodjax.run import loop
 
     config = checked(config)
-    place = Path("runs") / config.name if workdir is None else workdir
-    watching = [live.observe, *observers]
+    place, watching = workdir_of(workdir, config.name), [live.observe, *observers]
     return loop.train(config, place, watching, origin=origin, report=run_report.write_report, data=data)
 
 

@@ -4,22 +4,35 @@ Imports little: the program asks for the name of its verb before it loads anythi
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from foodjax.system.files import to_path
 
 # Verbs that the same command continues after SIGTERM: for them such an end is no failure.
 CONTINUED = ("train", "sweep")
 
 
+def split_verb(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns (verbs, the other words) of a command line without the program.
+
+    A verb is the first word, unless that is a flag, and the value of each --mode, "" where it lacks one.
+    """
+    rest = list(words)
+    verbs = [rest.pop(0)] if rest and not rest[0].startswith("-") else []
+    others = []
+    while rest:
+        word = rest.pop(0)
+        flag, equals, value = word.partition("=")
+        if flag not in ("--mode", "-mode"):
+            others.append(word)
+        else:
+            verbs.append(value if equals else rest.pop(0) if rest else "")
+    return [verb.replace("-", "_") for verb in verbs], others
+
+
 def name_of_verb(words: Sequence[str]) -> str:
-    """Returns the verb of a command line without the program: the first word, or --mode VERB; "train" without both."""
-    if words and not words[0].startswith("-"):
-        return words[0].replace("-", "_")
-    for i, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if name in ("--mode", "-mode"):
-            return (value if equals else "".join(words[i + 1 : i + 2])).replace("-", "_")
-    return "train"
+    """Returns the verb of a command line without the program; "train" where it has none."""
+    return [*split_verb(words)[0], "train"][0]
 
 
 class Flag(NamedTuple):
@@ -99,12 +112,7 @@ WORKDIR = {
 
 def parts_of(texts: Iterable[str]) -> list[str]:
     """Splits each text at its commas, unless it is a file or a folder that exists."""
-    return [part for text in texts for part in ([text] if path(text).exists() else text.split(",")) if part]
-
-
-def path(text: str) -> Path:
-    """Reads a path; ~ is the user's home."""
-    return Path(text).expanduser()
+    return [part for text in texts for part in ([text] if to_path(text).exists() else text.split(",")) if part]
 
 
 def integer(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -112,8 +120,12 @@ def integer(low: int, high: int | None = None) -> Callable[[str], int]:
     needs = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
 
     def read(text: str) -> int:
-        if not text.strip().lstrip("+-").isdecimal() or int(text) < low or (high is not None and int(text) > high):
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(needs) from None
+        if value < low or (high is not None and value > high):
             raise ValueError(needs)
-        return int(text)
+        return value
 
     return read

@@ -27,6 +27,7 @@ from foodjax.config import values
 from foodjax.config.check import nearest
 from foodjax.config.variants import apply
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.files import to_path
 
 # Module that old experiments import -> the import to write now.
 _MOVED = {"foodjax.variants": "from foodjax import variants"}
@@ -149,7 +150,7 @@ def to_variants(changes: Mapping[str, Any]) -> list[str]:
 
 
 def _locate(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = to_path(name)
     if re.fullmatch(r"[\w-]+", name):
         found = folder() / f"{name}.py"
         if name in packaged():

@@ -1,4 +1,4 @@
-"""Variants of an experiment, written behind its file: `food10:drop_block=4,lr=3e-4`.
+"""Variants of an experiment, written behind its name or file: `food10:drop_block=4,lr=3e-4`.
 
 A variant is a list of NAME=VALUE between commas, applied from left to right. NAME is one of OPTIONS, an option of the
 experiment's own, or a key of the config (`model.blocks[3].kernel`). Blocks are counted from 1, as in the layer table.

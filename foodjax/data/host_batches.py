@@ -1,6 +1,7 @@
 """Selects what makes training batches on the host: tf.data, or threads where there is no TensorFlow."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -8,10 +9,23 @@ from foodjax.config.keys import Config
 from foodjax.data import thread_batches
 from foodjax.data.batches import Batch
 from foodjax.data.prepare import Prepared
-from foodjax.system.errors import first_line
+from foodjax.system.imports import import_problem
 
-# (data, rows, config, start, stop) -> the batches of steps start, ..., stop - 1, the same bits whichever it is.
-TrainBatches = Callable[[Prepared, np.ndarray, Config, int, int], Iterator[Batch]]
+
+class TrainBatches(Protocol):
+    """Makes training batches on the host; every implementation makes the same bits."""
+
+    def __call__(self, data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int, /) -> Iterator[Batch]:
+        """Yields the `batches.train_batch` of steps start, ..., stop - 1.
+
+        Args:
+            data: the prepared pictures, memory-mapped.
+            rows: rows of the training pictures, (N,).
+            config: the experiment; `batches.train_batch` names the keys.
+            start: first step.
+            stop: one past the last step.
+        """
+        ...
 
 
 def select_train_batches(backend: str) -> TrainBatches:
@@ -22,12 +36,10 @@ def select_train_batches(backend: str) -> TrainBatches:
             threads. "threads" and "device" take the threads and import no TensorFlow.
     """
     if backend == "tf":
-        try:
-            import tensorflow  # noqa: F401
-        except Exception as error:  # a broken installation raises many types
-            print(f"TensorFlow cannot be imported ({first_line(error)}): data.backend=threads makes the same batches")
-        else:
+        problem = import_problem("tensorflow")
+        if not problem:
             from foodjax.data import tf_batches
 
             return tf_batches.train_batches
+        print(f"TensorFlow cannot be imported ({problem}): data.backend=threads makes the same batches")
     return thread_batches.train_batches

@@ -25,6 +25,7 @@ from foodjax.data.images import check_images
 from foodjax.data.sources.base import Listing, Source
 from foodjax.data.sources.find import select_classes
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.files import to_path
 
 VERSION = 2  # of the cache's format and of the decoding
 Track = Callable[[str, int, Iterator], Iterator]
@@ -57,7 +58,7 @@ class Prepared:
 def cache_root(config: Config) -> Path:
     """Returns the folder of all prepared sets: data.cache_dir, or foodjax/ in the user's cache folder."""
     if config.data.cache_dir:
-        return Path(config.data.cache_dir).expanduser().resolve()
+        return to_path(config.data.cache_dir).resolve()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foodjax"
 
 

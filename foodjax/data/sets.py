@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.prepare import Prepared, prepare
+from foodjax.data.sources.base import Source
 from foodjax.data.sources.find import create_source
 from foodjax.data.split import Indices, first_of_each, split
 from foodjax.system.console import track
@@ -42,7 +43,15 @@ def load_data(config: Config | ConfigDict) -> Data:
         (110, 10, 50)
     """
     config = checked(config)
-    source = create_source(config)
+    return load_source(create_source(config), config)
+
+
+def load_source(source: Source, config: Config) -> Data:
+    """Prepares and splits the photographs of a source, as `load_data` does.
+
+    Raises:
+        UserError: the data cannot be used, or a part of it is empty.
+    """
     train_set = prepare(source, "train", config, track)
     test_set = prepare(source, "test", config, track)
     for part, found in (("train", train_set), ("test", test_set)):

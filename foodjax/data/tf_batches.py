@@ -12,15 +12,7 @@ from foodjax.system.setup import leave_gpus_to_jax
 
 
 def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int) -> Iterator[Batch]:
-    """Yields the `batches.train_batch` of steps start, ..., stop - 1.
-
-    Args:
-        data: the prepared pictures, memory-mapped.
-        rows: rows of the training pictures, (N,).
-        config: the experiment; `batches.train_batch` names the keys.
-        start: first step.
-        stop: one past the last step.
-    """
+    """Yields the batches of `host_batches.TrainBatches`, made by tf.data."""
     leave_gpus_to_jax()
     mixes = config.augment.mixup > 0 or config.augment.cutmix > 0
     names = ("image", "label", "other", "share") if mixes else ("image", "label")

@@ -16,17 +16,10 @@ _AHEAD = 4  # batches that are ready or in work
 
 
 def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int) -> Iterator[Batch]:
-    """Yields the `batches.train_batch` of steps start, ..., stop - 1, a few of which are made ahead.
+    """Yields the batches of `host_batches.TrainBatches`, made by threads a few steps ahead.
 
     The threads end with the last batch, after an error, and when the iterator is closed or dropped. An error in making
     a batch is raised at its step, after the batches before it.
-
-    Args:
-        data: the prepared pictures, memory-mapped.
-        rows: rows of the training pictures, (N,).
-        config: the experiment; `batches.train_batch` names the keys.
-        start: first step.
-        stop: one past the last step.
     """
     pool = ThreadPoolExecutor(_WORKERS, "batches")
     queue: deque[Future[Batch]] = deque()

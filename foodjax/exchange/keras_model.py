@@ -27,8 +27,9 @@ from foodjax.models.convnet import ConvNet
 from foodjax.run.wiring import Engine, open_workdir
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
-from foodjax.system.errors import UserError, first_line
+from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.imports import import_problem
 from foodjax.system.setup import leave_gpus_to_jax
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
@@ -226,12 +227,10 @@ def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
 
 def _import_keras() -> Any:
     """Returns Keras; raises UserError where it cannot be imported, as without TensorFlow, its default backend."""
-    try:
-        import keras
-    except Exception as error:  # a broken installation raises many types
-        raise UserError(
-            f"the export needs Keras, which cannot be imported ({first_line(error)}): install keras and tensorflow"
-        ) from None
+    if problem := import_problem("keras"):
+        raise UserError(f"the export needs Keras, which cannot be imported ({problem}): install keras and tensorflow")
+    import keras
+
     return keras
 
 

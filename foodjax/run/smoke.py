@@ -9,13 +9,10 @@ import numpy as np
 
 from foodjax.config.check import replace
 from foodjax.config.keys import Config
-from foodjax.data.prepare import prepare
-from foodjax.data.sets import Data, split_data
+from foodjax.data.sets import Data, load_source
 from foodjax.data.sources.base import Source
 from foodjax.data.sources.few import FewOfEach
 from foodjax.data.sources.find import create_source, select_classes
-from foodjax.system.console import track
-from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 
 
@@ -40,11 +37,7 @@ def prepare_smoke(config: Config, workdir: PathLike) -> tuple[Config, Path, Data
     config = replace(config, {"train.epochs": 1, "data.cache_dir": str(folder.absolute() / "prepared")})
     source = create_source(config)
     few = FewOfEach(source, _count(config, source))
-    sets = [prepare(few, part, config, track) for part in ("train", "test")]
-    for part, found in zip(("train", "test"), sets, strict=True):
-        if not len(found.images):
-            raise UserError(f"the data has no {part} images: training needs both train and test images")
-    data = split_data(config, *sets)
+    data = load_source(few, config)
     size, eval_size = config.data.batch_size, config.data.eval_batch_size
     parts = data.parts._replace(
         train=_spread(data.parts.train, size),

@@ -8,6 +8,7 @@ from foodjax import cli
 from foodjax.commands import arguments, configs, help
 from foodjax.commands.verb import CONTINUED, Flag, Verb, name_of_verb
 from foodjax.config.keys import table
+from foodjax.data.sources.find import create_source
 from foodjax.system.errors import UserError
 
 NAMES = [verb.name for verb in cli.VERBS]
@@ -57,6 +58,7 @@ MISTAKES = [
     (["train", "--workdir"], "--workdir: expected one argument"),
     (["train", "--config.train.epochs"], "--config.train.epochs needs a value: --config.train.epochs=VALUE"),
     (["serve", "--port", "many"], "--port is 'many': needs an integer in [0, 65535]"),
+    (["serve", "--port", "+-5"], "--port is '+-5': needs an integer in [0, 65535]"),
     (["serve", "--port", "65536"], "--port is '65536': needs an integer in [0, 65535]"),
     (["sweep", "--jobs", "0"], "--jobs is '0': needs an integer >= 1"),
     (["sweep", "--prune", "1"], "--prune is '1': needs 0, or at least 2; a rung keeps 1 / ETA of the variants"),
@@ -85,6 +87,9 @@ LATER = [
     (["train", "--config", "food10:lr=-1"], "optimizer.learning_rate is -1.0: needs a number > 0"),
     (["train", "--config", "food10:lr=fast"], "optimizer.learning_rate is 'fast': needs a number > 0"),
     (["evaluate", "--workdir", "/no/such/run", "--config.eval.calibrate=true"], "/no/such/run holds no run"),
+    (["predict", "--workdir", "/no/such/run", "--images", "README.md"], "/no/such/run holds no run"),
+    (["serve", "--workdir", "/no/such/run"], "/no/such/run holds no run"),
+    (["train", "--config", "~no-such-user/mine.py"], "--config ~no-such-user/mine.py does not exist"),
 ]
 
 
@@ -139,6 +144,19 @@ def test_an_override_by_an_old_name_is_of_the_key():
     found = configs.load(read("--config", "food10_fast", "--config.train.sizes=0:32,3:48"))
     assert found.config.train.progressive_resizing == ((0, 32), (3, 48))
     assert found.origin["overrides"] == {"train.progressive_resizing": ((0, 32), (3, 48))}
+
+
+def test_an_import_without_an_experiment_overrides_the_tutorial():
+    found = configs.load(read("import", "--keras", "x.keras", "--config.seed=1"))
+    assert (found.config.name, found.config.seed) == ("food10", 1)
+    assert found.origin == {"config": "food10", "overrides": {"seed": 1}}
+
+
+def test_a_home_that_is_unknown_stays_as_it_was_typed():
+    found = configs.load(read("train", "--config", "demo", "--workdir=~no-such-user/x"))
+    assert found.workdir == Path("~no-such-user/x")
+    with pytest.raises(UserError, match="data.dir=~no-such-user/x does not exist"):
+        create_source(configs.load(read("train", "--config", "demo", "--config.data.dir=~no-such-user/x")).config)
 
 
 def test_words_and_repeated_flags_are_one_list():

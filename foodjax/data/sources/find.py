@@ -1,13 +1,13 @@
 """Creates the source that a config names, and selects classes."""
 
-from pathlib import Path
-
 from foodjax.config.keys import Config
 from foodjax.data.sources.base import Listing, Source, select_names
 from foodjax.data.sources.drawn import DrawnSource
 from foodjax.data.sources.folders import ClassFolders
 from foodjax.data.sources.food101 import Food101Folder
-from foodjax.system.errors import UserError, first_line
+from foodjax.system.errors import UserError
+from foodjax.system.files import to_path
+from foodjax.system.imports import import_problem
 
 
 def select_classes(listing: Listing, num_classes: int, names: tuple[str, ...]) -> Listing:
@@ -41,18 +41,15 @@ def create_source(config: Config) -> Source:
     if not data.dir and data.source == "drawn":
         return DrawnSource(data.drawn_train, data.drawn_test, seed=0)
     if not data.dir:
-        try:
-            import tensorflow  # noqa: F401, slow
-            import tensorflow_datasets  # noqa: F401
-        except Exception as error:  # a broken installation raises many types
+        if problem := import_problem("tensorflow", "tensorflow_datasets"):
             raise UserError(
                 f"data.dir is empty, and TensorFlow Datasets, which data.source=tfds needs, cannot be imported "
-                f"({first_line(error)}): install tensorflow and tensorflow-datasets, or set data.dir"
-            ) from None
+                f"({problem}): install tensorflow and tensorflow-datasets, or set data.dir"
+            )
         from foodjax.data.sources.tfds import TfdsSource
 
         return TfdsSource(data.tfds_name, data.tfds_dir)
-    path = Path(data.dir).expanduser().resolve()
+    path = to_path(data.dir).resolve()
     if path.is_file():
         from foodjax.data.sources.archive import Archive
 
