@@ -17,6 +17,7 @@ from foodjax.config.rules import Rule
 # evaluation   yes                        yes
 # place        no                         yes   where things lie on this machine, and how much of it is used
 # execution    no                         no    how far and how fast the run goes
+# The photographs are part of the identity by their content, see workdir/data_check.py.
 Scope = Literal["experiment", "evaluation", "place", "execution"]
 
 

@@ -36,36 +36,62 @@ class Data:
     )  # fmt: skip
     source: str = key(
         "tfds", choice("tfds", "drawn"), "", "used when `data.dir` is empty; drawn: shapes that the program draws",
-        scope="evaluation",
+        scope="place",
     )  # fmt: skip
     dir: str = key(
-        "", TEXT, "", "food-101.tar.gz, food-101/, or a folder with train/<class>/ and test/<class>/",
-        scope="evaluation",
+        "", TEXT, "", "folder of photographs sorted by class, an archive of one (.zip, .tar.*), or food-101.tar.gz",
+        scope="place",
     )  # fmt: skip
-    tfds_name: str = key("", TEXT, "", "TFDS builder with image, label and id", scope="evaluation")
+    labels: str = key(
+        "", TEXT, "", "table (CSV) with the columns file, label and perhaps split; empty: folders are the classes",
+        since=10, scope="place",
+    )  # fmt: skip
+    class_level: int = key(
+        0, integer(0), "folders", "which folder below train/ or `data.dir` is the class: 1 the first; 0 finds out",
+        since=10, scope="place",
+    )  # fmt: skip
+    tfds_name: str = key("", TEXT, "", "TFDS builder with image and label", scope="place")
     tfds_dir: str = key("", TEXT, "", "where TFDS keeps its data; empty: its own default", since=1, scope="place")
     num_classes: int = key(0, integer(0), "classes", "the first N in alphabetical order; 0 takes all")
     class_names: tuple[str, ...] = key((), tuple_of(TEXT, "class names"), "", "exactly these classes; () takes all")
     image_size: int = key(
-        128, integer(1), "pixels", "side of the prepared pictures; the aspect ratio is not kept", shapes_state=True
-    )
+        128, integer(0), "pixels",
+        "side of the prepared pictures, which are square, see `data.geometry`; 0: chosen",
+        shapes_state=True,
+    )  # fmt: skip
+    geometry: str = key(
+        "stretch", choice("stretch", "crop", "pad"), "",
+        "stretch: both sides to `image_size`; crop: the short one, middle; pad: the long one, on grey", since=10,
+    )  # fmt: skip
+    decoding: str = key(
+        "viewer", choice("viewer", "plain"), "",
+        "viewer: as a viewer shows the file; plain: EXIF turns and alpha ignored, 16 bits clipped", since=10,
+        before="plain",
+    )  # fmt: skip
     resize: str = key(
         "bilinear", choice("nearest", "bilinear", "bicubic", "lanczos", "box"), "", "filter of the resizing"
     )
     protocol: str = key(
         "holdout", choice("holdout", "tutorial"), "",
-        "holdout: validation is held out of train; tutorial: taken from test and augmented",
+        "holdout: validation is the data's own, or held out of train; tutorial: taken from test and augmented",
     )  # fmt: skip
     validation_fraction: float = key(
-        0.15, number(0, 1, open_low=True, open_high=True), "of each class",
-        "share held out; the first names in string order, as Keras does",
+        0.15, FRACTION, "of each class", "share held out; the first names in string order, as Keras does; 0: chosen",
+    )  # fmt: skip
+    test_fraction: float = key(
+        0.2, number(0, 1, open_low=True, open_high=True), "of each class",
+        "share held out of train to test on, where the data has no test part; by a hash of the names", since=10,
     )  # fmt: skip
     train_per_class: int = key(0, integer(0), "images", "at most so many of each class to train on; 0: all", since=4)
-    batch_size: int = key(32, integer(1), "images", "in a training step")
+    batch_size: int = key(32, integer(0), "images", "in a training step; 0: chosen")
     eval_batch_size: int = key(
         50, integer(1), "images", "in an evaluation step; changes memory and speed, no result", scope="place"
     )
     on_error: str = key("stop", choice("stop", "skip"), "", "at pictures that do not decode", scope="evaluation")
+    duplicates: str = key(
+        "tell", choice("tell", "drop"), "", "drop: train without the pictures that validation or test holds too",
+        since=10,
+    )  # fmt: skip
     cache_dir: str = key("", TEXT, "", "prepared pictures; empty: the user's cache folder", scope="place")
     drawn_train: int = key(150, integer(1), "images", "of each class to train on, with `data.source=drawn`")
     drawn_test: int = key(30, integer(1), "images", "of each class to test on, with `data.source=drawn`")
@@ -193,6 +219,9 @@ class Train:
         (), tuple_of(POSITIVE, "numbers > 0, one for each class"), "",
         "of the loss, one for each class in label order; () weighs all the same", since=3,
     )  # fmt: skip
+    balance: str = key(
+        "none", choice("none", "classes"), "", "classes: weigh the loss so that each class counts the same", since=10
+    )
     ema_decay: float = key(
         0.0, FRACTION, "", "of averaged weights, which are then evaluated; 0 does not average", since=3,
         shapes_state=True,

@@ -12,7 +12,7 @@ import numpy as np
 from foodjax.config.keys import Augment, Config
 from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
 from foodjax.data.augment.sample import sample_params
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 
 _STREAM = 0
 Batch = dict[str, np.ndarray]

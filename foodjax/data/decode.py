@@ -1,35 +1,44 @@
-"""Decodes and resizes a photograph; broken or foreign bytes raise a ValueError."""
+"""Decodes a photograph to a square of RGB pixels; broken or foreign bytes raise a ValueError.
+
+Training, evaluation, prediction, the browser page and inspect all decode here.
+"""
 
 import io
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from foodjax.config.keys import Data
+from foodjax.data import viewer
+from foodjax.data.formats import FORMATS, open_heif
+from foodjax.data.geometry import to_square
 
 MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
-# The formats of IMAGE_SUFFIXES. Pillow reads more: none is for photographs, and some run other programs (EPS).
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-}
 
 
 def decode(
-    encoded: bytes, size: int, resize: str, *, as_seen: bool = False, max_pixels: int = MAX_PIXELS
+    encoded: bytes,
+    size: int,
+    resize: str,
+    *,
+    geometry: str = "stretch",
+    decoding: str = "viewer",
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """Decodes and resizes as Keras' `load_img(target_size=(size, size), interpolation=resize)` does.
+    """Decodes a photograph and resizes it to a square.
 
-    The aspect ratio is not kept and an EXIF orientation is ignored, as in the tutorial. Pillow may warn, for example
-    of more than 90 million pixels; after `foodjax.setup()` its warnings are ignored.
+    With decoding "plain" and geometry "stretch" it does what Keras' `load_img(target_size=(size, size),
+    interpolation=resize)` does; with "viewer" too, for pictures that are neither turned by EXIF nor transparent and
+    have 8 bits. Pillow may warn, for example of more than 90 million pixels; after `foodjax.setup()` its warnings are
+    ignored.
 
     Args:
         encoded: a JPEG, PNG, ... file.
         size: side of the result, pixels.
         resize: nearest, bilinear, bicubic, lanczos or box.
-        as_seen: obey the EXIF orientation, put transparent pictures on white and scale 16 bits to 8, as viewers do.
+        geometry: stretch, crop or pad, see `to_square`.
+        decoding: "viewer": as a viewer shows the file, see `viewer.to_rgb`; "plain": the EXIF orientation and
+            transparency are ignored, and 16 bits are clipped to 8.
         max_pixels: limit of width x height; a larger picture is refused before it is decoded.
 
     Returns:
@@ -41,26 +50,35 @@ def decode(
     if not encoded:
         raise ValueError("missing or empty")
     try:
-        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+        with open_heif(encoded, max_pixels) or Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise ValueError(f"{image.width} x {image.height} pixels, more than {max_pixels}")
-            rgb = _as_seen(image) if as_seen else image.convert("RGB")
-            if rgb.size != (size, size):
-                rgb = rgb.resize((size, size), _FILTERS[resize])
-            return np.asarray(rgb)
+            rgb = image.convert("RGB") if decoding == "plain" else viewer.to_rgb(image)
+            return np.asarray(to_square(rgb, size, resize, geometry))
     except UnidentifiedImageError:
-        raise ValueError(f"not a picture of a known kind ({', '.join(_FORMATS)})") from None
+        raise ValueError(f"not a picture of a known kind ({', '.join(FORMATS)})") from None
     except ValueError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types for broken files
         raise ValueError(str(error) or type(error).__name__) from None
 
 
-def _as_seen(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits; Pillow would clip them
-        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) / 257).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+def decode_as(data: Data, encoded: bytes, *, decoding: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decodes a photograph as an experiment does.
+
+    Args:
+        data: of the experiment's config: image_size, resize, geometry and decoding.
+        encoded: as for `decode`.
+        decoding: another one than the experiment's; "": the experiment's.
+        max_pixels: as for `decode`.
+
+    Returns:
+        uint8 (H, H, 3) with H = data.image_size.
+
+    Raises:
+        ValueError: as `decode` does.
+    """
+    return decode(
+        encoded, data.image_size, data.resize,
+        geometry=data.geometry, decoding=decoding or data.decoding, max_pixels=max_pixels,
+    )  # fmt: skip

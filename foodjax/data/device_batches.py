@@ -14,7 +14,7 @@ from foodjax.config.keys import Config
 from foodjax.data.augment.apply import mixed_labels, output_size, transform, transform_inputs
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.batches import batch_rows
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 
 
 class Recipe(NamedTuple):

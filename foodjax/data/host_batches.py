@@ -8,7 +8,7 @@ import numpy as np
 from foodjax.config.keys import Config
 from foodjax.data import thread_batches
 from foodjax.data.batches import Batch
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.system.imports import import_problem
 
 

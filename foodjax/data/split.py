@@ -16,13 +16,14 @@ class Indices(NamedTuple):
     validation: np.ndarray
     test: np.ndarray
     validation_is_from_test: bool
+    validation_is_given: bool = False  # rows of the data's own validation set
 
 
 def keras_split(ids: list[str], labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
     """Splits as `flow_from_directory(validation_split=fraction)` does.
 
     Args:
-        ids: N ids, "class/name".
+        ids: N ids.
         labels: (N,) class numbers.
         fraction: share of each class that becomes validation.
 
@@ -50,6 +51,11 @@ def first_of_each(rows: np.ndarray, labels: np.ndarray, count: int) -> np.ndarra
     return np.sort(np.concatenate(kept)) if kept else rows
 
 
+def all_rows(ids: list[str], labels: np.ndarray) -> np.ndarray:
+    """Returns all rows of a set, sorted by (label, id)."""
+    return keras_split(ids, labels, 1.0)[1]
+
+
 def split(
     train_ids: list[str],
     train_labels: np.ndarray,
@@ -75,6 +81,6 @@ def split(
     """
     train, held_out = keras_split(train_ids, train_labels, fraction)
     _, from_test = keras_split(test_ids, test_labels, fraction)
-    _, test = keras_split(test_ids, test_labels, 1.0)
+    test = all_rows(test_ids, test_labels)
     is_from_test = protocol == "tutorial"
     return Indices(train, from_test if is_from_test else held_out, test, is_from_test)

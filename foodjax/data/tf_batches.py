@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from foodjax.config.keys import Config
 from foodjax.data.batches import Batch, train_batch
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.system.setup import leave_gpus_to_jax
 
 

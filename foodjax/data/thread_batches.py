@@ -9,7 +9,7 @@ import numpy as np
 
 from foodjax.config.keys import Config
 from foodjax.data.batches import Batch, train_batch
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 
 _WORKERS = 2
 _AHEAD = 4  # batches that are ready or in work

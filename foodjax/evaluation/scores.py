@@ -1,10 +1,7 @@
 """Scores of predictions: accuracy with its interval, loss, calibration error, scores of each class, and their files."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +10,8 @@ from rich.table import Table
 from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.predictions import Predictions
 from foodjax.system import files
+from foodjax.system.cells import to_csv
+from foodjax.system.console import cell
 
 
 class ClassScores(NamedTuple):
@@ -23,7 +22,7 @@ class ClassScores(NamedTuple):
         precision: share of the images predicted as this class that belong to it; 0 if there are none.
         recall: share of the images of this class that are predicted as it; 0 if there are none.
         f_score: harmonic mean of precision and recall; 0 if both are.
-        support: number of test images of this class.
+        support: number of test images of this class. Without any its scores mean nothing; tables leave them out.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Scores(NamedTuple):
         loss: mean cross-entropy, nats.
         calibration_error: expected calibration error with ten bins, in 0..1.
         num_examples: N.
-        classes: the scores of each class, highest F-score first.
+        classes: the scores of each class, highest F-score first; classes without images come last.
     """
 
     accuracy: float
@@ -77,18 +76,25 @@ def compute_scores(predictions: Predictions, class_names: tuple[str, ...]) -> Sc
         for name, p, r, f, s in zip(class_names, *table, strict=True)  # pyright: ignore
     ]
     num_correct, n = int((predicted == predictions.labels).sum()), len(predicted)
-    rows.sort(key=lambda row: -row.f_score)
+    rows.sort(key=lambda row: (not row.support, -row.f_score))
     error = reliability(predictions.probabilities, predictions.labels).error
     return Scores(num_correct / n, wilson_interval(num_correct, n), predictions.metrics["loss"], error, n, rows)
+
+
+def cells(row: ClassScores) -> list[str]:
+    """Returns the scores of a class as text for a table; a class without images has dashes."""
+    name, *values, support = row
+    return [name, *(f"{value:.3f}" if support else "–" for value in values), str(support)]
 
 
 def to_table(scores: Scores) -> Table:
     """Returns the per-class table for the terminal."""
     table = Table(title=None, box=None, pad_edge=False)
     for name in ("class", "precision", "recall", "F-score", "support"):
-        table.add_column(name, justify="left" if name == "class" else "right")
-    for name, precision, recall, f_score, support in scores.classes:
-        table.add_row(name, f"{precision:.3f}", f"{recall:.3f}", f"{f_score:.3f}", str(support))
+        table.add_column(name, justify="left" if name == "class" else "right", overflow="fold")
+    for row in scores.classes:
+        name, *values = cells(row)
+        table.add_row(cell(name), *values)
     return table
 
 
@@ -111,6 +117,8 @@ def write_files(
 ) -> None:
     """Writes evaluation.json, classes.csv and predictions.csv (id, true, predicted, probability).
 
+    In classes.csv the scores of a class without images are empty.
+
     Args:
         folder: where the files are written.
         scores: scores of the predictions.
@@ -126,15 +134,10 @@ def write_files(
     for row, label, probs in zip(predictions.rows, predictions.labels, predictions.probabilities, strict=True):
         best = int(probs.argmax())
         rows.append([ids[row], class_names[label], class_names[best], f"{probs[best]:.6f}"])
+    table = [row if row.support else (row.name, "", "", "", 0) for row in scores.classes]
     texts = {
-        "classes.csv": _csv(["class", "precision", "recall", "f_score", "support"], scores.classes),
-        "predictions.csv": _csv(["id", "true", "predicted", "probability"], rows),
+        "classes.csv": to_csv(["class", "precision", "recall", "f_score", "support"], table),
+        "predictions.csv": to_csv(["id", "true", "predicted", "probability"], rows),
         "evaluation.json": json.dumps(scores._asdict() | more, indent=2) + "\n",
     }
     files.write_all(folder, texts)
-
-
-def _csv(header: list[str], rows: Iterable[Any]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([header, *rows])
-    return text.getvalue()

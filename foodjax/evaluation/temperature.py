@@ -14,6 +14,7 @@ from foodjax.evaluation.predictions import Predictions
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
 from foodjax.workdir.checkpoints import Checkpoints
+from foodjax.workdir.data_check import as_fitted
 
 FILE = "calibration.json"
 
@@ -142,7 +143,7 @@ def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) 
         class_names: classes of the run.
 
     Raises:
-        UserError: the data is needed and cannot be used, or calibration.json is damaged.
+        UserError: the data is needed and cannot be used, or is not the run's own, or calibration.json is damaged.
     """
     checkpoints = Checkpoints(workdir)
     step = checkpoints.best_step()
@@ -153,6 +154,7 @@ def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) 
         data = load_data(config)
         if data.train.class_names != class_names:
             raise UserError(f"its classes are {data.train.class_names}, those of the workdir {class_names}")
+        data = as_fitted(workdir, data)
     except UserError as error:
         raise UserError(
             f"workdir {workdir} has no {FILE} of its best checkpoint, step {step}, and the validation images to fit it "

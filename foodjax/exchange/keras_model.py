@@ -27,6 +27,7 @@ from foodjax.models.convnet import ConvNet
 from foodjax.run.wiring import Engine, open_workdir
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.system.imports import import_problem
@@ -134,10 +135,10 @@ def import_model(config: Config | ConfigDict, path: PathLike, workdir: PathLike)
     except OSError as error:
         raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
     for remark in remarks:
-        print(remark)
+        say(remark)
     num_params = sum(x.size for x in jax.tree.leaves(params))
-    print(f"imported {path} as the checkpoint of {workdir}: {num_params:,} parameters")
-    print(f"the outputs are assigned to these {len(names)} classes, in this order: {', '.join(names)}")
+    say(f"imported {path} as the checkpoint of {workdir}: {num_params:,} parameters")
+    say(f"the outputs are assigned to these {len(names)} classes, in this order: {', '.join(names)}")
 
 
 def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLike) -> None:
@@ -175,11 +176,11 @@ def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLik
             os.replace(os.path.join(folder, "model.keras"), output)
     except OSError as error:
         raise UserError(f"cannot write --output {output}: {error.strerror}") from None
-    print(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(engine.class_names)}")
+    say(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(engine.class_names)}")
     if temperature is not None:
         left_out = "left out, since it was fitted with eval.flip"
         where = left_out if config.eval.flip else "in the last layer"
-        print(f"temperature {temperature.temperature:.3f}: {where}")
+        say(f"temperature {temperature.temperature:.3f}: {where}")
 
 
 def to_keras(config: Config, model: ConvNet, params: Any) -> Any:

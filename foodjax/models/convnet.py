@@ -16,6 +16,8 @@ from foodjax.models.blocks import create_block
 from foodjax.models.layers import Dropout, Style
 from foodjax.system.errors import UserError
 
+_LARGEST = 10_000  # pixels, where the search for a side that fits ends
+
 
 class ConvNet(nn.Module):
     """A convolutional network of blocks and a head of dense layers, such as the tutorial's.
@@ -65,24 +67,18 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
         The module; `model.init(key, images, train=False)` makes its parameters.
 
     Raises:
-        UserError: a block leaves no pixel, its channels do not divide into groups, or pictures of several sizes are
-            flattened.
+        UserError: the pictures have no size yet, a block leaves no pixel, its channels do not divide into groups, or
+            pictures of several sizes are flattened.
     """
     model, head = config.model, config.model.head
     style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups)
     stages = [side for _, side in config.train.progressive_resizing]
-    size = smallest = min([config.input_size, *stages])
+    _check_size(config, stages)
     for i, block in enumerate(model.blocks):
-        before, size = size, block.size_after(size)
-        if size < 1:
-            raise UserError(
-                f"model.blocks[{i}] gets {before} x {before} pixels and leaves none: needs fewer blocks, "
-                f"smaller kernels or pools, SAME padding, or pictures larger than {smallest} pixels"
-            )
         if model.norm == "group" and block.features % model.norm_groups:
             raise UserError(
                 f"model.blocks[{i}].features is {block.features}: needs a multiple of model.norm_groups="
-                f"{model.norm_groups}"
+                f"{model.norm_groups}, such as {-(-block.features // model.norm_groups) * model.norm_groups}"
             )
     sizes = {config.input_size, config.eval_size, *stages}
     if head.pooling == "flatten" and len(sizes) > 1:
@@ -90,6 +86,35 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
             f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or 'average' or 'max'"
         )
     return ConvNet(style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
+
+
+def _check_size(config: Config, stages: list[int]) -> None:
+    """Raises UserError unless every block leaves a pixel of the smallest pictures that the network gets."""
+
+    def sides(size: int) -> list[int]:
+        found = [size]
+        for block in config.model.blocks:
+            found.append(block.size_after(found[-1]))
+        return found
+
+    key = "model.input_size" if config.model.input_size else "data.image_size"
+    sizes = {"eval.size": config.eval_size, "train.progressive_resizing": min(stages, default=config.input_size)}
+    sizes[key] = config.input_size
+    key = min(reversed(sizes), key=lambda name: sizes[name])
+    size = sizes[key]
+    if size < 1:
+        raise UserError(
+            f"{key} is {size}, which is chosen from the photographs when a run starts: needs a number of pixels, such "
+            f"as --config.data.image_size=48"
+        )
+    found = sides(size)
+    if min(found) < 1:
+        i = next(i for i, side in enumerate(found) if side < 1) - 1
+        enough = next((side for side in range(size, _LARGEST) if min(sides(side)) > 0), _LARGEST)
+        raise UserError(
+            f"model.blocks[{i}] gets {found[i]} x {found[i]} pixels and leaves none: {key} is {size}, needs at least "
+            f"{enough}; or fewer blocks, smaller kernels or pools, or SAME padding"
+        )
 
 
 def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any) -> Any:

@@ -17,12 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from foodjax.evaluation.calibration import Calibration
+from foodjax.system.text import printable, shorten
 
 # Name -> colour of the light page; templates/style.css has the dark ones too. Colour-blind readers can tell blue from
 # orange.
 COLOURS = {"ink": "#1c1e21", "muted": "#667080", "grid": "#dfe3e8", "first": "#2f6db5", "second": "#c8611a"}
 # Two rc_contexts that overlap in two threads would leave the settings of one of them behind.
 _RC = threading.Lock()
+_LONGEST = 40  # characters of a name; longer ones would leave no room for the figure
 _MAX_NUMBERS = 20  # a confusion matrix of more classes has no numbers in its cells
 
 
@@ -67,8 +69,8 @@ def _plain(ax: Axes) -> None:
 
 
 def plain_text(names: Sequence[str]) -> list[str]:
-    """Escapes the dollar signs of names: matplotlib reads text between two dollars as mathematics."""
-    return [name.replace("$", r"\$") for name in names]
+    """Returns names as a figure can show them: printable, not too long, and no mathematics between two dollars."""
+    return [shorten(printable(name), _LONGEST).replace("$", r"\$") for name in names]
 
 
 def label_axes(ax: Axes, x: str, y: str) -> None:

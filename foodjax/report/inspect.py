@@ -8,12 +8,16 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked, flatten
 from foodjax.config.keys import Config
+from foodjax.data import photographs
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.images import check_images
-from foodjax.data.sets import Data, load_data
-from foodjax.report import figures, pictures, templating
+from foodjax.data.sets import Data
+from foodjax.report import duplicates, figures, pictures, templating
+from foodjax.report.unused import unused_files
+from foodjax.run.chosen import load_chosen, with_stored
 from foodjax.system import files
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 
 _PER_CLASS = 5
@@ -22,13 +26,12 @@ _IN_FIGURE = 20  # classes that samples.png shows; the page shows all
 
 
 def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Path:
-    """Writes PNGs and a page about the data of an experiment to workdir/inspect; returns the page's path.
+    """Writes PNGs, a page and photographs.csv of an experiment's data to workdir/inspect; returns the page's path.
 
     Raises:
         UserError: the data cannot be used, or the folder cannot be written.
     """
-    config = checked(config)
-    data = load_data(config)
+    config, data = load_chosen(with_stored(checked(config), files.to_path(workdir)))
     folder = files.to_path(workdir) / "inspect"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,9 +40,12 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
             files.write_bytes(folder / f"{name}.png", figures.to_png(figure, dpi=80))
         path = folder / "inspect.html"
         files.write_text(path, to_page(config, data))
+        files.write_all(folder, photographs.to_files(photographs.of_data(data)))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
-    print(f"inspect.html and {len(drawn)} PNGs in {folder}")
+    if data.duplicates:
+        print(f"data: {data.duplicates}")
+    say(f"inspect.html and {len(drawn)} PNGs in {folder}")
     return path
 
 
@@ -102,11 +108,13 @@ def to_page(config: Config, data: Data) -> str:
         counts=figures.to_svg(figures.class_counts(names, counts), "images of each class in each part"),
         rows=[(name, *(int(numbers[k]) for numbers in counts.values())) for k, name in enumerate(names)],
         samples={name: [uri(image) for image in images] for name, images in found.items()},
+        duplicates=duplicates.section(data.duplicates),
         shape=photo.shape,
         photo=uri(photo),
         photo_class=names[0],
         corner=photo[:4, :4, 0].tolist(),
         channels={name: uri(image) for name, image in pictures.channels(photo).items()},
         augmented=[uri(image) for image in augmented(config, photo)],
+        unused=unused_files(photographs.of_data(data)),
         augment=[(key, str(value)) for key, value in flatten(config.augment)],
     )

@@ -7,6 +7,7 @@ from foodjax.models import summary
 from foodjax.report import figures, pictures
 from foodjax.run.observer import Epoch
 from foodjax.system import files
+from foodjax.system.console import say
 from foodjax.system.errors import first_line
 
 _SAMPLES = 8  # validation photographs shown with their predictions
@@ -21,7 +22,7 @@ def observe(epoch: Epoch) -> None:
         except Exception as error:  # a full disk or a missing font must not end a run
             if name not in _told:
                 _told.add(name)
-                print(f"{name} left out: {first_line(error)}", flush=True)
+                say(f"{name} left out: {first_line(error)}", flush=True)
 
 
 def _curves(epoch: Epoch) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from foodjax.data.images import check_dtype
+from foodjax.system.text import printable
 
 _TILE, _GAP, _COLUMNS = 72, 3, 8  # pixels, pixels, tiles in a row of feature maps
 
@@ -108,5 +109,5 @@ def strip(images: list[np.ndarray], captions: list[tuple[str, bool]], side: int 
     for k, (image, (text, good)) in enumerate(zip(images, captions, strict=True)):
         x, y = k % columns * (side + 8), k // columns * (side + line + 8)
         sheet.paste(Image.fromarray(enlarge(image, side)), (x, y))
-        pen.text((x + 2, y + side + 4), text[:34], fill="#1a7f37" if good else "#c62a32", font=font)
+        pen.text((x + 2, y + side + 4), printable(text)[:34], fill="#1a7f37" if good else "#c62a32", font=font)
     return np.asarray(sheet)

@@ -9,12 +9,17 @@ import jax
 import numpy as np
 
 from foodjax.config.check import flatten
+from foodjax.data.photographs import Photograph
+from foodjax.data.photographs import read as read_photographs
 from foodjax.evaluation.calibration import reliability
+from foodjax.evaluation.scores import cells
 from foodjax.models import summary
-from foodjax.report import figures, pictures, templating
+from foodjax.report import duplicates, figures, pictures, templating
 from foodjax.report.explain import Explainer, Explanation
+from foodjax.report.unused import unused_files
 from foodjax.run.evaluate import Evaluation
 from foodjax.system import files
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.logs import read_metrics
@@ -46,7 +51,7 @@ def write_report(evaluated: Evaluation, workdir: files.PathLike) -> Path:
         files.write_text(path, to_page(evaluated, workdir))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    print(f"report in {path}")
+    say(f"report in {path}")
     return path
 
 
@@ -76,12 +81,13 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
             for name in ("loss", "accuracy")
             if rows
         ],
-        classes=[(name, f"{p:.3f}", f"{r:.3f}", f"{f:.3f}", n) for name, p, r, f, n in scores.classes],
+        classes=[cells(row) for row in scores.classes],
         confusion=figures.to_svg(figures.confusion(matrix, names), "confusion matrix, true class by predicted class"),
         many_classes=len(names) > 20,
         confused=confused_pairs(matrix, names),
         grid=[_photo(evaluated, i) for i in random_examples(len(predicted), engine.config.seed)],
         mistakes=[_photo(evaluated, i) for i in confident_mistakes(predictions.probabilities, predictions.labels)],
+        duplicates=duplicates.section(evaluated.duplicates),
         calibration=calibration,
         temperature=evaluated.temperature,
         mean_confidence=float(predictions.probabilities.max(axis=1).mean()),
@@ -91,8 +97,15 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
         layers=[summary.cells(layer) for layer in layers],
         total=summary.totals(layers),
         side=size,
+        unused=unused_files(_listed(evaluated, workdir)),
         config=[(key, json.dumps(value)) for key, value in flatten(engine.config)],
     )
+
+
+def _listed(evaluated: Evaluation, workdir: Path) -> list[Photograph]:
+    """Returns the photographs of the run, or those of an evaluation of others."""
+    own = evaluated.folder.resolve() == (workdir / "evaluation").resolve()
+    return (read_photographs(workdir) if own else []) or read_photographs(evaluated.folder)
 
 
 def random_examples(count: int, seed: int) -> np.ndarray:
@@ -146,7 +159,8 @@ def _sentence(facts: dict[str, str], scores: Any) -> str:
     text += f"(95 % interval {facts['95 % interval']}), with {facts['parameters']} parameters"
     if "epochs" in facts:
         text += f" after {facts['epochs'].split(',')[0]} epochs" + (f" in {facts['time']}" if "time" in facts else "")
-    best, worst = scores.classes[0], scores.classes[-1]
+    tested = [row for row in scores.classes if row[4]]
+    best, worst = tested[0], tested[-1]
     return f"{text}. Best class: {best[0]} (F-score {best[3]:.2f}); worst: {worst[0]} ({worst[3]:.2f})."
 
 

@@ -6,17 +6,24 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from foodjax.system.text import printable
+
 
 @functools.cache
 def environment() -> Environment:
-    """Returns the templates of this package; values are escaped unless a template marks them `safe`."""
+    """Returns the templates of this package; values are printable and escaped unless a template marks them `safe`."""
     return Environment(
         loader=PackageLoader("foodjax.report"),
         autoescape=select_autoescape(["j2", "html"], default=True),
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _printable(value: Any) -> Any:
+    return printable(value) if type(value) is str else value  # Markup, which is safe, has a type of its own
 
 
 def render(template: str, **values: Any) -> str:

@@ -5,22 +5,30 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.prepare import Prepared, prepare
-from foodjax.data.sets import Data
-from foodjax.data.sources.find import create_source
-from foodjax.data.split import split
+from foodjax.data import identity, photographs
+from foodjax.data.leaks import Duplicates
+from foodjax.data.prepared import Prepared
+from foodjax.data.sets import Data, tell
+from foodjax.data.split import all_rows
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
+from foodjax.run.test_set import open_test_set
+from foodjax.run.trained_data import find_duplicates_of
 from foodjax.run.wiring import Engine
-from foodjax.system.console import console, track
+from foodjax.system import files
+from foodjax.system.console import say, show
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.text import cut
+from foodjax.workdir.data_check import place_of
 from foodjax.workdir.description import read_description
+from foodjax.workdir.older_data import distrust
 
 
 class Evaluation(NamedTuple):
@@ -37,6 +45,7 @@ class Evaluation(NamedTuple):
         scores: the numbers.
         folder: where they were written.
         temperature: of the probabilities; None without eval.calibrate.
+        duplicates: among the photographs of the run and those that were evaluated; None where these are not known.
     """
 
     engine: Engine
@@ -47,6 +56,7 @@ class Evaluation(NamedTuple):
     scores: Scores
     folder: Path
     temperature: temperature_lib.Temperature | None
+    duplicates: Duplicates | None = None
 
     @property
     def accuracy(self) -> float:
@@ -71,40 +81,40 @@ class Evaluation(NamedTuple):
         )
 
 
-def _data_of(config: Config) -> dict[str, str]:
-    """Returns the values of a config that name its photographs."""
-    return {key: getattr(config.data, key) for key in ("dir", "source", "tfds_name", "tfds_dir")}
-
-
-def _is_own(workdir: Path, config: Config) -> bool:
-    """Returns whether a config names the photographs of the workdir's own run."""
-    return _data_of(config) == _data_of(read_description(workdir)[0])
-
-
-def choose_folder(workdir: Path, config: Config, name: str) -> Path:
+def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
     """Returns the folder for an evaluation: evaluation/ of the run's own data, evaluation-NAME/ of other photographs.
 
     Args:
         workdir: of the run.
-        config: of the evaluation.
-        name: of the source of the photographs; different sources of one name get a number.
+        name: of the source of the photographs; "" for the run's own.
+        data: what evaluation.json says of them; others of one name get a number.
     """
-    if _is_own(workdir, config):
+    if not name:
         return workdir / "evaluation"
+    name = cut(name, 200)
     for number in itertools.count(1):
         folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
         if not folder.exists():
             return folder
         try:
-            if json.loads((folder / "evaluation.json").read_text())["data"] == _data_of(config):
-                return folder
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            found = json.loads((folder / "evaluation.json").read_text())["data"]
+            if found.get("content", data["content"]) == data["content"]:
+                # Before format 10 the place alone was stored.
+                if "content" in found or found == {k: v for k, v in data.items() if k != "content"}:
+                    return folder
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # not ours to overwrite
     raise AssertionError
 
 
 def evaluate_best(
-    engine: Engine, workdir: Path, data: Prepared, rows: Any, name: str = "", validation: Data | None = None
+    engine: Engine,
+    workdir: Path,
+    data: Prepared,
+    rows: Any,
+    name: str = "",
+    validation: Data | None = None,
+    duplicates: Duplicates | None = None,
 ) -> Evaluation:
     """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
 
@@ -115,8 +125,9 @@ def evaluate_best(
         workdir: of the run.
         data: the prepared test set.
         rows: of the set, to evaluate.
-        name: of the source, for photographs that are not the run's own.
+        name: of the source, for photographs that are not the run's own; "" for its own.
         validation: the run's own data, to fit the temperature on; None reads the temperature from the workdir.
+        duplicates: for the report.
 
     Raises:
         UserError: there is no checkpoint or no temperature, or the files cannot be written.
@@ -129,15 +140,18 @@ def evaluate_best(
     if temperature is not None:
         predictions = temperature_lib.apply(predictions, temperature)
     scores = compute_scores(predictions, engine.class_names)
-    folder = choose_folder(workdir, engine.config, name)
-    more = {"temperature": temperature.temperature if temperature else None, "data": _data_of(engine.config)}
+    of = place_of(engine.config) | {"content": identity.content(identity.photographs(data, rows))}
+    folder = choose_folder(workdir, name, of)
+    more = {"temperature": temperature.temperature if temperature else None, "data": of}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
-    console.print(to_table(scores))
+    originals = duplicates.originals if duplicates else {}
+    files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
+    show(to_table(scores))
     if temperature is not None:
         print(temperature)
     print(sentence(scores))
-    print(f"checkpoint of step {step}; tables in {folder}")
-    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature)
+    say(f"checkpoint of step {step}; tables in {folder}")
+    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature, duplicates)
 
 
 def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> Evaluation:
@@ -156,12 +170,21 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
     workdir = to_path(workdir)
     stored, class_names = read_description(workdir)
     config = stored if config is None else checked(config)
-    source = create_source(config)
-    test_set = prepare(source, "test", config, track, class_names)
+    if line := distrust(workdir):
+        say(line)
+    test_set, name = open_test_set(config, workdir, class_names)
+    tell(test_set.found)
     if not len(test_set.images):
         raise UserError("the data has no test images: needs at least one")
-    parts = split([], test_set.labels[:0], test_set.ids, test_set.labels, "holdout", 0.5)
-    print(f"data: {len(class_names)} classes, {len(parts.test)} test images")
-    own = _is_own(workdir, config)
-    validation = temperature_lib.data_to_fit_on(config, workdir, class_names) if own else None
-    return evaluate_best(Engine(config, class_names), workdir, test_set, parts.test, source.name, validation)
+    rows = all_rows(test_set.ids, test_set.labels)
+    duplicates = find_duplicates_of(workdir, stored, config, test_set)
+    tested, total = len(np.unique(test_set.labels)), len(class_names)
+    of = f"{tested} of the run's {total}" if tested < total else f"{total}"
+    print(f"data: {of} classes, {len(rows)} test images" + (f"; {duplicates}" if duplicates else ""))
+    if duplicates and (leaks := duplicates.num_leaks()):
+        print(
+            f"{leaks:,} of the {len(rows):,} test images are among the run's training or validation images too: the "
+            f"accuracy is not that of new photographs"
+        )
+    validation = None if name else temperature_lib.data_to_fit_on(config, workdir, class_names)
+    return evaluate_best(Engine(config, class_names), workdir, test_set, rows, name, validation, duplicates)

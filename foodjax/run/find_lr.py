@@ -13,10 +13,11 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data.balance import class_weights
 from foodjax.data.host_batches import select_train_batches
-from foodjax.data.sets import load_data
+from foodjax.run.chosen import load_chosen
 from foodjax.run.wiring import Engine
-from foodjax.system.console import Bar
+from foodjax.system.console import Bar, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 
@@ -85,9 +86,10 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
-    config = checked(config)
-    data = load_data(config)
-    engine = Engine(config, data.train.class_names, learning_rate=rate_at)
+    config, data = load_chosen(checked(config))
+    names = data.train.class_names
+    weights = class_weights(config, data.train.labels[data.parts.train], len(names))
+    engine = Engine(config, names, learning_rate=rate_at, class_weights=weights)
     state, losses = engine.create_state(), []
     batches = select_train_batches(config.data.backend)(data.train, data.parts.train, config, 0, NUM_STEPS)
     with Bar("learning rates", NUM_STEPS, config.data.batch_size) as bar:
@@ -140,5 +142,5 @@ def find_lr(config: Config | ConfigDict, folder: PathLike) -> RangeTest:
     best = result.rates[least(result.smoothed)]
     print(f"{len(result.losses)} steps from {LOWEST:g} to {result.rates[-1]:.1e}; least loss at {best:.1e}")
     print(f"the highest rate of a schedule lies between the steepest fall and a tenth of that, {best / 10:.1e}")
-    print(f"suggestion: --config.optimizer.learning_rate={result.suggestion:.1e}; plot in {folder / 'find_lr.png'}")
+    say(f"suggestion: --config.optimizer.learning_rate={result.suggestion:.1e}; plot in {folder / 'find_lr.png'}")
     return result

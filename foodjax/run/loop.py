@@ -12,21 +12,24 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.sets import Data, load_data
+from foodjax.data.balance import class_weights
+from foodjax.data.sets import Data
+from foodjax.run.chosen import with_stored
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
+from foodjax.run.loading import load_for, write_data
 from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained, read_trained
 from foodjax.run.wiring import Engine
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import all_finite
-from foodjax.system.console import Bar
+from foodjax.system.console import Bar, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.system.signals import Interrupt, Interrupted
+from foodjax.workdir import data_check, logs, run_record
 from foodjax.workdir import description as workdir_lib
-from foodjax.workdir import logs, run_record
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
 
@@ -57,19 +60,26 @@ def train(
         The outcome; of a run that was finished before, the same as then.
 
     Raises:
-        UserError: the data or the workdir cannot be used.
+        UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
     """
-    config, workdir = checked(config), to_path(workdir)
-    if workdir_lib.check(workdir, config) and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
+    workdir = to_path(workdir)
+    config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
+    begun = workdir_lib.check(workdir, config)
+    if begun and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
         if trained := read_trained(workdir, end):
-            print(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
+            say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
+            if changes := data_check.changed_since_the_end(workdir, config):
+                say(f"its photographs have changed since ({changes}, by name): another --workdir trains on them")
             return trained
-        print(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
-    data = data or load_data(config)
-    engine = Engine(config, data.train.class_names, len(data.parts.train) // config.data.batch_size)
+        say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
+    config, data = load_for(workdir, config, data, begun=begun)
+    names, rows = data.train.class_names, data.parts.train
+    weights = class_weights(config, data.train.labels[rows], len(names))
+    engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, engine.class_names)
+            write_data(workdir, data)
             with run_record.recorded(workdir, config, data, origin or {}):
                 end, evaluated = _train(engine, workdir, data, observers)
             if report is not None:
@@ -94,6 +104,7 @@ def _train(
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
     print(
         f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
+        + (f"; {data.duplicates}" if data.duplicates else "")
     )
     checkpoints = Checkpoints(workdir)
     try:
@@ -103,7 +114,7 @@ def _train(
     finally:
         checkpoints.close()
     end = workdir_lib.Finished(reason, loop.stopping.epoch)
-    return end, evaluate_best(engine, workdir, data.test, parts.test, validation=data)
+    return end, evaluate_best(engine, workdir, data.test, parts.test, validation=data, duplicates=data.duplicates)
 
 
 class Loop:
@@ -124,7 +135,7 @@ class Loop:
             self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience)
             done = self.step - self.stopping.epoch * self.steps_per_epoch
             within = f" and {done} steps" if done else ""
-            print(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
+            say(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
         self._saved_at, self._saved_time = self.step, time.monotonic()
         self._feed = create_feed(engine, data)
 
@@ -146,12 +157,12 @@ class Loop:
             if self.step != self._saved_at:
                 self._save()
             self.checkpoints.wait()
-            print(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
+            say(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
             raise
         finally:
             metrics_log.close()
         best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
-        print(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
+        say(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
         return reason
 
     def _epoch(self, metrics_log: logs.MetricsLog, observers: Sequence[Observer]) -> str | None:

@@ -1,6 +1,5 @@
 """Predicts any photographs with the best checkpoint of a workdir. Imports no TensorFlow."""
 
-import csv
 import itertools
 import json
 import os
@@ -17,12 +16,14 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.batches import pad_batch
-from foodjax.data.decode import decode
 from foodjax.data.images import check_images
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.calibration import scale
+from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.photos import each_photo, find_photos
 from foodjax.run.wiring import open_workdir
+from foodjax.system.cells import to_csv
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 
@@ -92,6 +93,7 @@ class Predictor:
         self._eval_step = engine.eval_step
         self.step, self.variables = engine.load_weights(self.workdir)
         self.temperature = temperature_lib.of_checkpoint(self.config, self.workdir, self.step)
+        self._decode = PhotoDecoder(self.config.data)
 
     def __repr__(self) -> str:
         temperature = self.temperature and round(self.temperature.temperature, 3)
@@ -106,14 +108,14 @@ class Predictor:
         Raises:
             ValueError: it cannot be read, is no whole picture, or is too large.
         """
-        path, data = to_path(path), self.config.data
+        path = to_path(path)
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ValueError(f"{path.stat().st_size:,} bytes, more than {MAX_BYTES:,}")
             encoded = path.read_bytes()
         except OSError as error:
             raise ValueError(error.strerror or "cannot be read") from None
-        return decode(encoded, data.image_size, data.resize, as_seen=True)
+        return self._decode(encoded)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns the class probabilities of pictures.
@@ -200,22 +202,22 @@ def predict_workdir(
         raise UserError(f"--output is {output}: needs a file that ends with .csv or .json")
     if output is not None and output.exists():
         raise UserError(f"--output {output} exists already: needs another file")
-    paths = find_photos(places)
+    bad: dict[Path, str] = {}
+    paths = find_photos(places, bad)
     predictor = Predictor(workdir, config=config)
     if predictor.temperature is not None:
         print(predictor.temperature)
-    bad: dict[Path, str] = {}
     predictions = []
     for prediction in predictor.predict(paths, bad):
         predictions.append(prediction)
-        print(f"{prediction.path}: " + ", ".join(f"{name} {p:.1%}" for name, p in prediction.top))
+        say(f"{prediction.path}: " + ", ".join(f"{name} {p:.1%}" for name, p in prediction.top))
     for path, problem in bad.items():
-        print(f"left out {path}: {problem}", file=sys.stderr)
+        say(f"left out {path}: {problem}", file=sys.stderr)
     if not predictions:
         raise UserError(f"none of the {len(paths)} files is a picture that decodes: needs photographs")
     if output is not None:
         _write(output, predictions, bad)
-    print(f"{len(predictions)} photographs, {len(bad)} left out; checkpoint of step {predictor.step} in {workdir}")
+    say(f"{len(predictions)} photographs, {len(bad)} left out; checkpoint of step {predictor.step} in {workdir}")
 
 
 def _write(output: Path, predictions: list[Prediction], bad: dict[Path, str]) -> None:
@@ -226,11 +228,11 @@ def _write(output: Path, predictions: list[Prediction], bad: dict[Path, str]) ->
     ]
     try:
         # Beside its place, and linked there when whole: what another program wrote meanwhile stays.
-        with tempfile.NamedTemporaryFile("w", dir=output.parent, prefix=f".{output.name}-", newline="") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=output.parent, prefix=f".{output.name}-", newline="", encoding="utf-8"
+        ) as file:
             if output.suffix == ".csv":
-                writer = csv.DictWriter(file, ["path", "rank", "class", "probability"])
-                writer.writeheader()
-                writer.writerows(rows)
+                file.write(to_csv(list(rows[0]), [row.values() for row in rows]))
             else:
                 left_out = [{"path": str(path), "problem": problem} for path, problem in bad.items()]
                 json.dump({"predictions": rows, "left_out": left_out}, file, indent=2)

@@ -2,17 +2,21 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from foodjax.config.check import replace
 from foodjax.config.keys import Config
+from foodjax.data.choose import choose
 from foodjax.data.sets import Data, load_source
 from foodjax.data.sources.base import Source
 from foodjax.data.sources.few import FewOfEach
 from foodjax.data.sources.find import create_source, select_classes
+from foodjax.system.console import say
 from foodjax.system.files import PathLike, to_path
 
 
@@ -36,15 +40,17 @@ def prepare_smoke(config: Config, workdir: PathLike) -> tuple[Config, Path, Data
     folder = next(f for f in _folders(to_path(workdir)) if not f.exists())
     config = replace(config, {"train.epochs": 1, "data.cache_dir": str(folder.absolute() / "prepared")})
     source = create_source(config)
+    config = choose(config, source, jax.device_count())
     few = FewOfEach(source, _count(config, source))
-    data = load_source(few, config)
+    # With duplicates left out a batch might not be filled.
+    data = load_source(few, replace(config, {"data.duplicates": "tell"}))
     size, eval_size = config.data.batch_size, config.data.eval_batch_size
     parts = data.parts._replace(
         train=_spread(data.parts.train, size),
         validation=_spread(data.parts.validation, eval_size),
         test=_spread(data.parts.test, eval_size),
     )
-    print(f"smoke test in {folder}: {size} train, {len(parts.validation)} validation, {len(parts.test)} test images")
+    say(f"smoke test in {folder}: {size} train, {len(parts.validation)} validation, {len(parts.test)} test images")
     return config, folder, data._replace(parts=parts)
 
 
@@ -58,7 +64,7 @@ def _count(config: Config, source: Source) -> int:
     listing = select_classes(source.listing(), config.data.num_classes, config.data.class_names)
     share = config.data.validation_fraction
     smallest = math.ceil(1 / share)  # a class with fewer gives none to validation
-    of_each = np.bincount([listing.class_names.index(i.split("/")[0]) for i in listing.train] or [0])
+    of_each = np.array(list(Counter(example.class_name for example in listing.train).values()) or [0])
     for count in range(smallest, int(of_each.max()) + 1):
         kept = np.minimum(of_each, count)
         if (kept - (share * kept).astype(int)).sum() >= config.data.batch_size:

@@ -7,9 +7,10 @@ import jax
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from foodjax.config.check import replace
 from foodjax.config.keys import Augment, Config
 from foodjax.data.batches import eval_batches
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.evaluation.predictions import Predictions, collect_predictions
 from foodjax.models.convnet import create_model
@@ -19,6 +20,7 @@ from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_chain, create_optimizer
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
+from foodjax.system.console import say
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.checkpoints import load_best_weights
 from foodjax.workdir.description import read_description
@@ -44,6 +46,7 @@ class Engine:
         *,
         batch_size: int | None = None,
         learning_rate: optax.Schedule | None = None,
+        class_weights: tuple[float, ...] | None = None,
     ):
         """Builds everything from config; computes nothing.
 
@@ -53,6 +56,7 @@ class Engine:
             steps_per_epoch: of the learning rate's schedule; evaluation alone needs none.
             batch_size: images in a batch of all devices; None takes data.batch_size.
             learning_rate: a function of the step; None takes the experiment's own.
+            class_weights: of the training loss, of `data.balance`; None takes train.class_weights.
 
         Raises:
             UserError: the batch does not divide among the devices, or the config fits no network or optimizer.
@@ -61,8 +65,9 @@ class Engine:
         self.mesh = create_mesh(config.data.batch_size if batch_size is None else batch_size)
         self.model = create_model(config, len(class_names))
         self.tx = create_chain(config, learning_rate) if learning_rate else create_optimizer(config, steps_per_epoch)
-        self.train_step, self.eval_step = make_steps(config, self.model, self.tx, self.mesh)
-        self.train_steps = make_train_steps(config, self.model, self.tx, self.mesh)
+        weighted = config if class_weights is None else replace(config, {"train.class_weights": class_weights})
+        self.train_step, self.eval_step = make_steps(weighted, self.model, self.tx, self.mesh)
+        self.train_steps = make_train_steps(weighted, self.model, self.tx, self.mesh)
 
     def create_state(self, weights: Any = None) -> TrainState:
         """Returns the state before the first step.
@@ -88,7 +93,7 @@ class Engine:
         source, names = (load_resnet(origin), None) if origin.suffix == ".safetensors" else load_variables(origin)
         same = names == self.class_names
         state = transfer.initialise(state, source, keep_head=not same, origin=f"model.init_from={origin}")
-        print(f"weights from {origin}: {'all of them' if same else 'all but those of the last layer'}")
+        say(f"weights from {origin}: {'all of them' if same else 'all but those of the last layer'}")
         return state
 
     def abstract_state(self) -> TrainState:

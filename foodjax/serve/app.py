@@ -23,14 +23,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from foodjax.config.keys import Config
-from foodjax.data.decode import decode
 from foodjax.data.images import check_images
 from foodjax.report import pictures, templating
 from foodjax.report.explain import Explainer
 from foodjax.report.run_report import cam_taps, map_sheets
+from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.predict import Predictor
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.text import printable
 
 MAX_BYTES = 20 * 2**20  # of an upload
 MAX_PIXELS = 50_000_000  # of a photograph
@@ -54,6 +56,7 @@ class Guesser:
         """
         self.predictor = Predictor(workdir, batch_size=1, config=config)
         self.config = self.predictor.config
+        self._decode = PhotoDecoder(self.config.data, MAX_PIXELS)
         self._explain = Explainer(self.config, self.predictor.model, self.predictor.variables)
         self.answer(np.zeros((self.config.data.image_size,) * 2 + (3,), np.uint8))
 
@@ -63,8 +66,7 @@ class Guesser:
         Raises:
             ValueError: it is not a whole picture, or has too many pixels.
         """
-        data = self.config.data
-        return self.answer(decode(encoded, data.image_size, data.resize, as_seen=True, max_pixels=MAX_PIXELS))
+        return self.answer(self._decode(encoded))
 
     def answer(self, pixels: np.ndarray) -> dict[str, Any]:
         """Returns the top 5, Grad-CAM and the first layers' feature maps of uint8 (H, H, 3), as JSON.
@@ -79,7 +81,7 @@ class Guesser:
         best = np.argsort(-probabilities, kind="stable")[:5]
         found = self._explain(pixels[None], best[:1])
         return {
-            "top": [{"class": names[k], "probability": float(probabilities[k])} for k in best],
+            "top": [{"class": printable(names[k]), "probability": float(probabilities[k])} for k in best],
             "seen": pictures.data_uri(pictures.enlarge(pixels, 224)),
             "cams": [
                 {"name": tap, "uri": pictures.data_uri(pictures.overlay(pixels, found.cams[tap][0]))}
@@ -191,7 +193,7 @@ def serve_workdir(
         if guesser.predictor.temperature is not None:
             print(guesser.predictor.temperature)
         name = f"[{host}]" if ":" in host else host
-        print(f"serving {workdir} at http://{name}:{listener.getsockname()[1]}/ until Ctrl-C", flush=True)
+        say(f"serving {workdir} at http://{name}:{listener.getsockname()[1]}/ until Ctrl-C", flush=True)
         server = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64)
         uvicorn.Server(server).run(sockets=[listener])
 

@@ -16,8 +16,11 @@ def create_mesh(batch_size: int) -> Mesh:
         UserError: the batch size is not a multiple of the number of devices.
     """
     devices = jax.devices()
-    if batch_size % len(devices):
-        raise UserError(f"data.batch_size is {batch_size}: needs a multiple of the {len(devices)} devices")
+    if batch_size < 1 or batch_size % len(devices):
+        near = max(1, round(batch_size / len(devices))) * len(devices)
+        raise UserError(
+            f"data.batch_size is {batch_size}: needs a multiple of the {len(devices)} devices, such as {near}"
+        )
     return Mesh(np.array(devices), ("batch",))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from foodjax.config.check import difference, not_identity
+from foodjax.study import same_photographs
 from foodjax.study.results import MADE_WITH, RunResult
 from foodjax.system.errors import UserError
 
@@ -118,15 +119,19 @@ def paired_test(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, tuple[floa
 
 
 def _correct(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
-    ids = list(base[0].predictions)
-    return np.mean([[run.predictions[i][0] == run.predictions[i][1] for i in ids] for run in group], axis=0)
+    ids, rows = list(base[0].predictions), []
+    for run in group:
+        predictions = same_photographs.align(run, base[0])
+        rows.append([predictions[i][0] == predictions[i][1] for i in ids])
+    return np.mean(rows, axis=0)
 
 
 def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
     """Returns why a group's comparison is unfair; "not compared" where the test would be meaningless."""
     flags = []
     for run in group[1:]:
-        found = difference(group[0].config, run.config, ignore=(*not_identity(), "name", "seed"))
+        # Older versions decoded otherwise; where the pixels show that, they are flagged below.
+        found = difference(group[0].config, run.config, ignore=(*not_identity(), "name", "seed", "data.decoding"))
         if found:
             raise UserError(f"{group[0].workdir} and {run.workdir} have the same label but differ: {found}")
     seeds, others = ({run.config.seed for run in runs} for runs in (group, base))
@@ -134,16 +139,17 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
         flags.append(f"seeds {_list(seeds)}, the baseline's are {_list(others)}")
     first = base[0]
     for run in group:
-        truth = {i: true for i, (true, _) in run.predictions.items()}
-        if truth != {i: true for i, (true, _) in first.predictions.items()}:
+        truth = {i: true for i, (true, _) in same_photographs.align(run, first).items()}
+        known = {i: true for i, (true, _) in first.predictions.items()}
+        if truth != known or same_photographs.is_other(run, first, "test"):
             flags.append("not compared: other test images")
             break
     for part in ("train", "validation", "test"):
-        if any(_ids(run, part) != _ids(first, part) for run in group):
+        if any(same_photographs.differ(run, first, part) for run in group):
             flags.append(f"other {part} images")
-        elif any(run.data[part]["pixels"] != first.data[part]["pixels"] for run in group):
-            same_input = all(_input(run) == _input(first) for run in group)
-            flags.append(f"not compared: other pixels ({part})" if same_input else f"other input size ({part})")
+        elif any(same_photographs.have_other_pixels(run, first, part) for run in group):
+            others = (_other_input(run, first) for run in group)
+            flags.append(f"{next(filter(None, others), 'not compared: other pixels')} ({part})")
     for name in MADE_WITH:
         if any(run.made_with[name] != first.made_with[name] for run in group):
             flags.append(f"other {name}")
@@ -153,12 +159,14 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
     return flags
 
 
-def _ids(run: RunResult, part: str) -> tuple[Any, Any]:
-    return run.data[part]["images"], run.data[part]["ids"]
-
-
-def _input(run: RunResult) -> tuple[Any, Any]:
-    return run.config.data.image_size, run.config.data.resize
+def _other_input(run: RunResult, first: RunResult) -> str:
+    """Returns how the pictures of one run were prepared otherwise than those of another; "" if alike."""
+    ours, theirs = run.config.data, first.config.data
+    if (ours.image_size, ours.resize) != (theirs.image_size, theirs.resize):
+        return "other input size"
+    if ours.geometry != theirs.geometry:
+        return "other geometry"
+    return "other decoding" if ours.decoding != theirs.decoding else ""
 
 
 def _list(values: set[Any]) -> str:

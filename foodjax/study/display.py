@@ -6,7 +6,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn
 
 from foodjax.study.space import Trial
-from foodjax.system.console import console
+from foodjax.system.console import console, say
 from foodjax.workdir import logs, run_record
 
 
@@ -70,4 +70,4 @@ class SweepDisplay:
 
     def _print(self, text: str) -> None:
         self.close()
-        print(text, flush=True)
+        say(text, flush=True)

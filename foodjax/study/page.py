@@ -16,6 +16,8 @@ from foodjax.study import tables
 from foodjax.study.compare import Row, compare
 from foodjax.study.results import RunResult, read_groups
 from foodjax.system import files
+from foodjax.system.console import say
+from foodjax.system.text import printable
 
 NOTE = (
     "± is the standard deviation over seeds. The difference to the first row is paired by test image: 95 % bootstrap "
@@ -43,9 +45,10 @@ def write_comparison(
     """
     groups, left_out = read_groups(patterns, baseline)
     rows = compare(groups)
-    print(tables.to_text(rows), end="")
+    for line in tables.to_text(rows).splitlines():
+        say(line)
     for line in left_out:
-        print(f"left out: {line}")
+        say(f"left out: {line}")
     contents = {
         "accuracy.png": figures.to_png(_accuracy(groups, rows)),
         "table.csv": tables.to_csv(rows),
@@ -55,7 +58,8 @@ def write_comparison(
     }
     folder = _beside(patterns) if folder is None else files.to_path(folder)
     files.write_all(folder, contents)
-    print(f"{NOTE}\ntable.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
+    say(NOTE)
+    say(f"table.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
     return rows
 
 
@@ -133,5 +137,7 @@ def _svg(figure: Figure, axes: Axes, alt: str, labels: list[str]) -> str:
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small", labelcolor=ink)
     text = figures.to_svg(figure, alt)
     for k, label in enumerate(labels):  # shown under the mouse
-        text = text.replace(f'<g id="variant{k}">', f'<g id="variant{k}"><title>{html.escape(label)}</title>')
+        text = text.replace(
+            f'<g id="variant{k}">', f'<g id="variant{k}"><title>{html.escape(printable(label))}</title>'
+        )
     return text

@@ -1,16 +1,19 @@
 """Reproduces a run: trains it again and compares the results."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data.sets import load_data
 from foodjax.run import loop
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
-from foodjax.workdir import run_record
+from foodjax.workdir import data_check, description, run_record
 from foodjax.workdir.logs import read_metrics
 
 FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
@@ -28,23 +31,26 @@ def reproduce(
         origin: file and overrides of the config, for run.json of the new run.
 
     Returns:
-        Whether metrics, evaluation and predictions are the same to the byte.
+        Whether metrics, evaluation and predictions are the same to the byte; the place of the photographs may differ.
 
     Raises:
-        UserError: the run is not finished.
+        UserError: the run is not finished, or its photographs are others now.
     """
     config, workdir, again = checked(config), to_path(workdir), to_path(again)
     record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")
-    print(f"running {workdir} again in {again}", flush=True)
-    loop.train(config, again, origin=origin)
+    data = None
+    if not (description.check(again, config) and description.read_finished(again, config.train.epochs)):
+        data = data_check.check_data(workdir, config, load_data(config))
+    say(f"running {workdir} again in {again}", flush=True)
+    loop.train(config, again, origin=origin, data=data)
     ours, theirs = run_record.read(again)["sessions"][-1], record["sessions"][-1]
     for line in environment_changes(ours, theirs):
-        print(line)
+        say(line)
     found = differences(again, workdir)
     for line in found:
-        print(line)
+        say(line)
     count = len(read_metrics(again / "metrics.jsonl"))
     if not found:
         print(f"the same: {count} epochs, evaluation and every prediction are equal to the byte")
@@ -57,18 +63,32 @@ def differences(again: PathLike, workdir: PathLike) -> list[str]:
     """Returns a line for each file of results that differs between two workdirs."""
     lines = []
     for name in FILES:
-        ours, theirs = ((to_path(folder) / name).read_bytes() for folder in (again, workdir))
+        ours, theirs = (_results(to_path(folder) / name) for folder in (again, workdir))
         if ours != theirs:
-            pairs = enumerate(zip(ours.decode().splitlines(), theirs.decode().splitlines(), strict=False), start=1)
+            pairs = enumerate(zip(ours.splitlines(), theirs.splitlines(), strict=False), start=1)
             first = next(((i, a, b) for i, (a, b) in pairs if a != b), None)
             where = f"line {first[0]} is {_change(first[1], first[2])}" if first else "one has more lines"
             lines.append(f"{name} differs: {where}")
     return lines
 
 
+def _results(path: Path) -> str:
+    """Returns a file of results; evaluation.json without what it says of the place of the photographs."""
+    text = path.read_bytes().decode(errors="surrogateescape")
+    try:
+        found = json.loads(text) if path.suffix == ".json" else None
+    except ValueError:
+        return text  # damaged
+    if not isinstance(found, dict):
+        return text
+    found.pop("data", None)
+    return json.dumps(found, indent=2) + "\n"
+
+
 def environment_changes(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """Returns a line for each part of the environment that may explain another result."""
     lines = []
+    ours, theirs = ours | {"data": _data(ours, theirs)}, theirs | {"data": _data(theirs, ours)}
     for key in ("git", "device", "cores", "platform", "data"):
         if ours[key] != theirs[key]:
             lines.append(f"{key} is {json.dumps(ours[key])} now and was {json.dumps(theirs[key])}")
@@ -77,6 +97,16 @@ def environment_changes(ours: dict[str, Any], theirs: dict[str, Any]) -> list[st
         if now != then:
             lines.append(f"{name} is {now} now and was {then}")
     return lines
+
+
+def _data(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Returns the digests of a session's photographs that the other session has, too: the contents where both do."""
+    found = {}
+    for part, known in one["data"].items():
+        common = known.keys() & other["data"].get(part, {}).keys()
+        names = {"images", "content"} if "content" in common else common
+        found[part] = {name: known[name] for name in sorted(names)}
+    return found
 
 
 def _change(ours: str, theirs: str) -> str:

@@ -13,9 +13,10 @@ from foodjax.config.check import nearest
 from foodjax.config.keys import Config
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
+from foodjax.system.cells import read_csv
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
-from foodjax.workdir import run_record
+from foodjax.workdir import data_record, run_record
 from foodjax.workdir.description import read_description
 from foodjax.workdir.logs import read_metrics
 
@@ -34,11 +35,12 @@ class RunResult(NamedTuple):
         metrics: rows of metrics.jsonl, one for each epoch.
         images_per_second: in training, for each epoch.
         result: `result` of run.json.
-        data: fingerprint of the data.
+        data: digests of each part of the data.
         made_with: code revision, package versions and device of every session.
         predictions: id of each test image -> (true class, predicted class).
         num_params: parameters of the network.
         multiply_adds: for one image.
+        files: id of each test image -> digest of its file; empty for runs of older versions.
     """
 
     label: str
@@ -53,6 +55,7 @@ class RunResult(NamedTuple):
     predictions: dict[str, tuple[str, str]]
     num_params: int
     multiply_adds: int
+    files: dict[str, str] = {}
 
 
 def read_run(workdir: PathLike) -> RunResult:
@@ -68,10 +71,12 @@ def read_run(workdir: PathLike) -> RunResult:
         raise UserError(f"workdir {workdir} holds no finished run")
     timing = read_metrics(workdir / "timing.jsonl")
     try:
-        with (workdir / "evaluation" / "predictions.csv").open(newline="") as file:
-            predictions = {row["id"]: (row["true"], row["predicted"]) for row in csv.DictReader(file)}
+        rows = read_csv(workdir / "evaluation" / "predictions.csv")
+        predictions = {row["id"]: (row["true"], row["predicted"]) for row in rows}
     except (OSError, KeyError, csv.Error) as error:
         raise UserError(f"workdir {workdir} is damaged: needs evaluation/predictions.csv ({error})") from None
+    recorded = data_record.read(workdir)
+    test = recorded.photographs.get("test", []) if recorded else []
     layers = summary.layers(create_model(config, len(class_names)), config.input_size)
     return RunResult(
         re.sub(r"-seed\d+$", "", workdir.name),
@@ -86,6 +91,7 @@ def read_run(workdir: PathLike) -> RunResult:
         predictions,
         sum(layer.num_params for layer in layers),
         sum(summary.multiply_adds(layer) for layer in layers),
+        {one.id: one.digest for one in test},
     )
 
 

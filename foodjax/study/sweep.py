@@ -22,6 +22,7 @@ import psutil
 from foodjax.config import values
 from foodjax.study.display import SweepDisplay
 from foodjax.study.space import Trial, rungs
+from foodjax.system.console import say
 from foodjax.system.signals import Interrupt, Interrupted
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
@@ -223,7 +224,7 @@ def _promoted(trials: list[Trial], epoch: int, count: int) -> list[Trial]:
         losses.setdefault(trial.label, []).append(_loss_until(trial, epoch))
     others = sorted(losses.keys() - {baseline}, key=lambda label: (sum(losses[label]) / len(losses[label]), label))
     kept = {baseline, *others[: max(1, count - 1)]}
-    print(f"epoch {epoch}: pruned {', '.join(label for label in others if label not in kept) or 'nothing'}", flush=True)
+    say(f"epoch {epoch}: pruned {', '.join(label for label in others if label not in kept) or 'nothing'}", flush=True)
     return [trial for trial in trials if trial.label in kept]
 
 

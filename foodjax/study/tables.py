@@ -1,10 +1,10 @@
 """A comparison as text: for the terminal, CSV, Markdown and LaTeX."""
 
-import csv
-import io
 import math
 
 from foodjax.study.compare import Row, Spread
+from foodjax.system import cells as csv_cells
+from foodjax.system.text import printable
 
 HEADER = (
     "variant", "seeds", "test accuracy (%)", "difference (points)", "95 % interval", "p", "best val. loss", "epochs",
@@ -16,7 +16,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """Returns a row as text, in the order of HEADER; accuracies in percent, differences in percentage points."""
     low, high = row.interval
     return (
-        row.label,
+        printable(row.label),
         str(row.num_seeds),
         _spread(row.accuracy, 100, 1),
         _number(row.difference, 100, 1, "+"),
@@ -44,17 +44,16 @@ def to_text(rows: list[Row]) -> str:
 
 def to_csv(rows: list[Row]) -> str:
     """Returns CSV with all numbers in full, one line for each variant, accuracies as fractions."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["variant", "seeds", "parameters", "multiply_adds", "images_per_second", "epochs", "val_loss", "val_loss_std"]
-        + ["accuracy", "accuracy_std", "difference", "low", "high", "p", "remarks"]
-    )
+    header = (
+        "variant", "seeds", "parameters", "multiply_adds", "images_per_second", "epochs", "val_loss", "val_loss_std",
+        "accuracy", "accuracy_std", "difference", "low", "high", "p", "remarks",
+    )  # fmt: skip
+    lines = []
     for row in rows:
         numbers = (*row[1:6], *row.val_loss, *row.accuracy, row.difference, *row.interval, row.p)
         written = ["" if isinstance(x, float) and math.isnan(x) else x for x in numbers]
-        writer.writerow([row.label, *written, "; ".join(row.flags)])
-    return file.getvalue()
+        lines.append([row.label, *written, "; ".join(row.flags)])
+    return csv_cells.to_csv(header, lines, end="\n")
 
 
 def to_markdown(rows: list[Row]) -> str:

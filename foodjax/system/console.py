@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +13,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+from rich.text import Text
+
+from foodjax.system.text import printable
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -76,6 +81,36 @@ def track(title: str, total: int, items: Iterator, unit: int = 1) -> Iterator:
             bar.update(done)
 
 
+def say(line: object, *, file: TextIO | None = None, flush: bool = False) -> None:
+    """Prints one line that may hold names of files and classes, which may hold anything.
+
+    Args:
+        line: what is printed; a line's end in it is shown as an escape.
+        file: stdout, or another stream.
+        flush: whether it is shown at once.
+    """
+    stream: TextIO = file or sys.stdout
+    print(_encodable(printable(str(line)), stream), file=stream, flush=flush)
+
+
+def cell(name: str) -> Text:
+    """Returns a name for a table of rich, which would read `[red]` in a plain text as markup."""
+    return Text(_encodable(printable(name), sys.stdout))
+
+
+def show(table: Table) -> None:
+    """Prints a table of rich; its names are those of `cell`."""
+    with console.capture() as captured:
+        console.print(table)
+    print(_encodable(captured.get(), sys.stdout), end="")
+
+
 def fail(message: str) -> None:
     """Prints a user's mistake as one line on stderr."""
-    print("error: " + " ".join(str(message).split()), file=sys.stderr)
+    say("error: " + " ".join(line.strip() for line in str(message).splitlines()), file=sys.stderr)
+
+
+def _encodable(text: str, file: TextIO) -> str:
+    """Returns a text with escapes for what the stream's encoding does not have."""
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

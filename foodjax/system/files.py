@@ -15,8 +15,8 @@ def to_path(place: PathLike) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file as `write_bytes` does."""
-    write_bytes(path, text.encode())
+    """Writes a text file as `write_bytes` does, in UTF-8."""
+    write_bytes(path, _encode(text))
 
 
 def write_all(folder: Path, contents: Mapping[str, str | bytes]) -> None:
@@ -28,9 +28,14 @@ def write_all(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
+            write_bytes(folder / name, _encode(content) if isinstance(content, str) else content)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def _encode(text: str) -> bytes:
+    # Names of any bytes are escaped where a text is made (text.py, cells.py). One that is not must cost no result.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -40,7 +40,7 @@ def setup() -> None:
       logged and oneDNN is off, where TensorFlow is imported afterwards.
     - Logs: absl's logger (used by orbax and TensorFlow Datasets) and Pillow's show critical messages only: what
       they log as an error is raised as well.
-    - Warnings: Pillow's are ignored.
+    - Warnings: Pillow's are ignored, and matplotlib's about characters that its font lacks: pages show them.
     - The late errors of a failed read of a checkpoint are dropped: `sys.unraisablehook`, asyncio's log and the
       warning "coroutine ... was never awaited".
 
@@ -61,6 +61,7 @@ def setup() -> None:
     logging.getLogger("asyncio").addFilter(_is_no_late_record)
     warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
     if not _called.is_set():
         _drop_late_unraisables()
     _called.set()

@@ -10,6 +10,7 @@ from typing import Any
 from jax.sharding import Mesh
 
 from foodjax.steps.state import TrainState
+from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.checkpoint_content import LoopState, from_json
@@ -121,7 +122,7 @@ class Checkpoints:
                 problems[step] = error
                 continue
             for damaged, problem in problems.items():
-                print(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
+                say(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
             self._verify_best(step, like, mesh)
             # A kill right after a save leaves what orbax was about to remove.
             for superseded in set(self.steps()[:-LATEST]) - {self.best_step()}:

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import filelock
 
 from foodjax.config import stored as stored_lib
-from foodjax.config.check import difference, state_values
+from foodjax.config.check import difference, replace, state_values
 from foodjax.config.keys import Config
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
 
-# What a process that died at its very start may have left, and the pictures of a smoke test.
-_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "prepared"}
+# What a process that died at its very start, or refused its photographs, may have left, and the pictures of a smoke
+# test.
+_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "photographs.csv", "prepared"}
 
 
 def check(workdir: Path, config: Config) -> bool:
@@ -28,7 +29,7 @@ def check(workdir: Path, config: Config) -> bool:
     """
     if (workdir / "config.json").exists():
         stored, _ = read_description(workdir)
-        if (workdir / "imported.json").exists() and not (workdir / "metrics.jsonl").exists():
+        if _is_imported_only(workdir):
             found = difference(state_values(stored), state_values(config), ())
         else:
             found = difference(stored, config)
@@ -44,6 +45,31 @@ def check(workdir: Path, config: Config) -> bool:
     if foreign:
         raise UserError(f"workdir {workdir} is not empty and holds no foodjax run: choose another --workdir")
     return False
+
+
+def continued(workdir: Path, config: Config) -> Config:
+    """Returns the config that continues the run of a workdir: decoding "plain" where the run began with that.
+
+    Runs of older versions did; a config that leaves data.decoding at its default still names the same experiment.
+
+    Args:
+        workdir: of a run, or a new one.
+        config: the experiment.
+
+    Raises:
+        UserError: the workdir is damaged.
+    """
+    if not (workdir / "config.json").exists() or _is_imported_only(workdir):
+        return config
+    decoding = read_description(workdir)[0].data.decoding
+    if decoding == config.data.decoding or decoding != "plain":
+        return config
+    print(f"{workdir} continues with data.decoding=plain, as it began")
+    return replace(config, {"data.decoding": decoding})
+
+
+def _is_imported_only(workdir: Path) -> bool:
+    return (workdir / "imported.json").exists() and not (workdir / "metrics.jsonl").exists()
 
 
 def _is_own(name: str) -> bool:

@@ -21,7 +21,9 @@ import jax
 import numpy as np
 
 from foodjax.config.keys import Config
-from foodjax.data.prepare import Prepared
+from foodjax.data import identity
+from foodjax.data.prepare import VERSION
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.system import files
 from foodjax.system.errors import first_line
@@ -51,7 +53,8 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
             earlier["outcome"] = "killed"
     session = {
         "started": _now(), "ended": None, "outcome": "running", "command": sys.argv, **origin, "seed": config.seed,
-        **environment(), "data": fingerprint(data),
+        **environment(), "data": fingerprint(data), "cache_version": VERSION,
+        "prepared": prepared_folders(data),
     }  # fmt: skip
     record["sessions"].append(session)
     _write(workdir, record)
@@ -109,18 +112,34 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def fingerprint(data: Data) -> dict[str, dict[str, Any]]:
-    """Returns for each part of the split its size, a digest of its ids and labels, and one of its pixels."""
+    """Returns the digests of each part of the split."""
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {name: _digest(of, getattr(data.parts, name)) for name, of in parts.items()}
+    return {name: digests(of, getattr(data.parts, name)) for name, of in parts.items()}
 
 
-def _digest(data: Prepared, rows: np.ndarray) -> dict[str, Any]:
+def prepared_folders(data: Data) -> dict[str, str]:
+    """Returns the names in the cache of the prepared sets, by their parts in the data; without sets that are not there.
+
+    The name of a set says all that it depends on, so another start finds the same photographs or none.
+    """
+    sets = {"train": data.train, "validation": data.own_validation, "test": data.test}
+    return {part: of.folder for part, of in sets.items() if of is not None and of.folder}
+
+
+def digests(data: Prepared, rows: np.ndarray) -> dict[str, Any]:
+    """Returns the number of some images of a set, and digests of their ids and labels, their pixels and their content.
+
+    That of the content is of classes and files alone: neither names nor order nor decoding change it.
+    """
     names = hashlib.sha256(json.dumps([data.class_names, [data.ids[row] for row in rows]]).encode())
     names.update(np.ascontiguousarray(data.labels[rows]).tobytes())
     pixels = hashlib.sha256()
     for row in rows:
         pixels.update(data.images[row].tobytes())
-    return {"images": len(rows), "ids": names.hexdigest()[:16], "pixels": pixels.hexdigest()[:16]}
+    content = identity.content(identity.photographs(data, rows))
+    return {
+        "images": len(rows), "ids": names.hexdigest()[:16], "pixels": pixels.hexdigest()[:16], "content": content,
+    }  # fmt: skip
 
 
 def result(workdir: files.PathLike) -> dict[str, Any] | None:

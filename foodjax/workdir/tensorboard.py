@@ -44,7 +44,7 @@ class EventFile:
     def write_text(self, step: int, tag: str, markdown: str) -> None:
         """Adds a text."""
         metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
-        tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode()])
+        tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode("utf-8", "backslashreplace")])
         self.write(step, Summary.Value(tag=tag, metadata=metadata, tensor=tensor))
 
     def write_image(self, step: int, tag: str, png: bytes, height: int, width: int) -> None:

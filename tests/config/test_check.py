@@ -16,7 +16,7 @@ from foodjax.system.errors import UserError
         ("optimizer.learning_rate", -1.0, "optimizer.learning_rate is -1.0: needs a number > 0"),
         ("optimizer.learning_rate", float("nan"), "needs a number > 0"),
         ("data.resize", "cubic", "data.resize is 'cubic': needs one of nearest, bilinear"),
-        ("data.batch_size", 0, "needs an integer >= 1"),
+        ("data.batch_size", -1, "needs an integer >= 0"),
         ("augment.brightness", (0.7, 0.1), "needs a pair"),
         ("train.epochs", 0, "train.epochs is 0"),
         ("model.head.dropout", 1.0, r"needs a number in \[0, 1\)"),
@@ -71,8 +71,8 @@ def test_a_config_survives_the_way_to_a_config_dict_and_back():
     config = checked(food10_fast.get_config())
     assert checked(check.to_config_dict(config)) == config
     assert check.replace(config, {"data.batch_size": 7}).data.batch_size == 7
-    with pytest.raises(UserError, match="data.batch_size is 0: needs an integer >= 1"):
-        check.replace(config, {"data.batch_size": 0})
+    with pytest.raises(UserError, match="data.eval_batch_size is 0: needs an integer >= 1"):
+        check.replace(config, {"data.eval_batch_size": 0})
 
 
 def test_the_defaults_change_nothing_and_lack_only_blocks():
@@ -130,11 +130,12 @@ def test_a_key_is_understood_by_its_old_name(old, new, value):
 def test_which_keys_are_no_part_of_an_experiment_and_which_an_evaluation_may_change():
     assert set(check.not_identity()) == {
         *("data.cache_dir", "data.tfds_dir", "data.backend", "data.eval_batch_size", "train.steps_per_dispatch"),
+        *("data.dir", "data.source", "data.tfds_name", "data.labels", "data.class_level"),
         *("train.epochs", "checkpoint.every_steps", "checkpoint.every_minutes"),
     }
     assert set(check.names_in("evaluation", "place")) == {
         *("data.dir", "data.source", "data.tfds_name", "data.tfds_dir", "data.on_error", "data.cache_dir"),
-        *("data.eval_batch_size", "eval.calibrate"),
+        *("data.labels", "data.class_level", "data.eval_batch_size", "eval.calibrate"),
     }
 
 

@@ -11,6 +11,7 @@ from foodjax.system.errors import UserError
 from foodjax.workdir import description
 
 CONFIG = checked(food10.get_config())
+OLD = check.replace(CONFIG, {"data.decoding": "plain"})  # as a run was that an older version stored
 # Formats that had no number yet, and what came with each.
 CAME = {since: [name for name, key in table().items() if key.since == since] for since in range(1, 7)}
 LATER = [name for names in CAME.values() for name in names]
@@ -78,15 +79,38 @@ def test_a_config_stored_before_a_key_was_there_is_read(age):
     missing = [name for since, names in CAME.items() if since >= age for name in names]
     texts = [stored_text(*missing)] + ([without_kind(stored_text(*missing))] if age <= 3 else [])
     for text in texts:
-        assert check.difference(stored.from_json(text), CONFIG, ignore=()) is None
+        assert check.difference(stored.from_json(text), OLD, ignore=()) is None
 
 
 def test_an_older_workdir_is_the_experiment_that_it_was(tmp_path):
     (tmp_path / "config.json").write_text(without_kind(stored_text(*LATER)))
     (tmp_path / "dataset.json").write_text('{"class_names": ["a", "b"]}')
-    assert description.check(tmp_path, CONFIG)
+    assert description.check(tmp_path, OLD)
     with pytest.raises(UserError, match="augment.mixup is 0.0 here and 0.2 there"):
-        description.check(tmp_path, check.replace(CONFIG, {"augment.mixup": 0.2}))
+        description.check(tmp_path, check.replace(OLD, {"augment.mixup": 0.2}))
+
+
+def test_an_older_run_continues_with_the_decoding_that_it_began_with(tmp_path, capsys):
+    assert description.continued(tmp_path, CONFIG) is CONFIG
+    (tmp_path / "config.json").write_text(stored_text(*LATER))
+    (tmp_path / "dataset.json").write_text('{"class_names": ["a", "b"]}')
+    for _ in range(2):  # the second time as this version stores it
+        assert description.continued(tmp_path, CONFIG) == OLD
+        assert description.continued(tmp_path, OLD) is OLD
+        assert capsys.readouterr().out == f"{tmp_path} continues with data.decoding=plain, as it began\n"
+        description.write_description(tmp_path, OLD, ("a", "b"))
+    description.write_description(tmp_path / "new", CONFIG, ("a", "b"))
+    assert description.continued(tmp_path / "new", OLD) is OLD
+    with pytest.raises(UserError, match="data.decoding is 'viewer' here and 'plain' there"):
+        description.check(tmp_path / "new", OLD)
+
+
+def test_a_model_that_was_only_imported_is_trained_as_new_runs_are(tmp_path):
+    (tmp_path / "config.json").write_text(stored_text(*LATER))
+    (tmp_path / "dataset.json").write_text('{"class_names": ["a", "b"]}')
+    (tmp_path / "imported.json").write_text("{}")
+    assert description.continued(tmp_path, CONFIG) is CONFIG
+    assert description.check(tmp_path, CONFIG)
 
 
 def test_blocks_without_a_kind_are_convolutions_in_format_0_alone():

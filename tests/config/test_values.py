@@ -27,7 +27,9 @@ OTHER = {
     "augment.blur": 0.05, "model.head.pooling": "flatten", "model.head.hidden": (64, 32), "model.init_from": "runs/x",
     "model.dtype": "bfloat16", "model.activation": "silu", "model.norm": "group", "optimizer.name": "sgd",
     "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "eval.crop_area": 0.5,
-    "train.progressive_resizing": ((0, 48), (20, 64)),
+    "train.progressive_resizing": ((0, 48), (20, 64)), "data.geometry": "crop", "data.decoding": "plain",
+    "data.labels": "labels.csv",
+    "train.balance": "classes", "data.duplicates": "drop",
 }  # fmt: skip
 
 

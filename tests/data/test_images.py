@@ -7,7 +7,7 @@ from foodjax.config.check import checked
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.images import check_images
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.report import inspect, pictures
 from foodjax.run.wiring import Engine
 from foodjax.workdir.logs import MetricsLog

@@ -9,7 +9,7 @@ from foodjax.system.errors import UserError
 
 def test_the_second_time_nothing_is_decoded(food_config, monkeypatch):
     first = prepared(food_config)
-    monkeypatch.setattr(prepare, "decode", None)
+    monkeypatch.setattr(prepare, "decode_as", None)
     np.testing.assert_array_equal(prepared(food_config).images, first.images)
 
 
@@ -19,17 +19,23 @@ def test_a_changed_photograph_is_noticed(food_config, food_root):
     assert not np.array_equal(prepared(food_config).images, first)
 
 
-def test_a_picture_that_does_not_decode_is_named_or_left_out(food_config, food_root, capsys):
+def test_a_picture_that_does_not_decode_is_named_or_left_out(food_config, food_root):
     path = food_root / "images" / "cross" / "3.jpg"
     path.write_bytes(path.read_bytes()[:300])
     (food_root / "images" / "ring" / "1.jpg").unlink()
-    with pytest.raises(UserError, match=r"2 of 18 train images do not decode, first cross/3"):
+    line = r"2 of 18 train images do not decode: images/cross/3.jpg \(.+\), images/ring/1.jpg \(missing or empty\):"
+    with pytest.raises(UserError, match=line):
         prepared(food_config)
     food_config.data.on_error = "skip"
-    data = prepared(food_config)
-    assert len(data.ids) == 16
-    assert "cross/3" not in data.ids
-    assert "left out 2 images" in capsys.readouterr().out
+    for _ in range(2):
+        data = prepared(food_config)
+        assert len(data.ids) == 16
+        assert "cross/3" not in data.ids
+        assert [(row.class_name, row.file) for row in data.found.left_out] == [
+            ("cross", "images/cross/3.jpg"),
+            ("ring", "images/ring/1.jpg"),
+        ]
+        assert data.found.broken_sizes == {"images/cross/3.jpg": 300, "images/ring/1.jpg": 0}
 
 
 def test_real_photographs_prepare_to_the_tutorials_counts(food_photos, tmp_path):

@@ -27,7 +27,7 @@ from foodjax.config.variants import apply
 from foodjax.data.decode import decode
 from foodjax.data.sources.archive import Archive
 from foodjax.data.sources.find import select_classes
-from foodjax.data.sources.food101 import Food101Folder
+from foodjax.data.sources.folders import FolderSource
 from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir.logs import read_metrics
@@ -39,9 +39,11 @@ PROGRESS["total"] = dict.fromkeys(("loss_sum", "num_correct", "num_examples"), 0
 
 
 def decoder(_: Path, content: bytes) -> bool:
-    """A photograph behind one byte that says whether it is shown as viewers do."""
+    """A photograph behind one byte that says how it is decoded and becomes square."""
+    first = content[0] if content else 0
+    geometry, decoding = ("stretch", "crop", "pad")[first % 3], "viewer" if first > 127 else "plain"
     try:
-        picture = decode(content[1:], 8, "bilinear", as_seen=bool(content[:1] > b"\x7f"), max_pixels=2**22)
+        picture = decode(content[1:], 8, "bilinear", geometry=geometry, decoding=decoding, max_pixels=2**22)
     except ValueError as error:
         assert str(error)
         return False
@@ -55,7 +57,7 @@ def meta(folder: Path, content: bytes) -> bool:
     (folder / "meta").mkdir()
     for name, part in zip(("train.json", "test.json", "classes.txt"), content.split(b"\0", 2), strict=False):
         (folder / "meta" / name).write_bytes(part)
-    source = Food101Folder(folder)
+    source = FolderSource(folder)
     try:
         listing = select_classes(source.listing(), 0, ())
     except UserError:
@@ -71,7 +73,9 @@ def archive(folder: Path, content: bytes) -> bool:
     found.path.write_bytes(content)
     try:
         listing = found.listing()
-        assert len(dict(found.read(listing.train))) == len(set(listing.train))
+        for part in (listing.train, listing.test):
+            read = [example for example, _ in found.read(part)]
+            assert {e.location for e in read} == {e.location for e in part}
     except UserError as error:
         assert str(error)
         return False

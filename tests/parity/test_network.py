@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, classification_report
 from experiments import food10
 from foodjax.config.check import checked
 from foodjax.data.batches import eval_batches
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.evaluation import scores
 from foodjax.evaluation.predictions import collect_predictions
 from foodjax.exchange import keras_model

@@ -213,7 +213,9 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     config = checked(tiny_config)
     path = inspect_lib.inspect_workdir(config, tmp_path / "run")
     names = {p.name for p in path.parent.iterdir()}
-    assert names == {"inspect.html", "samples.png", "channels.png", "augmented.png", "class_counts.png"}
+    assert names == {
+        "inspect.html", "photographs.csv", "samples.png", "channels.png", "augmented.png", "class_counts.png",
+    }  # fmt: skip
     found = Page(path.read_text())
     assert not found.fetched
     assert not found.silent

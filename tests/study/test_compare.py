@@ -58,6 +58,8 @@ def test_a_comparison_has_mean_deviation_and_paired_difference():
         (dict(ids=["b/1", "b/2", "b/3", "b/4"]), "not compared: other test images", False),
         (dict(pixels="q"), "not compared: other pixels (train)", False),
         (dict(pixels="q", data__image_size=32), "other input size (train)", True),
+        (dict(pixels="q", data__geometry="crop"), "other geometry (test)", True),
+        (dict(pixels="q", data__decoding="plain"), "other decoding (train)", True),
         (dict(device="gpu"), "other device", True),
         (dict(train__epochs=9), "train.epochs 9", True),
         (dict(seed=3), "seeds 3, the baseline's are 0", True),
@@ -70,7 +72,41 @@ def test_an_unfair_comparison_is_flagged(other, flag, tested):
     assert math.isnan(rows[1].p) != tested
 
 
+def test_an_older_run_that_saw_the_same_pixels_is_one_of_its_group():
+    group = [fake_run("x", 0, [1, 0]), fake_run("x", 1, [1, 0], data__decoding="plain")]
+    assert "decoding" not in " ".join(compare([group])[0].flags)
+    group[1] = fake_run("x", 1, [1, 0], data__decoding="plain", pixels="q")
+    assert "other decoding (train)" in compare([group])[0].flags
+
+
 def test_runs_of_one_label_that_differ_are_refused():
     group = [fake_run("x", 0, [1, 0]), fake_run("x", 1, [1, 0], train__patience=3)]
     with pytest.raises(UserError, match="have the same label but differ: train.patience"):
         compare([group])
+
+
+def with_files(run, files, content):
+    """Returns a run whose test photographs have these digests, and this one together."""
+    files = dict(zip(run.predictions, files, strict=True))
+    return run._replace(files=files, data=run.data | {"test": run.data["test"] | {"content": content}})
+
+
+def test_the_same_photographs_under_other_names_are_compared_one_by_one():
+    base = with_files(fake_run("baseline", 0, [1, 0, 0, 1]), "pqrs", "c")
+    other = with_files(fake_run("x", 0, [1, 1, 0, 1], ids=["b/4", "b/3", "b/2", "b/1"]), "srqp", "c")
+    _, row = compare([[base], [other]])
+    assert row.flags == ("other train images", "other validation images")
+    assert row.difference == 0.25
+    _, same = compare([[base], [with_files(fake_run("x", 0, [1, 0, 0, 1], ids=list("wxyz")), "spqr"[::-1], "c")]])
+    assert same.difference == 0.0
+
+
+def test_other_photographs_under_the_same_names_are_not_compared():
+    base = with_files(fake_run("baseline", 0, [1, 0, 0, 1]), "pqrs", "c")
+    other = with_files(fake_run("x", 0, [1, 0, 0, 1], pixels="q"), "tuvw", "d")
+    _, row = compare([[base], [other]])
+    assert "not compared: other test images" in row.flags
+    assert "other test images" in row.flags
+    assert math.isnan(row.p)
+    prepared_otherwise = with_files(fake_run("x", 0, [1, 0, 0, 1]), "tuvw", "d")  # the same names and pixels
+    assert compare([[base], [prepared_otherwise]])[1].flags == ()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from foodjax.config.check import checked
-from foodjax.data.prepare import Prepared
+from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.data.split import Indices
 from foodjax.system.signals import Interrupted

@@ -1,12 +1,18 @@
-"""Source that reads food-101.tar.gz as a stream. It trusts no archive: it extracts nothing and limits every size."""
+"""Source that reads an archive, .zip or .tar.*, as a stream. It extracts nothing and limits every size."""
 
+import os
+import stat
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from foodjax.data.sources.base import Listing, Source, file_stats
-from foodjax.data.sources.food101 import parse_meta
+from foodjax.data.sources.base import Example, Listing, Missing, Source, file_stats, signature_of
+from foodjax.data.sources.folders import read_table
+from foodjax.data.sources.food101 import READ
+from foodjax.data.sources.layouts import Options, list_tree
+from foodjax.data.sources.tree import Folder, from_files
 from foodjax.system.errors import UserError, first_line
 
 MAX_MEMBER_BYTES = 256 * 2**20  # of one file in an archive
@@ -29,54 +35,126 @@ class _Header(tarfile.TarInfo):
 
 
 class Archive(Source):
-    """food-101.tar.gz, read as a stream; nothing is extracted."""
+    """An archive of photographs in any layout, read as a stream; nothing is extracted."""
 
-    def __init__(self, path: Path):
-        self.name, self.path = path.name.split(".")[0], path
+    def __init__(self, path: Path, options: Options = Options()):  # noqa: B008, it is immutable
+        self.name, self.path, self.where, self._options = path.name.split(".")[0], path, str(path), options
+        self._tree: Folder | None = None
+        self._paths: set[str] = set()
+        self._texts: dict[str, bytes] = {}
 
     def fingerprint(self) -> Any:  # noqa: D102
-        return file_stats([self.path])
+        labels = self._options.labels
+        name = os.path.basename(labels) if os.path.isfile(os.path.expanduser(labels)) else labels
+        return [[stats[:2] for stats in self._stats()], self._options._replace(labels=name)]
+
+    def signature(self) -> str | None:  # noqa: D102
+        return signature_of(self._stats())
+
+    def _stats(self) -> list[tuple[int, int, int]]:
+        table = [os.path.expanduser(self._options.labels)] if self._options.labels else []
+        return file_stats([self.where, *table])
+
+    def for_everything(self) -> Source:  # noqa: D102
+        other = Archive(self.path, self._options._replace(everything=True))
+        other._tree, other._paths, other._texts = self._tree, self._paths, self._texts
+        return other
 
     def listing(self) -> Listing:  # noqa: D102
-        found = self._members(lambda name: name.startswith("meta/") and name.endswith((".json", ".txt")))
-        return parse_meta({name: text.decode("utf-8", errors="replace") for name, text in found}, str(self.path))
+        if self.listed is None:
+            if self._tree is None:
+                self._scan()
+            assert self._tree
+            self.listed = list_tree(self._tree, self.where, self._text, self._options)
+        return self.listed
 
-    def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
-        wanted = {f"images/{i}.jpg": i for i in ids}
-        for name, encoded in self._members(wanted.__contains__):
-            yield wanted.pop(name), encoded
-        for i in wanted.values():
-            yield i, b""  # listed but missing: the decoder reports it
+    def _scan(self) -> None:
+        # The lists of Food-101 are read in the same pass.
+        lists = tuple(f"/meta/{name}" for name in READ)
+        for path, content in self._members(lambda path: f"/{path}".endswith(lists)):
+            self._paths.add(path)
+            if content is not None:
+                self._texts[path] = content  # of two members of one name the last counts, as for tar
+        self._tree = from_files(self.where, self._paths)
 
-    def _members(self, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-        """Yields name and content of the files below food-101/ that `wants` accepts; checks all others too."""
-        total, limit = 0, MAX_EXPANSION * self.path.stat().st_size + MAX_MEMBER_BYTES
+    def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
+        wanted = {example.location: example for example in examples}
+        for path, content in self._members(wanted.__contains__):
+            if content is not None and path in wanted:  # a second member of one name counts for nothing
+                yield wanted.pop(path), content
+        for example in wanted.values():
+            if not isinstance(example.location, Missing):
+                raise UserError(f"{self.path} holds {example.file!r} no longer: needs an archive that does not change")
+            yield example, b""  # a list names it: the decoder reports it
+
+    def _text(self, path: str) -> bytes:
+        """Returns the content of a member, or of a table of labels that lies elsewhere."""
+        if path in self._texts:
+            return self._texts[path]
+        if path not in self._paths:
+            return read_table(path, self.where)
+        return next(content for _, content in self._members(path.__eq__) if content is not None)
+
+    def _members(self, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytes | None]]:
+        """Yields the path of every file, and its content if `wants` accepts the path; checks all members."""
         try:
-            with tarfile.open(self.path, "r|*", tarinfo=_Header) as tar:
-                for member in tar:
-                    parts = PurePosixPath(member.name).parts
-                    # Nothing is extracted, so nothing can be overwritten; but such an archive was made to do harm.
-                    if member.name.startswith("/") or ".." in parts:
-                        raise UserError(f"{self._member(member)} points outside the archive: refused")
-                    if not (member.isreg() or member.isdir()):
-                        raise UserError(f"{self._member(member)} is a link or a device: refused")
-                    total += member.size
-                    if total > limit:
-                        raise UserError(f"{self.path} expands to more than {MAX_EXPANSION} times its size: refused")
-                    if member.size > MAX_MEMBER_BYTES:  # set by an extended header
-                        raise UserError(
-                            f"{self._member(member)} has {member.size:,} bytes: refused (at most {MAX_MEMBER_BYTES:,})"
-                        )
-                    if member.isreg() and "food-101" in parts:
-                        inside = "/".join(parts[parts.index("food-101") + 1 :])
-                        if wants(inside):
-                            yield inside, tar.extractfile(member).read()  # pyright: ignore[reportOptionalMemberAccess]
+            total, limit = 0, MAX_EXPANSION * self.path.stat().st_size + MAX_MEMBER_BYTES
+            of_kind = _zip_members if zipfile.is_zipfile(self.path) else _tar_members
+            for name, size, kind, read in of_kind(self.path):
+                # Nothing is extracted, so nothing can be overwritten; but such an archive was made to do harm.
+                name = name.replace("\\", "/")  # of some programs on Windows
+                parts = PurePosixPath(name).parts
+                if name.startswith("/") or ".." in parts:
+                    raise UserError(f"{self._member(name)} points outside the archive: refused")
+                if kind not in ("file", "folder"):
+                    raise UserError(f"{self._member(name)} is {kind}: refused")
+                total += size
+                if total > limit:
+                    raise UserError(f"{self.path} expands to more than {MAX_EXPANSION} times its size: refused")
+                if size > MAX_MEMBER_BYTES:  # of a tar, set by an extended header
+                    raise UserError(f"{self._member(name)} has {size:,} bytes: refused (at most {MAX_MEMBER_BYTES:,})")
+                if kind == "file":
+                    path = "/".join(parts)
+                    yield path, read() if wants(path) else None
         except UserError:
             raise
-        except Exception as error:  # tarfile, the decompressors and broken numbers in headers raise a dozen types
+        except Exception as error:  # the archives' modules and broken numbers in headers raise a dozen types
+            if isinstance(error, OSError) and error.errno:  # gzip and bz2 raise OSError too, without a number
+                raise UserError(
+                    f"cannot read {self.path} ({error.strerror}): needs the right to read and a working disk"
+                ) from None
             raise UserError(
-                f"{self.path} is not a whole tar archive ({first_line(error)}): download it again"
+                f"{self.path} is not a whole tar archive or zip file ({first_line(error)}): download it again, or set "
+                f"data.dir to a folder"
             ) from None
 
-    def _member(self, member: tarfile.TarInfo) -> str:
-        return f"{self.path}: the member {ascii(member.name[:80])}"
+    def _member(self, name: str) -> str:
+        return f"{self.path}: the member {ascii(name[:80])}"
+
+
+# Name, size, kind (file, folder, or what is refused) and a function that returns the content.
+_Member = tuple[str, int, str, Callable[[], bytes]]
+
+
+def _tar_members(path: Path) -> Iterator[_Member]:
+    with tarfile.open(path, "r|*", tarinfo=_Header) as tar:
+        for member in tar:
+            kind = "file" if member.isreg() else "folder" if member.isdir() else "a link or a device"
+            yield member.name, member.size, kind, lambda member=member: tar.extractfile(member).read()  # pyright: ignore
+
+
+def _zip_members(path: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(path) as file:
+        for member in file.infolist():
+            mode = stat.S_IFMT(member.external_attr >> 16)  # 0: made on another system
+            kind = "file" if mode in (0, stat.S_IFREG) else "a link or a device"
+            if member.is_dir():
+                kind = "folder"
+            elif member.flag_bits & 1:
+                kind = "encrypted"
+            yield member.filename, member.file_size, kind, lambda member=member: _unzip(file, member)
+
+
+def _unzip(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    with file.open(member) as stream:
+        return stream.read(member.file_size + 1)  # the size was checked; a longer content fails its checksum

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from foodjax.data.sources import shapes
-from foodjax.data.sources.base import Listing, Source
+from foodjax.data.sources.base import Example, Listing, Source
 
 
 class DrawnSource(Source):
@@ -19,12 +19,12 @@ class DrawnSource(Source):
         return ["drawn", shapes.VERSION, self.num_train, self.num_test, self.seed]
 
     def listing(self) -> Listing:  # noqa: D102
-        def ids(first, count):
-            return [f"{name}/{k:05}" for name in shapes.CLASS_NAMES for k in range(first, first + count)]
+        def examples(first: int, count: int) -> list[Example]:
+            return [
+                Example(f"{name}/{k:05}", name, k) for name in shapes.CLASS_NAMES for k in range(first, first + count)
+            ]
 
-        return Listing(shapes.CLASS_NAMES, ids(0, self.num_train), ids(self.num_train, self.num_test))
+        return Listing(shapes.CLASS_NAMES, examples(0, self.num_train), [], examples(self.num_train, self.num_test))
 
-    def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
-        for i in ids:
-            name, number = i.split("/")
-            yield i, shapes.draw_png(name, int(number), self.seed)
+    def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
+        return ((e, shapes.draw_png(e.class_name, e.location, self.seed)) for e in examples)

@@ -1,63 +1,92 @@
-"""Source of an extracted food-101/ in the layout of the official archive."""
+"""The layout of the official Food-101 archive: images/<class>/<id>.jpg, and lists of the parts in meta/."""
 
 import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
-from foodjax.data.sources.base import Listing, Source, _read_bytes, file_stats
+from foodjax.data.formats import is_picture, suffix_of, why_unused
+from foodjax.data.sources import refuse
+from foodjax.data.sources.base import Example, Listing, Missing, Unused
+from foodjax.data.sources.tree import Folder
 from foodjax.system.errors import UserError
 
+_LISTS = ("train.json", "test.json", "train.txt", "test.txt", "classes.txt")
+READ = ("classes.txt", "train.json", "test.json")  # what `parse_meta` takes, where it is there
+_DEPTH = 2  # levels below the root in which the layout is searched
 
-def parse_meta(texts: dict[str, str], where: str) -> Listing:
+
+def find_layout(root: Folder) -> Folder | None:
+    """Returns the folder with images/ and the lists in meta/, the root or a folder below it; None without one."""
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        for folder in level:
+            meta = folder.folders.get("meta")
+            if meta and (any(name in meta.files for name in _LISTS)):
+                return folder
+        level = [inner for folder in level for inner in folder.folders.values()]
+    return None
+
+
+def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:
     """Returns the listing of meta/classes.txt, train.json and test.json.
+
+    Args:
+        texts: content of the files, by their names in meta/.
+        root: the folder with images/ and meta/.
+        where: its path, for messages.
 
     Raises:
         UserError: a file is missing or does not contain {"class": ["class/name", ...]}.
     """
-    parts = {}
+    found, parts = _pictures(root, where), {}
     for part in ("train", "test"):
-        name = f"meta/{part}.json"
+        name = f"{part}.json"
         if name not in texts:
-            raise UserError(f"{where} has no {name}: needs images/ and meta/ as in the published Food-101")
+            raise UserError(f"{where} has no meta/{name}: needs images/ and meta/ as in the published Food-101")
         try:
-            table = json.loads(texts[name])
-            parts[part] = [i for ids in table.values() for i in ids]
-            if not all(isinstance(i, str) and len(PurePosixPath(i).parts) == 2 and ".." not in i for i in parts[part]):
+            table = json.loads(texts[name].decode("utf-8-sig", "surrogateescape"))
+            parts[part] = [Example(i, label, _place(root, i, found)) for label, ids in table.items() for i in ids]
+            if not all(len(PurePosixPath(e.id).parts) == 2 and ".." not in e.id for e in parts[part]):
                 raise ValueError("an id is not 'class/name'")
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise UserError(
-                f'{where}/{name} is not the JSON of a Food-101 list ({error}): needs {{"class": ["class/name", ...]}}'
+                f"{where}/meta/{name} is not the JSON of a Food-101 list ({error}): needs "
+                f'{{"class": ["class/name", ...]}}'
             ) from None
-    if "meta/classes.txt" in texts:
-        names = tuple(line.strip() for line in texts["meta/classes.txt"].splitlines() if line.strip())
-    else:
-        names = tuple(sorted({i.split("/")[0] for ids in parts.values() for i in ids}))
-    return Listing(names, parts["train"], parts["test"])
+    listed = [
+        line.strip() for line in texts.get("classes.txt", b"").decode("utf-8-sig", "surrogateescape").splitlines()
+    ]
+    names = tuple(filter(None, listed)) or tuple(sorted({e.class_name for part in parts.values() for e in part}))
+    known = set(names)
+    unused = [
+        Unused(part, e.class_name, e.location, "its class is not in meta/classes.txt")
+        for part, examples in parts.items()
+        for e in examples
+        if e.class_name not in known
+    ]
+    used = {e.location for examples in parts.values() for e in examples}
+    unused += [Unused("", "", path, "in no list of meta/") for path in found.values() if path not in used]
+    train, test = ([e for e in parts[part] if e.class_name in known] for part in ("train", "test"))
+    return Listing(names, train, [], test, (), tuple(unused))
 
 
-class Food101Folder(Source):
-    """An extracted food-101/ with images/ and meta/."""
+def _pictures(root: Folder, where: str) -> dict[str, str]:
+    """Returns the pictures in images/ by their ids: their paths there, without suffix."""
+    images, found = root.folders.get("images"), {}
+    for folder in images.walk() if images else ():
+        if folder.problem:
+            raise refuse.unreadable(folder, where)
+        for name, problem in folder.files.items():
+            if is_picture(name) and not problem:
+                path = folder.inside(name)
+                key = path[len(root.inside("images")) + 1 : len(path) - len(suffix_of(name))]
+                if key not in found or suffix_of(name) == ".jpg":
+                    found[key] = path
+    return found
 
-    def __init__(self, root: Path):
-        self.name, self.root = root.name, root
 
-    def listing(self) -> Listing:  # noqa: D102
-        texts = {}
-        for path in sorted((self.root / "meta").glob("*")):
-            if path.suffix in (".json", ".txt"):
-                try:
-                    texts[f"meta/{path.name}"] = path.read_text()
-                except (OSError, UnicodeDecodeError) as error:
-                    raise UserError(f"cannot read {path}: {error}") from None
-        return parse_meta(texts, str(self.root))
-
-    def fingerprint(self) -> Any:  # noqa: D102
-        listing = self.listing()
-        return [listing.class_names, file_stats(self._path(i) for i in listing.train + listing.test)]
-
-    def read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:  # noqa: D102
-        return ((i, _read_bytes(self._path(i))) for i in ids)
-
-    def _path(self, example_id: str) -> Path:
-        return self.root / "images" / f"{example_id}.jpg"
+def _place(root: Folder, example_id: str, found: dict[str, str]) -> str:
+    """Returns the path of a picture, whether it is there or not; its id may have a suffix."""
+    if not isinstance(example_id, str):
+        raise ValueError("an id is not 'class/name'")
+    bare = example_id[: len(example_id) - len(suffix_of(example_id))] if not why_unused(example_id) else example_id
+    return found.get(example_id) or found.get(bare) or Missing(root.inside(f"images/{bare}.jpg"))

@@ -9,9 +9,11 @@ from PIL import Image
 from foodjax.data.decode import decode
 from foodjax.data.sources import archive
 from foodjax.data.sources.archive import Archive
+from foodjax.data.sources.base import Example
 from foodjax.system.errors import UserError
 
 META = {"meta/train.json": b'{"a": ["a/0"], "b": ["b/0"]}', "meta/test.json": b'{"a": ["a/1"], "b": ["b/1"]}'}
+FIRST = Example("a/0", "a", "food-101/images/a/0.jpg")
 
 
 def pack(path, members, mode="w:gz"):
@@ -33,8 +35,9 @@ def special(name, kind, target=""):
 
 def test_a_harmless_archive_is_read(tmp_path):
     found = Archive(pack(tmp_path / "f.tar.gz", [("food-101/images/a/0.jpg", b"picture")]))
-    assert found.listing().train == ["a/0", "b/0"]
-    assert dict(found.read(["a/0", "b/0"])) == {"a/0": b"picture", "b/0": b""}
+    train = found.listing().train
+    assert [(e.id, e.class_name) for e in train] == [("a/0", "a"), ("b/0", "b")]
+    assert {e.id: content for e, content in found.read(train)} == {"a/0": b"picture", "b/0": b""}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_a_member_that_means_harm_is_refused(tmp_path, member, words):
     with pytest.raises(UserError, match=words):
         Archive(path).listing()
     with pytest.raises(UserError, match=words):
-        list(Archive(path).read(["a/0"]))
+        list(Archive(path).read([FIRST]))
     assert [p.name for p in tmp_path.iterdir()] == ["f.tar.gz"]
 
 
@@ -79,7 +82,7 @@ def test_a_file_that_is_cut_off_in_its_middle_is_a_damaged_archive(tmp_path):
     whole = path.read_bytes()
     for name in (b"food-101/meta/train.json", b"food-101/images/a/0.jpg"):
         path.write_bytes(whole[: whole.index(name) + 520])
-        for use in (lambda: Archive(path).listing(), lambda: list(Archive(path).read(["a/0"]))):
+        for use in (lambda: Archive(path).listing(), lambda: list(Archive(path).read([FIRST]))):
             with pytest.raises(UserError, match="f.tar is not a whole tar archive"):
                 use()
 

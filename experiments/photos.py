@@ -1,0 +1,32 @@
+"""Your own photographs: a folder for each class, or any layout of docs/photographs.md.
+
+    foodjax train --config photos --config.data.dir=MY_FOLDER
+
+All classes are taken, of any number and size. The network is that of food10_fast. What is 0 here is chosen from the
+photographs when the run starts, told in a line and kept in the run's config.json.
+"""
+
+from ml_collections import ConfigDict
+
+from foodjax import load_config, variants
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Returns the experiment for own photographs, or the variant `arg` of it."""
+    config = load_config("food10_fast")
+    config.name = "photos"
+
+    config.data.tfds_name = ""
+    config.data.num_classes = 0  # all
+    config.data.image_size = 0  # chosen
+    config.data.batch_size = 0  # chosen
+    config.data.validation_fraction = 0.0  # chosen
+    config.data.geometry = "crop"
+
+    config.augment.update(crop_area=(0.5, 1.0), brightness=(0.8, 1.2), contrast=0.2, cutmix=0.0)
+
+    config.model.input_size = 0  # data.image_size
+    config.eval.update(size=0, calibrate=False)  # few validation pictures make no good temperature
+
+    config.train.update(epochs=30, patience=30)
+    return variants.apply(config, arg)

@@ -1,0 +1,197 @@
+"""Reads a table of labels (CSV): a column of files, one of labels, perhaps one of parts.
+
+Columns are known by the names that people give them. Files are named by their paths, by their last names, or without
+suffix, as in Kaggle's train.csv.
+"""
+
+import csv
+import io
+import re
+import unicodedata
+from typing import NamedTuple
+
+from foodjax.data.formats import is_picture, suffix_of, why_unused
+from foodjax.data.sources import refuse
+from foodjax.data.sources.base import Example, Unused
+from foodjax.data.sources.locate import WHOLE, Located
+from foodjax.data.sources.part_names import part_of
+from foodjax.data.sources.tree import Folder
+from foodjax.system.errors import UserError, first_line
+
+# In the order of preference; lower case, letters and digits alone.
+_FILE = (
+    "file", "filename", "filepath", "path", "image", "imagename", "imagefile", "imagefilename", "imagepath", "imageid",
+    "img", "imgname", "imgpath", "imgid", "photo", "photoid", "picture", "photograph", "name", "id",
+)  # fmt: skip
+_LABEL = (
+    "label", "labels", "class", "classname", "classes", "category", "categoryname", "target", "species", "breed",
+    "tag", "y", "labelname", "classid", "labelid", "categoryid",
+)  # fmt: skip
+_SPLIT = ("split", "part", "set", "subset", "partition", "dataset", "usage")
+
+
+class _Columns(NamedTuple):
+    """Numbers of the columns; `split` is -1 where there is none. `first` is the first row of data."""
+
+    file: int
+    label: int
+    split: int
+    first: int
+
+
+class _Files:
+    """The pictures of a tree, found by what a table calls them."""
+
+    def __init__(self, root: Folder):
+        self.problems = {f.inside(name): problem for f in root.walk() for name, problem in f.files.items()}
+        self._exact: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}  # by 0.png and bars/0.png
+        self._stems: dict[str, list[str]] = {}  # by 0 and bars/0
+        for path in self.problems:
+            if is_picture(path.rsplit("/", 1)[-1]):
+                plain = _plain(path)
+                self._exact[plain] = path
+                for end in {_end(plain, 1), _end(plain, 2)}:
+                    self._names.setdefault(end, []).append(path)
+                    self._stems.setdefault(_without_suffix(end), []).append(path)
+
+    def find(self, called: str, hints: tuple[str, ...] = ()) -> list[str]:
+        """Returns the paths that `called` may mean: the best ones, more than one where it is ambiguous.
+
+        Args:
+            called: a path, whole or from any folder on, or a name, with or without suffix.
+            hints: parts and names of folders to choose by.
+        """
+        called = _plain(called)
+        if called in self._exact:
+            return [self._exact[called]]
+        ends = dict.fromkeys((_end(called, 2), _end(called, 1)))
+        found = next((found for end in ends if (found := self._names.get(end) or self._stems.get(end))), [])
+        for count in range(called.count("/") + 1, 2, -1):  # as much of the path as fits
+            end = _end(called, count)
+            if fitting := [path for path in found if end in (_end(_plain(path), count), _end(_bare(path), count))]:
+                return fitting
+        if len(found) > 1 and hints:  # train.csv means train/0.jpg, not test/0.jpg
+            parts = [p for p in found if any(word in hints or part_of(word) in hints for word in p.split("/")[:-1])]
+            found = parts or found
+        return found
+
+
+def _plain(path: str) -> str:
+    path = unicodedata.normalize("NFC", path.strip().replace("\\", "/"))
+    return path[2:] if path.startswith("./") else path
+
+
+def _bare(path: str) -> str:
+    return _without_suffix(_plain(path))
+
+
+def _end(path: str, count: int) -> str:
+    return "/".join(path.split("/")[-count:])
+
+
+def _without_suffix(path: str) -> str:
+    return path[: len(path) - len(suffix_of(path.rsplit("/", 1)[-1]))]
+
+
+def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
+    """Finds the photographs that a table names.
+
+    Args:
+        content: of the table.
+        name: of the table, for messages; train.csv prefers files in a folder train/.
+        root: the tree of the photographs.
+        where: its path.
+
+    Raises:
+        UserError: the table lacks a column, names no file that is there, or contradicts itself.
+    """
+    for folder in root.walk():
+        if folder.problem:  # another file of the same name might be taken for one in it
+            raise refuse.unreadable(folder, where)
+    rows, files = _rows(content, name), _Files(root)
+    columns = _columns(rows, name, files)
+    found, taken = Located({}, [], []), {}
+    stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    for number, row in enumerate(rows[columns.first :], start=columns.first + 1):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) <= max(columns):
+            raise UserError(f"{name}: row {number} has {len(row)} cells: needs a file and a label in each row")
+        called, label = row[columns.file].strip(), row[columns.label].strip()
+        part = _part(row[columns.split], name, number) if columns.split >= 0 else WHOLE
+        paths = files.find(called, (part,) if part else (stem, part_of(stem)) if part_of(stem) else (stem,))
+        if len(paths) > 1:
+            raise UserError(
+                f"{name}: row {number} names {called!r}, which may be {paths[0]!r} or {paths[1]!r}: needs its path"
+            )
+        path = paths[0] if paths else called
+        reason = (files.problems[path] or why_unused(path)) if paths else f"named in {name}, but not there"
+        if not label:
+            reason = f"has no label in {name}"
+        if taken.setdefault(path, (label, part)) != (label, part):
+            was, now = taken[path], (label, part)
+            raise UserError(
+                f"{name}: {called!r} is {_words(was)} and, in row {number}, {_words(now)}: needs one of them"
+            )
+        if reason:
+            found.unused.append(Unused(part, label, path, reason))
+        else:
+            found.parts.setdefault(part, []).append(Example(path, label, path))
+    unique = {part: list(dict.fromkeys(examples)) for part, examples in found.parts.items()}
+    if not unique:
+        example = found.unused[0] if found.unused else None
+        said = f"; {example.file!r}: {example.reason}" if example else ""
+        raise UserError(
+            f"{name} names no picture that can be used in {where}{said}: needs paths from {where}, or data.labels='' "
+            f"where folders are the classes"
+        )
+    beside = [p for p in files.problems if p not in taken and is_picture(p)]
+    unused = [*dict.fromkeys(found.unused), *(Unused("", "", p, f"not in {name}") for p in beside)]
+    return Located(unique, [f"labels from {name}: {sum(map(len, unique.values())):,} photographs"], unused)
+
+
+def _words(label_and_part: tuple[str, str]) -> str:
+    label, part = label_and_part
+    return repr(label) + (f" of {part}" if part else "")
+
+
+def _rows(content: bytes, name: str) -> list[list[str]]:
+    is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")  # "Unicode text" of spreadsheets
+    try:
+        text = content.decode("utf-16") if is_wide else content.decode("utf-8-sig", "surrogateescape")
+        head = text.split("\n", 1)[0]
+        delimiter = max(",;\t|", key=head.count)
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{name} is not a table ({first_line(error)}): needs CSV with the columns file,label") from None
+    if not rows:
+        raise UserError(f"{name} is empty: needs the columns file,label")
+    return rows
+
+
+def _columns(rows: list[list[str]], name: str, files: _Files) -> _Columns:
+    head = [re.sub(r"[\W_]", "", cell.lower()) for cell in rows[0]]
+
+    def finds(column: int) -> bool:
+        return any(len(row) > column and files.find(row[column]) for row in rows[1:50])
+
+    of_files = sorted((k for k, cell in enumerate(head) if cell in _FILE), key=lambda k: _FILE.index(head[k]))
+    file = next(filter(finds, of_files), of_files[0] if of_files else -1)
+    split = next((k for k, cell in enumerate(head) if cell in _SPLIT), -1)
+    of_labels = sorted((k for k, cell in enumerate(head) if cell in _LABEL), key=lambda k: _LABEL.index(head[k]))
+    others = [k for k, cell in enumerate(head) if cell and k not in (file, split)]
+    label = of_labels[0] if of_labels else others[0] if len(others) == 1 and file >= 0 else -1
+    if file >= 0 and label >= 0:
+        return _Columns(file, label, split, 1)
+    if not of_labels and not of_files and len(rows[0]) in (2, 3) and files.find(rows[0][0]):  # no line of names
+        return _Columns(0, 1, 2 if len(rows[0]) == 3 else -1, 0)
+    missing = "file" if file < 0 else "label"
+    raise UserError(f"{name} has the columns {', '.join(map(repr, rows[0][:8]))}: needs one named {missing!r}")
+
+
+def _part(cell: str, name: str, number: int) -> str:
+    part = part_of(cell) if cell.strip() else "train"
+    if not part:
+        raise UserError(f"{name}: row {number} has the part {cell!r}: needs train, validation or test")
+    return part

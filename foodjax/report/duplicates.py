@@ -1,0 +1,59 @@
+"""Pairs of duplicate photographs for a page."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from foodjax.data.duplicates import Pair
+from foodjax.data.leaks import WHERE, Duplicates
+from foodjax.report import pictures
+
+_PAIRS = 24  # on a page
+_OF_EACH = 6  # between parts, across classes and within a class, at least
+_SIDE = 160  # of each photograph, pixels
+
+
+def choose(pairs: Sequence[Pair]) -> list[Pair]:
+    """Returns the pairs that a page shows, in their order: the first ones, and some of each place if there are any."""
+    wanted: dict[Pair, None] = {}
+    for where in WHERE:
+        wanted |= dict.fromkeys([pair for pair in pairs if pair.where == where][:_OF_EACH])
+    wanted |= dict.fromkeys(pairs)
+    kept = set(list(wanted)[:_PAIRS])
+    return [pair for pair in pairs if pair in kept]
+
+
+def _text(name: str) -> str:
+    """Returns a name as a page can hold it: bytes that are not UTF-8 are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def section(found: Duplicates | None) -> dict[str, Any] | None:
+    """Returns what duplicates.html.j2 shows, or None where the photographs were not searched.
+
+    Args:
+        found: the duplicates, the worst first; a part of the pairs is shown.
+    """
+    if found is None:
+        return None
+    return {
+        "counts": str(found),
+        "num_pairs": len(found.pairs),
+        "leaks": found.num_leaks(),
+        "pairs": [
+            {
+                "number": number,
+                "kind": pair.kind,
+                "where": pair.where,
+                "photos": [
+                    (
+                        pictures.data_uri(pictures.enlarge(one.pixels, _SIDE)),
+                        one.part,
+                        _text(one.class_name),
+                        _text(one.id),
+                    )
+                    for one in found.pictures(pair)
+                ],
+            }
+            for number, pair in enumerate(choose(found.pairs), start=1)
+        ],
+    }

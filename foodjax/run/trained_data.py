@@ -1,0 +1,63 @@
+"""Duplicates between the photographs that a run was trained on and those that it is evaluated on.
+
+A run names the prepared sets that it was trained on in run.json. As long as they are in the cache, they are opened
+without the photographs themselves, and without reading their pixels where an earlier search knows the duplicates.
+"""
+
+from pathlib import Path
+
+from foodjax.config.keys import Config
+from foodjax.data.duplicates import Pair
+from foodjax.data.leaks import Duplicates, among, is_exempt, originals, rows_of, search
+from foodjax.data.prepare import cache_root, open_prepared
+from foodjax.data.prepared import Prepared
+from foodjax.data.sets import Data, split_data
+from foodjax.data.split import all_rows
+from foodjax.system.errors import UserError
+from foodjax.workdir import run_record
+
+
+def open_data(workdir: Path, config: Config, cache: Path) -> Data | None:
+    """Returns the data that a run was last trained on, or None where a set of it is not in the cache any more.
+
+    Args:
+        workdir: of the run.
+        config: the run's own.
+        cache: folder of the prepared sets.
+    """
+    names = next((s["prepared"] for s in reversed(run_record.read(workdir)["sessions"]) if "prepared" in s), None)
+    try:
+        sets = {part: open_prepared(cache / Path(name).name, trusted=True) for part, name in dict(names or {}).items()}
+        return split_data(config, sets["train"], sets["test"], sets.get("validation"))
+    except (UserError, KeyError, TypeError, ValueError):
+        return None
+
+
+def find_duplicates_of(workdir: Path, stored: Config, config: Config, test_set: Prepared) -> Duplicates | None:
+    """Returns the duplicates of test images, in the run's training and validation images and among themselves.
+
+    Args:
+        workdir: of the run.
+        stored: the run's own config.
+        config: of the evaluation.
+        test_set: the photographs that are evaluated, all of them.
+
+    Returns:
+        The duplicates; None where the run's own sets are not in the cache, or are shapes that the program drew.
+    """
+    if is_exempt(stored) or is_exempt(config):
+        return None
+    data = open_data(workdir, stored, cache_root(config))
+    if data is None or data.train.images.shape[1:] != test_set.images.shape[1:]:
+        return None
+    given = {} if data.own_validation is None else {"validation": data.own_validation}
+    sets = {"train": data.train, **given, "test": test_set}
+    parts = data.parts._replace(test=all_rows(test_set.ids, test_set.labels))
+    searched = search(sets, config)
+    pairs = among(searched, rows_of(parts), sets)
+
+    def of_test(pair: Pair) -> bool:
+        return "test" in (pair.part, pair.other_part)
+
+    of_parts = {name: sets[of] for name, (of, _) in rows_of(parts).items()}
+    return Duplicates(tuple(filter(of_test, pairs)), of_parts, originals=originals(searched, sets))
