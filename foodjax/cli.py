@@ -21,7 +21,7 @@ from foodjax.commands import (
 )
 from foodjax.commands.verb import CONTINUED
 from foodjax.system.console import fail
-from foodjax.system.errors import UserError
+from foodjax.system.errors import UserError, first_line
 from foodjax.system.setup import setup
 from foodjax.system.signals import Interrupted
 from foodjax.system.version import version
@@ -63,6 +63,9 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         fail(str(error))
         return 2
+    except MemoryError as error:
+        fail(f"out of memory ({first_line(error)}): needs more free memory, or smaller batches or pictures")
+        return 1
     except Interrupted as interrupted:
         # After SIGTERM a run that continues is no failure; after Ctrl-C shells expect 130.
         return 0 if interrupted.signum == signal.SIGTERM and verb in CONTINUED else 128 + interrupted.signum

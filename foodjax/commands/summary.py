@@ -6,7 +6,7 @@ from foodjax.commands.verb import Given, Verb
 def _run(given: Given) -> None:
     from foodjax.models import summary as summary_lib
     from foodjax.models.convnet import create_model
-    from foodjax.system.console import console
+    from foodjax.system.console import show
     from foodjax.workdir.description import read_description
 
     config = given.config
@@ -15,7 +15,7 @@ def _run(given: Given) -> None:
     else:
         num_classes = len(config.data.class_names) or config.data.num_classes or 101
     model = create_model(config, num_classes)
-    console.print(summary_lib.to_table(summary_lib.layers(model, config.input_size)))
+    show(summary_lib.to_table(summary_lib.layers(model, config.input_size)))
 
 
 VERB = Verb(

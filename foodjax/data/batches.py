@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from foodjax.config.keys import Augment, Config
+from foodjax.config.keys import Config
+from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
 from foodjax.data.augment.sample import sample_params
 from foodjax.data.prepared import Prepared

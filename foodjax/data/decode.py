@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from foodjax.config.keys import Data
+from foodjax.config.photo_keys import Data
 from foodjax.data import viewer
 from foodjax.data.formats import FORMATS, open_heif
 from foodjax.data.geometry import to_square
@@ -46,6 +46,7 @@ def decode(
 
     Raises:
         ValueError: the bytes are not a whole picture, or it has more than max_pixels.
+        MemoryError: there is not enough memory for its pixels.
     """
     if not encoded:
         raise ValueError("missing or empty")
@@ -57,7 +58,7 @@ def decode(
             return np.asarray(to_square(rgb, size, resize, geometry))
     except UnidentifiedImageError:
         raise ValueError(f"not a picture of a known kind ({', '.join(FORMATS)})") from None
-    except ValueError:
+    except (ValueError, MemoryError):  # a lack of memory is not the picture's fault
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types for broken files
         raise ValueError(str(error) or type(error).__name__) from None

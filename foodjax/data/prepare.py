@@ -138,6 +138,8 @@ def _write(
                 return row_of[example.id], len(encoded), file_digest, decode_as(data, encoded), ""
             except ValueError as error:
                 return row_of[example.id], len(encoded), file_digest, None, first_line(error)
+            except MemoryError:
+                raise UserError(f"not enough memory to decode {example.file}: needs more free memory") from None
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             decoded = ordered_map(pool, one, source.read(examples))

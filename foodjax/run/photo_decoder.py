@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from foodjax.config.keys import Data
+from foodjax.config.photo_keys import Data
 from foodjax.data.decode import MAX_PIXELS, decode_as
 
 _OTHERWISE = (

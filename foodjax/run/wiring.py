@@ -8,7 +8,8 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from foodjax.config.check import replace
-from foodjax.config.keys import Augment, Config
+from foodjax.config.keys import Config
+from foodjax.config.photo_keys import Augment
 from foodjax.data.batches import eval_batches
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data

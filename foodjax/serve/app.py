@@ -144,6 +144,8 @@ def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
             return JSONResponse(answer, headers=_HEADERS)
         except ValueError as error:
             return _error(f"this is not a usable photograph: {error}", 422)
+        except MemoryError:
+            return _error("not enough memory for this photograph: send it again later, or a smaller one", 503)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -49,3 +49,13 @@ def test_real_photographs_prepare_to_the_tutorials_counts(food_photos, tmp_path)
     assert data.class_names[0] == "apple_pie"
     assert data.class_names[-1] == "breakfast_burrito"
     assert 40 < data.images.mean() < 200
+
+
+def test_a_lack_of_memory_is_not_a_broken_picture(food_config, monkeypatch):
+    def no_memory(*args):
+        raise MemoryError
+
+    food_config.data.on_error = "skip"
+    monkeypatch.setattr("foodjax.data.viewer.to_rgb", no_memory)
+    with pytest.raises(UserError, match=r"not enough memory to decode images/\S+: needs more free memory"):
+        prepared(food_config)

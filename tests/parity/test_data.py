@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 
 from experiments import food10
 from foodjax.config.check import checked
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.sample import AugmentParams, sample_params
 from foodjax.data.decode import decode

@@ -158,3 +158,26 @@ def test_a_table_that_is_not_there(tmp_path):
     photos(tmp_path)
     with pytest.raises(UserError, match="data.labels=none.csv is no file, neither in .* nor here"):
         listing(tmp_path, labels="none.csv")
+
+
+def test_a_missing_file_is_not_another_one_of_its_name(tmp_path):
+    """ring/1.png is gone; bars/1.png has the same last name, and is a picture of bars."""
+    for cls, numbers in (("bars", (0, 1, 2)), ("ring", (0, 2, 3))):
+        for k in numbers:
+            paint(tmp_path / cls / f"{k}.png", colour("train", cls, k))
+    rows = [(f"bars/{k}.png", "bars", "train") for k in (0, 2)] + [(f"ring/{k}.png", "ring", "train") for k in (0, 1)]
+    table(tmp_path / "labels.csv", rows)
+    found = listing(tmp_path, labels="labels.csv")
+    assert sorted(e.file for e in (*found.train, *found.test)) == ["bars/0.png", "bars/2.png", "ring/0.png"]
+    assert [(u.file, u.reason) for u in found.unused if "not there" in u.reason] == [
+        ("ring/1.png", "named in labels.csv, but not there")
+    ]
+    assert ("bars/1.png", "not in labels.csv") in [(u.file, u.reason) for u in found.unused]
+
+
+def test_folders_of_another_machine_are_told(tmp_path):
+    rows = photos(tmp_path)
+    table(tmp_path / "labels.csv", rows, cells=lambda file, label, part: ("../input/theirs/" + base(file), label, part))
+    found = listing(tmp_path, labels="labels.csv")
+    assert counts(found) == EACH
+    assert any("found by their last names" in note for note in found.notes)

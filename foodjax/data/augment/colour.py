@@ -6,7 +6,7 @@ Maps compose, so that any number of changes costs one pass over the pixels.
 import numpy as np
 from jaxtyping import Array, Float
 
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _MID_GREY = 127.5

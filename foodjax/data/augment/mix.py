@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 
 _GREY = 128
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 from foodjax.data.augment import colour as colours
 from foodjax.data.augment.blur import sample_blur
 from foodjax.data.augment.mix import Mix, sample_boxes, sample_mix

@@ -8,6 +8,7 @@ import csv
 import io
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from foodjax.data.formats import is_picture, suffix_of, why_unused
@@ -40,13 +41,19 @@ class _Columns(NamedTuple):
 
 
 class _Files:
-    """The pictures of a tree, found by what a table calls them."""
+    """The pictures of a tree, found by what a table calls them.
+
+    A table may have been written on another machine, where the photographs lay in other folders. If no path of the
+    table fits one of the tree beyond the last name, last names alone decide; if one does, a path without its file
+    means that the file is missing, not that one of the same name in another folder is meant.
+    """
 
     def __init__(self, root: Folder):
         self.problems = {f.inside(name): problem for f in root.walk() for name, problem in f.files.items()}
         self._exact: dict[str, str] = {}
         self._names: dict[str, list[str]] = {}  # by 0.png and bars/0.png
         self._stems: dict[str, list[str]] = {}  # by 0 and bars/0
+        self._folders_fit = False
         for path in self.problems:
             if is_picture(path.rsplit("/", 1)[-1]):
                 plain = _plain(path)
@@ -54,6 +61,15 @@ class _Files:
                 for end in {_end(plain, 1), _end(plain, 2)}:
                     self._names.setdefault(end, []).append(path)
                     self._stems.setdefault(_without_suffix(end), []).append(path)
+
+    def learn(self, names: Iterable[str]) -> bool:
+        """Takes all names of a table; returns whether its paths fit no folder here, so that last names decide."""
+        paths = [plain for name in names if "/" in (plain := _plain(name))]
+        self._folders_fit = any(path in self._exact or self._ending(_end(path, 2)) for path in paths)
+        return bool(paths) and not self._folders_fit
+
+    def _ending(self, end: str) -> list[str]:
+        return self._names.get(end) or self._stems.get(end) or []
 
     def find(self, called: str, hints: tuple[str, ...] = ()) -> list[str]:
         """Returns the paths that `called` may mean: the best ones, more than one where it is ambiguous.
@@ -65,8 +81,9 @@ class _Files:
         called = _plain(called)
         if called in self._exact:
             return [self._exact[called]]
-        ends = dict.fromkeys((_end(called, 2), _end(called, 1)))
-        found = next((found for end in ends if (found := self._names.get(end) or self._stems.get(end))), [])
+        found = self._ending(_end(called, 2))
+        if not found and not self._folders_fit:
+            found = self._ending(_end(called, 1))
         for count in range(called.count("/") + 1, 2, -1):  # as much of the path as fits
             end = _end(called, count)
             if fitting := [path for path in found if end in (_end(_plain(path), count), _end(_bare(path), count))]:
@@ -111,6 +128,7 @@ def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
             raise refuse.unreadable(folder, where)
     rows, files = _rows(content, name), _Files(root)
     columns = _columns(rows, name, files)
+    by_last_name = files.learn(row[columns.file] for row in rows[columns.first :] if len(row) > columns.file)
     found, taken = Located({}, [], []), {}
     stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     for number, row in enumerate(rows[columns.first :], start=columns.first + 1):
@@ -148,7 +166,10 @@ def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
         )
     beside = [p for p in files.problems if p not in taken and is_picture(p)]
     unused = [*dict.fromkeys(found.unused), *(Unused("", "", p, f"not in {name}") for p in beside)]
-    return Located(unique, [f"labels from {name}: {sum(map(len, unique.values())):,} photographs"], unused)
+    notes = [f"labels from {name}: {sum(map(len, unique.values())):,} photographs"]
+    if by_last_name:
+        notes.append(f"the folders in {name} are not those of {where}: files are found by their last names")
+    return Located(unique, notes, unused)
 
 
 def _words(label_and_part: tuple[str, str]) -> str:

@@ -4,7 +4,7 @@ import pytest
 from helpers import random_pictures
 
 from foodjax.config.check import checked
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.apply import apply_params, output_size, projective_rows, view
 from foodjax.data.augment.sample import sample_params
 

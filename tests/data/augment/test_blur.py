@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from experiments import food10
 from foodjax.config.check import checked
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.apply import apply_params
 from foodjax.data.augment.blur import blur
 from foodjax.data.augment.sample import sample_params

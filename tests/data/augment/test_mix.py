@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from helpers import random_pictures
 
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 from foodjax.data.augment import mix
 from foodjax.data.augment.apply import apply_params, mixed_labels
 from foodjax.data.augment.sample import sample_params

@@ -5,7 +5,7 @@ import pytest
 
 from experiments import food10
 from foodjax.config.check import checked
-from foodjax.config.keys import Augment
+from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.sample import sample_params
 
 
