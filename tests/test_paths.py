@@ -25,8 +25,8 @@ from foodjax.workdir.logs import read_metrics
 
 # With a bare Path, of the folders that notebooks use: foodjax alone calls these.
 INNER = {
-    "Loop.__init__", "check", "choose_folder", "create_trials", "evaluate_best", "open_test_set", "read",
-    "read_trained",
+    "Loop.__init__", "check", "choose_folder", "create_trials", "evaluate_best", "find_duplicates_of", "load_for",
+    "open_data", "open_test_set", "read", "read_trained", "with_stored", "write_data",
 }  # fmt: skip
 
 

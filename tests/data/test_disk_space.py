@@ -61,7 +61,7 @@ def test_a_full_disk_is_told_before_anything_is_decoded(tmp_path):
 
 
 def test_the_space_of_an_array_is_claimed(tmp_path):
-    from foodjax.data.space import create_array
+    from foodjax.data.disk_space import create_array
 
     array = create_array(tmp_path / "x.npy", (1000, 8, 8, 3))
     assert (tmp_path / "x.npy").stat().st_blocks * 512 >= 192_000  # without the claim the file is a hole
