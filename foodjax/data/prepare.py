@@ -21,12 +21,12 @@ from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.decode import decode_as
+from foodjax.data.disk_space import create_array, is_full, no_room
 from foodjax.data.found import Found, UndecodedError, decoders, of_broken, of_other_classes
 from foodjax.data.identity import Photograph, digest
 from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import PARTS, Example, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes, select_classes_of_run
-from foodjax.data.disk_space import create_array, is_full, no_room
 from foodjax.data.verified import is_verified, write_verified
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
