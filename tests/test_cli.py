@@ -58,7 +58,8 @@ def test_no_network_is_noticed_and_says_what_to_do(tmp_path, monkeypatch):
     from foodjax.system.errors import UserError
 
     start = time.monotonic()
-    with pytest.raises(UserError, match="cannot download Food-101 .* data.dir set to a copy"):
+    line = r"cannot download the data set from .*food-101\.tar\.gz .* data\.dir set to a folder"
+    with pytest.raises(UserError, match=line):
         check_network("http://127.0.0.1:9/food-101.tar.gz")  # the discard port: nothing listens
     with pytest.raises(UserError, match="no answer|timed out"):
         check_network(_silent_server(), seconds=2)

@@ -185,13 +185,13 @@ def split_data(
         parts, duplicates = apply(config, parts, sets, pairs)
     elif config.data.train_per_class:
         parts = parts._replace(train=first_of_each(parts.train, train_set.labels, config.data.train_per_class))
+    if not len(parts.validation):
+        raise _no_validation(config, test_set if parts.validation_is_from_test else train_set)
     if len(parts.train) < config.data.batch_size:
         raise UserError(
             f"data.batch_size is {config.data.batch_size}, but there are only {len(parts.train)} training images: "
             f"use at most {len(parts.train)}"
         )
-    if not len(parts.validation):
-        raise _no_validation(config, test_set if parts.validation_is_from_test else train_set)
     return Data(train_set, test_set, parts, own_validation, duplicates)
 
 
@@ -204,7 +204,10 @@ def _no_validation(config: Config, of: Prepared) -> UserError:
             f"no class has a second image to validate on: needs at least 3 photographs of each class (one to train, to "
             f"validate and to test on), or a part val/ (data.validation_fraction is {fraction:g})"
         )
+    share = share_for(counts[counts > 1].min())
+    left = int(sum(counts) - sum(int(share * count) for count in counts))
+    smaller = f" (with data.batch_size={left} at most)" if left < config.data.batch_size else ""
     return UserError(
         f"data.validation_fraction is {fraction:g}, less than one image of any class: needs at least "
-        f"{share_for(counts.max()):g}, and {share_for(counts[counts > 1].min()):g} for an image of each class"
+        f"{share_for(counts.max()):g}, and {share:g} for an image of each class{smaller}"
     )

@@ -533,3 +533,31 @@ def test_names_of_any_bytes_are_found_and_prepared(tmp_path):
     data = load(tmp_path / "own", tmp_path)
     assert seen(data.test) == written("test") | {("bars", colour("test", "bars", 77))}
     assert "bars/caf\udce9.png" in load(tmp_path / "own", tmp_path).test.ids
+
+
+@pytest.mark.parametrize("place", ["runs/photos", "runs/a/b", "mine"])
+def test_what_foodjax_wrote_among_the_photographs_is_no_class(tmp_path, place):
+    """Who works in the folder of the photographs has its runs there, with curves.png and the PNGs of inspect."""
+    folders(tmp_path, {".": "all"})
+    before = listing(tmp_path)
+    for name in ("config.json", "dataset.json", ".lock"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / name).write_text("{}")
+    paint(tmp_path / place / "curves.png", (1, 2, 3))
+    paint(tmp_path / place / "inspect" / "samples.png", (1, 2, 3))
+    found = listing(tmp_path)
+    assert found[:4] == before[:4]
+    assert found.unused == before.unused
+    assert found.notes == (*before.notes, f"{tmp_path}: left out {place!r}, written by foodjax")
+
+
+def test_pages_without_a_run_are_no_class_either(tmp_path):
+    folders(tmp_path, {".": "all"})
+    before = listing(tmp_path)
+    paint(tmp_path / "runs" / "photos" / "inspect" / "samples.png", (1, 2, 3))
+    (tmp_path / "runs" / "photos" / "inspect" / "inspect.html").write_text("")
+    paint(tmp_path / "lr" / "find_lr.png", (1, 2, 3))
+    (tmp_path / "lr" / "find_lr.csv").write_text("")
+    found = listing(tmp_path)
+    assert found[:4] == before[:4]
+    assert "left out 'lr' and 1 more folders" in found.notes[-1] or "left out 'runs" in found.notes[-1]

@@ -47,6 +47,16 @@ def list_tree(root: Folder, where: str, read: Callable[[str], bytes], options: O
     Raises:
         UserError: nothing fits; the line says what was found and what is needed.
     """
+    listing = _list(root, where, read, options)
+    if root.own:
+        more = f" and {len(root.own) - 1} more folders" if len(root.own) > 1 else ""
+        listing = listing._replace(
+            notes=(*listing.notes, f"{where}: left out {root.own[0]!r}{more}, written by foodjax")
+        )
+    return listing
+
+
+def _list(root: Folder, where: str, read: Callable[[str], bytes], options: Options) -> Listing:
     if options.labels:
         return to_listing(read_labels(read(options.labels), options.labels, root, where), where, options)
     if top := food101.find_layout(root):

@@ -15,6 +15,15 @@ from foodjax.system.errors import UserError
 
 _MAX_LINKED = 100_000  # folders that are reached through links
 _MAX_DEPTH = 64
+# Files by which a folder is known that foodjax wrote: a run, its pages and evaluations, a comparison, a prepared set.
+_OWN = (
+    {"config.json", "dataset.json"},
+    {"evaluation.json", "predictions.csv"},
+    {"inspect.html", "samples.png"},
+    {"find_lr.csv", "find_lr.png"},
+    {"comparison.html", "accuracy.png"},
+    {"info.json", "images.npy"},
+)
 
 
 @dataclass
@@ -27,6 +36,8 @@ class Folder:
         folders: by their names, sorted.
         files: name -> "" for a regular file, else why it cannot be opened; sorted.
         problem: why the folder cannot be listed; "" if it can.
+        own: paths of folders that foodjax wrote: their pictures are no photographs. They are left out of the tree, and
+            its root alone has this list.
     """
 
     name: str
@@ -34,6 +45,7 @@ class Folder:
     folders: dict[str, "Folder"] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    own: list[str] = field(default_factory=list)
 
     def inside(self, name: str) -> str:
         """Returns the path of what has this name in the folder."""
@@ -72,11 +84,22 @@ class Folder:
             found = found.folders.get(name) if found else None
         return found
 
-    def sort(self) -> None:
-        """Sorts folders and files by their names."""
+    def finish(self) -> None:
+        """Sorts folders and files by their names, and leaves out what foodjax wrote."""
+        self._leave_out_own(self.own)
         for folder in self.walk():
             folder.folders = dict(sorted(folder.folders.items()))
             folder.files = dict(sorted(folder.files.items()))
+
+    def _leave_out_own(self, own: list[str]) -> None:
+        for name, folder in list(self.folders.items()):
+            before = len(own)
+            if any(names <= folder.files.keys() for names in _OWN):
+                own.append(folder.path)
+            else:
+                folder._leave_out_own(own)
+            if len(own) > before and (folder.path in own or not folder.num_pictures_below):  # runs/ of runs/food10
+                del self.folders[name]
 
 
 def scan(root: str) -> Folder:
@@ -117,7 +140,7 @@ def scan(root: str) -> Folder:
             if folder is top:
                 raise UserError(f"cannot read the folder {root} ({error.strerror}): needs the right to read") from None
             folder.problem = error.strerror or "cannot be read"
-    top.sort()
+    top.finish()
     return top
 
 
@@ -163,5 +186,5 @@ def from_files(name: str, paths: Iterable[str]) -> Folder:
                 folder.folders[part] = Folder(part, folder.inside(part))
             folder = folder.folders[part]
         folder.files[last] = ""
-    top.sort()
+    top.finish()
     return top
