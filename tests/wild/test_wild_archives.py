@@ -144,3 +144,12 @@ def test_a_tar_with_a_link_is_refused_in_any_layout(tmp_path):
         file.addfile(info)
     with pytest.raises(UserError, match="is a link or a device: refused"):
         listing(path)
+
+
+@pytest.mark.parametrize(
+    "start,kind", [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR"), (b"(\xb5/\xfd", "Zstandard")]
+)
+def test_an_archive_of_another_kind_is_named(tmp_path, start, kind):
+    (tmp_path / "photos.bin").write_bytes(start + b"0" * 600)
+    with pytest.raises(UserError, match=f"photos.bin is a {kind} archive, which is not read: needs .zip or .tar"):
+        listing(tmp_path / "photos.bin")

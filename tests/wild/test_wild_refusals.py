@@ -184,3 +184,13 @@ def test_values_are_chosen_only_for_data_that_can_be_used(tmp_path):
     (tmp_path / "data").mkdir()
     config = replace(checked(photos.get_config()), {"data.dir": str(tmp_path / "data")})
     assert "holds no pictures (it is empty)" in line(load_chosen, config)
+
+
+def test_of_several_tables_the_likeliest_is_proposed(tmp_path):
+    for k in range(4):
+        paint(tmp_path / "train" / f"{k}.jpg", (k, 0, 0))
+        paint(tmp_path / "test" / f"{k}.jpg", (k, 9, 0))
+    for name in ("sample_submission.csv", "test.csv", "train.csv"):
+        (tmp_path / name).write_text("id,label\n0,ring\n")
+    with pytest.raises(UserError, match=r"or data\.labels='train\.csv'"):
+        listing(tmp_path)

@@ -123,6 +123,11 @@ class Archive(Source):
                 raise UserError(
                     f"cannot read {self.path} ({error.strerror}): needs the right to read and a working disk"
                 ) from None
+            if foreign := _foreign(self.path):
+                raise UserError(
+                    f"{self.path} is a {foreign} archive, which is not read: needs .zip or .tar.*, or the folder "
+                    f"that it holds"
+                ) from None
             raise UserError(
                 f"{self.path} is not a whole tar archive or zip file ({first_line(error)}): download it again, or set "
                 f"data.dir to a folder"
@@ -130,6 +135,14 @@ class Archive(Source):
 
     def _member(self, name: str) -> str:
         return f"{self.path}: the member {ascii(name[:80])}"
+
+
+def _foreign(path: Path) -> str:
+    """Returns the kind of an archive that is not read, by its first bytes; "" for none."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    kinds = {b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard", b"PAR1": "Parquet"}
+    return next((kind for magic, kind in kinds.items() if start.startswith(magic)), "")
 
 
 # Name, size, kind (file, folder, or what is refused) and a function that returns the content.

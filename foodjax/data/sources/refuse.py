@@ -32,13 +32,19 @@ def nothing_fits(root: Folder, where: str) -> UserError:
     listed = ", ".join(f"{folder.num_pictures:,} in {folder.path or 'itself'!r}" for folder in flat[:3])
     more = f" and {len(flat) - 3} more folders" if len(flat) > 3 else ""
     first = next(path for path in files if is_picture(path.rsplit("/", 1)[-1]))
-    tables = [path for path in files if path.lower().endswith(_TABLES)]
+    tables = sorted((path for path in files if path.lower().endswith(_TABLES)), key=_likelihood)
     table = f"data.labels={tables[0]!r}" if tables else "data.labels=FILE.csv with the columns file,label"
     return UserError(
         f"{where} holds pictures ({listed}{more}; the first {first!r}), but no folders of two or more classes: needs a "
         f"folder for each class (bars/1.jpg, ring/1.jpg; perhaps below train/ and test/), or {table} where the class "
         f"stands in the file's name or in a table"
     )
+
+
+def _likelihood(table: str) -> int:
+    """Returns a number that is lower for tables that are likelier to hold labels, as train.csv is."""
+    name = table.rsplit("/", 1)[-1].lower()
+    return ("submission" in name or "test" in name) - ("train" in name or "label" in name)
 
 
 def unreadable(folder: Folder, where: str) -> UserError:
