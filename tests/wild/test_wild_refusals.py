@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from painted import CLASSES, config_of, folders, load, paint
+from painted import CLASSES, config_of, folders, listing, load, paint
 
 from experiments import demo, food10, food10_fast, photos
 from foodjax.config.check import checked, replace
