@@ -65,6 +65,7 @@ READS = {
 
 
 @pytest.mark.parametrize("name", READS)
+@pytest.mark.slow
 def test_what_reads_a_run_takes_its_place_as_text(home, config, name):
     expected = READS[name](home / "run", config)
     assert expected is not None
@@ -72,6 +73,7 @@ def test_what_reads_a_run_takes_its_place_as_text(home, config, name):
     assert READS[name]("~/run", config) == expected
 
 
+@pytest.mark.slow
 def test_what_writes_takes_a_place_as_text(home, config, monkeypatch, capsys):
     evaluated = evaluate_workdir(config, "~/run")
     assert evaluated.folder == home / "run" / "evaluation"

@@ -79,6 +79,7 @@ def test_a_sigterm_while_libraries_are_loaded_ends_a_training_with_0(tmp_path, m
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+@pytest.mark.slow
 def test_a_command_in_a_shell(shell):
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")

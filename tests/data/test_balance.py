@@ -136,6 +136,7 @@ def test_a_step_minimises_the_weighted_loss_of_its_batch(tiny_config):
     np.testing.assert_allclose(sums["balanced"], np.array(sums["plain"]) * weights, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_backend_and_a_resumed_run_weigh_alike(tiny_config, tmp_path):
     rows = {}
     for backend in ("tf", "threads", "device"):

@@ -18,6 +18,8 @@ from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
 from foodjax.workdir.logs import read_metrics
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(count=20_000, num_classes=10, seed=0):
     """Logits, and labels that are drawn with just the probabilities that they tell."""
@@ -182,7 +184,6 @@ def test_the_temperature_is_that_of_the_best_checkpoint_and_changes_probabilitie
     assert f"calibration error {mended['calibration_error']:.3f}, 45 images" in out
 
 
-@pytest.mark.slow
 def test_a_kill_before_it_was_written_ends_in_the_same_files(trained, root, tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt

@@ -31,6 +31,8 @@ from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
 from foodjax.workdir.logs import read_metrics
 
+pytestmark = pytest.mark.slow
+
 L = keras.layers
 
 
@@ -329,7 +331,6 @@ def test_only_export_imports_keras():
 # The way on and back
 
 
-@pytest.mark.slow
 def test_training_goes_on_from_an_imported_model(tiny_config, tmp_path, saved):
     workdir = tmp_path / "run"
     keras_model.import_model(checked(tiny_config), saved.path, workdir)
@@ -437,7 +438,6 @@ def test_the_needed_layers_are_the_tutorials():
 SMALL = {"data.image_size": 48, "data.eval_batch_size": 250, "train.epochs": 1, "model.head.hidden": "(64,)"}
 
 
-@pytest.mark.slow
 def test_a_model_trained_by_keras_goes_there_and_back(food_photos, tmp_path):
     from foodjax.data.decode import decode
 

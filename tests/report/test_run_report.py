@@ -15,6 +15,8 @@ from foodjax.run import evaluate
 from foodjax.system import files
 from foodjax.workdir.description import read_description
 
+pytestmark = pytest.mark.slow
+
 
 class Page(html.parser.HTMLParser):
     """Collects what a page would fetch, pictures without a text, and what was left open."""

@@ -160,6 +160,7 @@ def test_a_first_loss_that_is_no_number_is_kept_as_keras_keeps_it(setup, tmp_pat
 
 
 @pytest.mark.parametrize("found", ['{"val_loss": 0.1}', '{"val_loss": 3', "", None])
+@pytest.mark.slow
 def test_a_wrong_loss_beside_the_best_does_not_cost_the_next_best(setup, tmp_path, found):
     stopping = EarlyStopping(10)
     for losses in ([3.0, 4.0, 5.0], [2.0, 6.0, 7.0]):
@@ -319,6 +320,7 @@ def test_two_processes_do_not_share_a_workdir(tmp_path):
             pass
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_config, tmp_path):
     workdir = tmp_path / "run"
     tiny_config.train.epochs = 1
@@ -334,6 +336,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoints(tiny_c
     assert [row["epoch"] for row in read_metrics(workdir / "metrics.jsonl")] == [1]
 
 
+@pytest.mark.slow
 def test_the_wait_for_data_is_told(tiny_config, tmp_path, monkeypatch):
     tiny_config.train.epochs = 1
     batches = tf_batches.train_batches

@@ -13,6 +13,8 @@ from foodjax.workdir import run_record
 from foodjax.workdir.description import Finished
 from foodjax.workdir.logs import read_metrics
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tiny_config):

@@ -37,6 +37,7 @@ def below(asked, root):
 
 
 @pytest.mark.parametrize("start", ["cold", "warm"])
+@pytest.mark.slow
 def test_a_start_lists_each_folder_once_and_asks_once_for_each_file(tmp_path, tiny_config, asked, monkeypatch, start):
     root = folders(
         tmp_path / "data",

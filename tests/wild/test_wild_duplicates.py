@@ -252,6 +252,7 @@ def run(own, tmp_path):
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_training_and_its_evaluation_tell_the_leaks(run, own, tmp_path, capsys):
     record = json.loads((run / "run.json").read_text())["sessions"][0]["prepared"]
     assert {part: name.split("-")[1] for part, name in record.items()} == {"train": "train", "test": "test"}
@@ -260,6 +261,7 @@ def test_training_and_its_evaluation_tell_the_leaks(run, own, tmp_path, capsys):
     assert "1 of the 10 test images are among the run's training or validation images" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_photographs_are_compared_with_the_prepared_training_set(run, own, tmp_path, capsys):
     other = textures(tmp_path / "other", {"test": 2}, first=100)
     plant(own, "train/bars/0.png", "../other/test/bars/old.png", ImageOps.mirror)  # it validated
@@ -276,6 +278,7 @@ def test_other_photographs_are_compared_with_the_prepared_training_set(run, own,
     assert "data: 3 classes, 8 test images\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_was_dropped_from_train_is_no_leak(own, tmp_path):
     draft = demo.get_config()
     draft.data.update(dir=str(own), cache_dir=str(tmp_path / "cache"), num_classes=0, image_size=32, batch_size=8)

@@ -159,6 +159,7 @@ def test_files_with_other_names_keep_their_parts_and_their_order(root, start, pr
         np.testing.assert_array_equal(a.labels[rows], b.labels[other])
 
 
+@pytest.mark.slow
 def test_a_run_that_moves_in_the_middle_has_the_numbers_of_one_that_does_not(root):
     config = experiment(root / "own", **{"train.epochs": 2})
     loop.train(config, root / "whole")

@@ -78,6 +78,7 @@ def test_shipped_experiments_choose_nothing():
         assert not open_keys(checked(foodjax.load_config(name)))
 
 
+@pytest.mark.slow
 def test_a_run_stores_what_it_chose_and_keeps_it_when_its_photographs_change(tmp_path, tiny_config, capsys):
     root = folders(tmp_path / "data", {"": "train"}, counts={"train": 10})
     tiny_config.data.update(dir=str(root), num_classes=0, image_size=0, batch_size=0, validation_fraction=0.0)

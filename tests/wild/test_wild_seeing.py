@@ -148,6 +148,7 @@ def shown(config):
     return {sha(image) for image in samples}
 
 
+@pytest.mark.slow
 def test_every_verb_sees_the_same_pixels(special, files, tmp_path):
     train_set, test_set = in_cache(special, "train"), in_cache(special, "test")
     assert train_set.keys() == files["train"].keys()
@@ -205,6 +206,7 @@ def older(files, tmp_path_factory):
 LINE = "some photographs look otherwise here than in training: this run has data.decoding=plain"
 
 
+@pytest.mark.slow
 def test_an_older_run_evaluates_as_it_trained_and_predicts_as_it_did(older, files, tmp_path, capsys):
     plain = {
         name: sha(decode(path.read_bytes(), SIDE, "bilinear", decoding="plain")) for name, path in files["test"].items()

@@ -202,6 +202,7 @@ def test_a_run_and_its_evaluation_list_their_photographs(workdir):
     assert header == "part,class,file,used,reason,bytes,duplicate_of"
 
 
+@pytest.mark.slow
 def test_inspect_shows_the_files_that_are_not_used(root, tmp_path):
     (root / "train" / "ring" / "a<b>.HEIF~").write_text("x")
     (root / "train" / "ring" / "old.jpg").write_bytes(b"no picture")

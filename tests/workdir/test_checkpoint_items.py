@@ -23,6 +23,8 @@ from foodjax.system.errors import UserError
 from foodjax.workdir.checkpoint_content import LoopState, digest, shapes
 from foodjax.workdir.checkpoints import Checkpoints, load_best_weights
 
+pytestmark = pytest.mark.slow
+
 FORMS = ("today's", "older")
 
 
