@@ -10,7 +10,7 @@ from foodjax.data.sources.tree import Folder
 from foodjax.system.errors import UserError
 
 _LISTS = ("train.json", "test.json", "train.txt", "test.txt", "classes.txt")
-READ = ("classes.txt", "train.json", "test.json")  # what `parse_meta` takes, where it is there
+READ = _LISTS  # what `parse_meta` takes, where it is there
 _DEPTH = 2  # levels below the root in which the layout is searched
 
 
@@ -27,7 +27,7 @@ def find_layout(root: Folder) -> Folder | None:
 
 
 def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:
-    """Returns the listing of meta/classes.txt, train.json and test.json.
+    """Returns the listing of meta/classes.txt and of train.json and test.json, or of train.txt and test.txt.
 
     Args:
         texts: content of the files, by their names in meta/.
@@ -35,23 +35,21 @@ def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:
         where: its path, for messages.
 
     Raises:
-        UserError: a file is missing or does not contain {"class": ["class/name", ...]}.
+        UserError: a file is missing or does not contain {"class": ["class/name", ...]}, or lines of class/name.
     """
     found, parts = _pictures(root, where), {}
     for part in ("train", "test"):
-        name = f"{part}.json"
-        if name not in texts:
-            raise UserError(f"{where} has no meta/{name}: needs images/ and meta/ as in the published Food-101")
+        name = next((name for name in (f"{part}.json", f"{part}.txt") if name in texts), "")
+        if not name:
+            raise UserError(f"{where} has no meta/{part}.json: needs images/ and meta/ as in the published Food-101")
         try:
-            table = json.loads(texts[name].decode("utf-8-sig", "surrogateescape"))
+            table = _read_list(texts[name].decode("utf-8-sig", "surrogateescape"), name)
             parts[part] = [Example(i, label, _place(root, i, found)) for label, ids in table.items() for i in ids]
             if not all(len(PurePosixPath(e.id).parts) == 2 and ".." not in e.id for e in parts[part]):
                 raise ValueError("an id is not 'class/name'")
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise UserError(
-                f"{where}/meta/{name} is not the JSON of a Food-101 list ({error}): needs "
-                f'{{"class": ["class/name", ...]}}'
-            ) from None
+            needs = '{"class": ["class/name", ...]}' if name.endswith(".json") else "lines of class/name"
+            raise UserError(f"{where}/meta/{name} is not a list of Food-101 ({error}): needs {needs}") from None
     listed = [
         line.strip() for line in texts.get("classes.txt", b"").decode("utf-8-sig", "surrogateescape").splitlines()
     ]
@@ -67,6 +65,16 @@ def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:
     unused += [Unused("", "", path, "in no list of meta/") for path in found.values() if path not in used]
     train, test = ([e for e in parts[part] if e.class_name in known] for part in ("train", "test"))
     return Listing(names, train, [], test, (), tuple(unused))
+
+
+def _read_list(text: str, name: str) -> dict[str, list[str]]:
+    """Returns class -> ids of a list, train.json or train.txt."""
+    if name.endswith(".json"):
+        return json.loads(text)
+    table: dict[str, list[str]] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        table.setdefault(line.split("/")[0], []).append(line)
+    return table
 
 
 def _pictures(root: Folder, where: str) -> dict[str, str]:

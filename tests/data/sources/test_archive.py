@@ -134,7 +134,7 @@ def test_a_picture_that_would_start_a_program_is_refused(monkeypatch):
 def test_meta_files_are_bounded_text(tmp_path):
     deep = b"[" * 100_000
     path = pack(tmp_path / "f.tar.gz", [("food-101/meta/train.json", deep)])
-    with pytest.raises(UserError, match="not the JSON of a Food-101 list"):
+    with pytest.raises(UserError, match="not a list of Food-101"):
         Archive(path).listing()
     assert json.loads(META["meta/train.json"])
 
