@@ -21,7 +21,7 @@ from foodjax.config import keys
 FEW = settings(
     max_examples=60, deadline=5000, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-MANY = settings(FEW, max_examples=5000)  # the same each time; other examples are what fuzz/run.py is for
+MANY = settings(FEW, max_examples=2000)  # the same each time; other examples are what fuzz/run.py is for
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
