@@ -1,5 +1,6 @@
 """The command line: reads it, loads the config, runs the verb, and prints one line for a user's mistake."""
 
+import os
 import signal
 
 from foodjax.commands import (
@@ -20,7 +21,7 @@ from foodjax.commands import (
     train,
 )
 from foodjax.commands.verb import CONTINUED
-from foodjax.system.console import fail
+from foodjax.system.console import fail, say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.setup import setup
 from foodjax.system.signals import Interrupted
@@ -58,10 +59,17 @@ def main(argv: list[str]) -> int:
             return 0
         arguments.check_needs(command)
         given = configs.load(command)
+        _leave_float64()
         setup()  # imports JAX: most mistakes are told a second sooner
         return command.verb.run(given) or 0
     except UserError as error:
         fail(str(error))
+        return 2
+    except RuntimeError as error:
+        if "initialize backend" not in str(error):
+            raise
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        fail(f"JAX finds no device (JAX_PLATFORMS={wanted}: {first_line(error)}): needs one, or JAX_PLATFORMS=cpu")
         return 2
     except MemoryError as error:
         fail(f"out of memory ({first_line(error)}): needs more free memory, or smaller batches or pictures")
@@ -71,6 +79,13 @@ def main(argv: list[str]) -> int:
         return 0 if interrupted.signum == signal.SIGTERM and verb in CONTINUED else 128 + interrupted.signum
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _leave_float64() -> None:
+    """Says that runs are computed in float32, where the environment asks JAX for float64."""
+    if os.environ.get("JAX_ENABLE_X64", "0").lower() in ("1", "true", "t", "yes", "y", "on"):
+        os.environ["JAX_ENABLE_X64"] = "0"
+        say("JAX_ENABLE_X64 is left out: runs are computed in float32")
 
 
 def _help(words: list[str]) -> str | None:

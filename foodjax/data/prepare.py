@@ -30,7 +30,7 @@ from foodjax.data.sources.find import select_classes, select_classes_of_run
 from foodjax.data.verified import is_verified, write_verified
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
-from foodjax.system.files import to_path
+from foodjax.system.files import to_path, user_cache
 from foodjax.system.ordered_map import ordered_map
 from foodjax.system.text import cut
 
@@ -44,7 +44,7 @@ def cache_root(config: Config) -> Path:
     """Returns the folder of all prepared sets: data.cache_dir, or foodjax/ in the user's cache folder."""
     if config.data.cache_dir:
         return to_path(config.data.cache_dir).resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foodjax"
+    return user_cache()
 
 
 def prepare(source: Source, part: str, config: Config, track: Track, class_names: tuple[str, ...] = ()) -> Prepared:

@@ -32,6 +32,7 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
         UserError: the data cannot be used, or the folder cannot be written.
     """
     config, data = load_chosen(with_stored(checked(config), files.to_path(workdir)))
+    files.refuse_links(files.to_path(workdir))
     folder = files.to_path(workdir) / "inspect"
     try:
         folder.mkdir(parents=True, exist_ok=True)

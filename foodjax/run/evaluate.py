@@ -169,6 +169,7 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
     """
     workdir = to_path(workdir)
     stored, class_names = read_description(workdir)
+    files.refuse_links(workdir)
     config = stored if config is None else checked(config)
     if line := distrust(workdir):
         say(line)

@@ -4,7 +4,7 @@ The optimizer is the experiment's own, with another schedule. The suggested rate
 fastest over the logarithm of the rate.
 """
 
-import csv
+import io
 import math
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from foodjax.data.balance import class_weights
 from foodjax.data.host_batches import select_train_batches
 from foodjax.run.chosen import load_chosen
 from foodjax.run.wiring import Engine
+from foodjax.system import files
+from foodjax.system.cells import to_csv
 from foodjax.system.console import Bar, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -119,7 +121,9 @@ def plot(result: RangeTest, name: str, path: PathLike) -> None:
     axes.axvline(result.suggestion, color="tab:red", linestyle="--", label=f"steepest fall: {result.suggestion:.1e}")
     axes.set_ylim(0.95 * min(result.losses), 1.5 * result.smoothed[0])  # the burst would flatten the rest
     axes.legend()
-    figure.savefig(to_path(path))
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    files.write_bytes(to_path(path), picture.getvalue())
 
 
 def find_lr(config: Config | ConfigDict, folder: PathLike) -> RangeTest:
@@ -132,10 +136,9 @@ def find_lr(config: Config | ConfigDict, folder: PathLike) -> RangeTest:
     result = range_test(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "find_lr.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["learning_rate", "loss", "smoothed_loss"])
-            writer.writerows(zip(result.rates, result.losses, result.smoothed, strict=True))
+        files.refuse_links(folder)
+        rows = zip(result.rates, result.losses, result.smoothed, strict=True)
+        files.write_text(folder / "find_lr.csv", to_csv(["learning_rate", "loss", "smoothed_loss"], rows))
         plot(result, config.name, folder / "find_lr.png")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None

@@ -22,6 +22,7 @@ from foodjax.steps.optimizer import create_chain, create_optimizer
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
 from foodjax.system.console import say
+from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.checkpoints import load_best_weights
 from foodjax.workdir.description import read_description
@@ -60,8 +61,11 @@ class Engine:
             class_weights: of the training loss, of `data.balance`; None takes train.class_weights.
 
         Raises:
-            UserError: the batch does not divide among the devices, or the config fits no network or optimizer.
+            UserError: the batch does not divide among the devices, the config fits no network or optimizer, or JAX
+                computes in float64.
         """
+        if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+            raise UserError("JAX computes in float64 here (jax_enable_x64): needs it off, as runs are of float32")
         self.config, self.class_names = config, class_names
         self.mesh = create_mesh(config.data.batch_size if batch_size is None else batch_size)
         self.model = create_model(config, len(class_names))

@@ -22,6 +22,7 @@ import psutil
 from foodjax.config import values
 from foodjax.study.display import SweepDisplay
 from foodjax.study.space import Trial, rungs
+from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.signals import Interrupt, Interrupted
 from foodjax.workdir import run_record
@@ -158,8 +159,8 @@ class Scheduler:
         command += [f"--config.{key}={values.spell(value)}" for key, value in self.overrides.items()]
         if self.jobs > 1:  # share of an accelerator's memory; a CPU ignores it
             environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / self.jobs:.2f}")
-        with log.open("ab") as file:
-            start = file.tell()
+        with files.open_at(log, os.O_CREAT | os.O_APPEND) as file:
+            start = file.seek(0, os.SEEK_END)
             process = subprocess.Popen(
                 command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment,
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which passes it on once

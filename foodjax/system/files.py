@@ -1,8 +1,11 @@
 """Places that a user gives, as paths. Atomic writes: if the process dies, a file is complete or unchanged."""
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from foodjax.system.errors import UserError
 
@@ -10,8 +13,29 @@ PathLike = str | os.PathLike[str]  # what a user may give where a path is needed
 
 
 def to_path(place: PathLike) -> Path:
-    """Returns a place that a user gave as a path; `~` at its start is the user's home, as in a shell."""
-    return Path(os.path.expanduser(place))
+    """Returns a place that a user gave as a path; `~` at its start is the user's home, as in a shell.
+
+    Raises:
+        UserError: it begins with ~/, and the user has no home.
+    """
+    path = os.path.expanduser(place)
+    if path == "~" or path.startswith("~/"):
+        raise UserError(f"{os.fspath(place)} is in a home that is not known: needs HOME set, or a path without ~")
+    return Path(path)
+
+
+def user_cache() -> Path:
+    """Returns foodjax/ in the user's cache folder; without a home, a folder of the user's own among temporary files."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if os.path.isabs(root):
+        return Path(root) / "foodjax"
+    # Compiled programs are kept there too: what somebody else prepared under this name is not used.
+    folder = Path(tempfile.gettempdir()) / f"foodjax-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
+        return Path(tempfile.mkdtemp(prefix="foodjax-"))
+    return folder
 
 
 def write_text(path: Path, text: str) -> None:
@@ -19,14 +43,50 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, _encode(text))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Adds a text to the end of a file, in UTF-8; follows no link.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with open_at(path, os.O_CREAT | os.O_APPEND) as file:
+        file.write(_encode(text))
+
+
+def open_at(path: Path, flags: int) -> BinaryIO:
+    """Opens a file to write to it, with flags of os.open; of a link it raises OSError."""
+    return os.fdopen(os.open(path, os.O_WRONLY | flags | getattr(os, "O_NOFOLLOW", 0), 0o666), "wb")
+
+
+def refuse_links(folder: Path) -> None:
+    """Checks a folder before something is written to it: whoever made it may have put links into it.
+
+    The folder itself may be a link, and those in it may lead to what it holds.
+
+    Raises:
+        UserError: a link at any depth leads out of the folder.
+    """
+    root = os.path.realpath(folder)
+    for place, folders, names in os.walk(root):
+        for path in (os.path.join(place, name) for name in (*folders, *names)):
+            if os.path.islink(path):
+                target = os.path.realpath(path)
+                if os.path.commonpath([root, target]) != root:
+                    raise UserError(
+                        f"{path} is a link to {target}, which is not in {folder}: nothing is written there: needs a "
+                        f"folder without such links"
+                    )
+
+
 def write_all(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     """Writes files, given as {name: content}, into a folder, and creates the folder.
 
     Raises:
-        UserError: the folder or a file cannot be written.
+        UserError: the folder or a file cannot be written, or a link leads out of it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        refuse_links(folder)
         for name, content in contents.items():
             write_bytes(folder / name, _encode(content) if isinstance(content, str) else content)
     except OSError as error:
@@ -39,13 +99,14 @@ def _encode(text: str) -> bytes:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a temporary file in the same folder, syncs it to the disk and renames it to `path`.
+    """Writes a temporary file in the same folder, syncs it to the disk and renames it to `path`; follows no link.
 
     Raises:
         OSError: it cannot be written; a file that was there is unchanged.
     """
     temporary = path.with_name(f".{path.name}.tmp")  # a fixed name: the next write replaces what a kill left
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)
+    with open_at(temporary, os.O_CREAT | os.O_EXCL) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -17,6 +17,8 @@ import threading
 import warnings
 from typing import Any
 
+from foodjax.system.files import user_cache
+
 _called = threading.Event()
 
 # TensorFlow does no mathematics here, and announces oneDNN on every start.
@@ -82,9 +84,8 @@ def leave_gpus_to_jax() -> None:
 def _set_up_jax() -> None:
     import jax
 
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     for name, default, ours in (
-        ("jax_compilation_cache_dir", None, os.path.join(root, "foodjax", "compiled")),
+        ("jax_compilation_cache_dir", None, str(user_cache() / "compiled")),
         ("jax_persistent_cache_min_compile_time_secs", 1.0, 0.5),
         ("jax_cpu_enable_async_dispatch", True, False),
     ):

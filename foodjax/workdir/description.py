@@ -145,8 +145,9 @@ def lock(workdir: Path) -> Iterator[None]:
     """Locks the workdir for this process; the system releases the lock if the process dies.
 
     Raises:
-        UserError: another process trains in it, or it cannot be written.
+        UserError: another process trains in it, or it cannot be written, or a link leads out of it.
     """
+    files.refuse_links(workdir)
     taken = filelock.FileLock(workdir / ".lock")
     try:
         workdir.mkdir(parents=True, exist_ok=True)

@@ -55,8 +55,7 @@ class MetricsLog:
         self.rows.append(row)
         self._times.append({"epoch": row["epoch"], "step": row["step"], **timing})
         for path, rows in ((self._metrics, self.rows), (self._timing, self._times)):
-            with path.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+            files.append_text(path, json.dumps(rows[-1]) + "\n")
         self._write_events(row | timing)
 
     def _write_events(self, row: dict[str, Any]) -> None:

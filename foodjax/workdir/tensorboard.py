@@ -13,6 +13,8 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto  # pyright: ignore[r
 from tensorboard.compat.proto.types_pb2 import DT_STRING  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.summary.writer.record_writer import RecordWriter, masked_crc32c
 
+from foodjax.system import files
+
 
 class EventFile:
     """A new event file in a folder of TensorBoard, for the steps after a given one.
@@ -77,7 +79,5 @@ def _keep_until(path: Path, step: int) -> set[int]:
         at = end
     text = b"".join(kept)
     if text != content:
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(text)
-        temporary.replace(path)
+        files.write_bytes(path, text)
     return steps

@@ -1,0 +1,55 @@
+"""Standard output whose reader may go away, as that of `foodjax train | head` does."""
+
+import contextlib
+import os
+import sys
+from typing import Any
+
+
+class OutputClosed(BaseException):
+    """The reader of standard output is gone. No exception of a program: it passes what handles those of files."""
+
+
+class _Stream:
+    """A text stream that notices when nobody reads it any more."""
+
+    def __init__(self, stream: Any, *, goes_on: bool):
+        self._stream, self._goes_on = stream, goes_on
+
+    def write(self, text: str) -> int:
+        """Writes a text; without a reader drops it, or raises OutputClosed."""
+        with self._noticing():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes what is buffered, as `write` does."""
+        with self._noticing():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextlib.contextmanager
+    def _noticing(self):
+        try:
+            yield
+        except OSError:  # a pipe without a reader, or a terminal that was closed
+            # What is buffered, and what the interpreter flushes at its end, goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            if not self._goes_on:
+                raise OutputClosed from None
+
+
+def watch_output(*, goes_on: bool) -> None:
+    """Makes the end of standard output's reader no error of the program.
+
+    Args:
+        goes_on: what is printed afterwards is dropped; if False, the next line raises OutputClosed.
+    """
+    if sys.stdout is not None:
+        sys.stdout = _Stream(sys.stdout, goes_on=goes_on)
+    if sys.stderr is not None:
+        sys.stderr = _Stream(sys.stderr, goes_on=True)
