@@ -61,15 +61,10 @@ def main(argv: list[str]) -> int:
         given = configs.load(command)
         _leave_float64()
         setup()  # imports JAX: most mistakes are told a second sooner
+        _check_platform()
         return command.verb.run(given) or 0
     except UserError as error:
         fail(str(error))
-        return 2
-    except RuntimeError as error:
-        if "initialize backend" not in str(error):
-            raise
-        wanted = os.environ.get("JAX_PLATFORMS", "")
-        fail(f"JAX finds no device (JAX_PLATFORMS={wanted}: {first_line(error)}): needs one, or JAX_PLATFORMS=cpu")
         return 2
     except MemoryError as error:
         fail(f"out of memory ({first_line(error)}): needs more free memory, or smaller batches or pictures")
@@ -86,6 +81,22 @@ def _leave_float64() -> None:
     if os.environ.get("JAX_ENABLE_X64", "0").lower() in ("1", "true", "t", "yes", "y", "on"):
         os.environ["JAX_ENABLE_X64"] = "0"
         say("JAX_ENABLE_X64 is left out: runs are computed in float32")
+
+
+def _check_platform() -> None:
+    """Raises UserError where the environment asks for a platform of which JAX finds no device."""
+    wanted = os.environ.get("JAX_PLATFORMS", "")
+    if wanted in ("", "cpu"):
+        return
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:  # RuntimeError, and AssertionError where a plugin is missing
+        raise UserError(
+            f"JAX_PLATFORMS={wanted}, but JAX finds no such device ({first_line(error)}): needs the device and the "
+            f"package of JAX for it, or JAX_PLATFORMS=cpu"
+        ) from None
 
 
 def _help(words: list[str]) -> str | None:

@@ -16,8 +16,8 @@ import numpy as np
 from filelock import FileLock
 
 from foodjax.config.keys import Config
+from foodjax.data.cache import cache_root
 from foodjax.data.duplicates import Pair, Part, find_duplicates, rows_to_drop
-from foodjax.data.prepare import cache_root
 from foodjax.data.prepared import Prepared
 from foodjax.data.split import Indices, first_of_each
 from foodjax.system import files

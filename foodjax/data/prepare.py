@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 from foodjax.config.keys import Config
+from foodjax.data.cache import cache_root
 from foodjax.data.decode import decode_as
 from foodjax.data.disk_space import create_array, is_full, no_room
 from foodjax.data.found import Found, UndecodedError, decoders, of_broken, of_other_classes
@@ -30,7 +31,6 @@ from foodjax.data.sources.find import select_classes, select_classes_of_run
 from foodjax.data.verified import is_verified, write_verified
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
-from foodjax.system.files import to_path, user_cache
 from foodjax.system.ordered_map import ordered_map
 from foodjax.system.text import cut
 
@@ -38,13 +38,6 @@ from foodjax.system.text import cut
 # also one in train/ was read from there.
 VERSION = 3
 Track = Callable[[str, int, Iterator], Iterator]
-
-
-def cache_root(config: Config) -> Path:
-    """Returns the folder of all prepared sets: data.cache_dir, or foodjax/ in the user's cache folder."""
-    if config.data.cache_dir:
-        return to_path(config.data.cache_dir).resolve()
-    return user_cache()
 
 
 def prepare(source: Source, part: str, config: Config, track: Track, class_names: tuple[str, ...] = ()) -> Prepared:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data import identity, photographs
+from foodjax.data.cache import with_known_cache
 from foodjax.data.leaks import Duplicates
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, tell
@@ -170,7 +171,7 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
     workdir = to_path(workdir)
     stored, class_names = read_description(workdir)
     files.refuse_links(workdir)
-    config = stored if config is None else checked(config)
+    config = with_known_cache(stored if config is None else checked(config), stored)
     if line := distrust(workdir):
         say(line)
     test_set, name = open_test_set(config, workdir, class_names)

@@ -7,9 +7,10 @@ without the photographs themselves, and without reading their pixels where an ea
 from pathlib import Path
 
 from foodjax.config.keys import Config
+from foodjax.data.cache import cache_root
 from foodjax.data.duplicates import Pair
 from foodjax.data.leaks import Duplicates, among, is_exempt, originals, rows_of, search
-from foodjax.data.prepare import cache_root, open_prepared
+from foodjax.data.prepare import open_prepared
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, split_data
 from foodjax.data.split import all_rows

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data.cache import with_known_cache
 from foodjax.data.sets import load_data
 from foodjax.run import loop
 from foodjax.system.console import say
@@ -36,7 +37,8 @@ def reproduce(
     Raises:
         UserError: the run is not finished, or its photographs are others now.
     """
-    config, workdir, again = checked(config), to_path(workdir), to_path(again)
+    workdir, again = to_path(workdir), to_path(again)
+    config = with_known_cache(checked(config), description.read_description(workdir)[0])
     record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")

@@ -49,7 +49,12 @@ def watch_output(*, goes_on: bool) -> None:
     Args:
         goes_on: what is printed afterwards is dropped; if False, the next line raises OutputClosed.
     """
-    if sys.stdout is not None:
-        sys.stdout = _Stream(sys.stdout, goes_on=goes_on)
-    if sys.stderr is not None:
-        sys.stderr = _Stream(sys.stderr, goes_on=True)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:  # closed: the next file would get its number, and what C code prints
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w"))
+    sys.stdout = _Stream(sys.stdout, goes_on=goes_on)
+    sys.stderr = _Stream(sys.stderr, goes_on=True)

@@ -1,0 +1,148 @@
+"""Odd machines: every verb works or says in one line what is missing, and ends with the status of that."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+from helpers import MAIN, ROOT, one_device_environment, run_main
+from PIL import Image
+
+import foodjax
+from foodjax.system import files
+from foodjax.system.errors import UserError
+
+# Environment -> what it takes away or sets.
+ENVIRONMENTS = {
+    "no home": {"HOME": None},
+    "an empty home": {"HOME": ""},
+    "float64": {"JAX_ENABLE_X64": "1"},
+    "plain C": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"},
+    "40 columns": {"COLUMNS": "40"},
+    "no colour": {"NO_COLOR": "1"},
+    "a dumb terminal": {"TERM": "dumb"},
+    "no place for temporary files": {"TMPDIR": "/no/such/place"},
+    "a cache of one's own": {"JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"},
+}
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "café [x].png"
+    Image.new("RGB", (20, 16), "red").save(path)
+    return path
+
+
+def changed(changes, tmp_path):
+    """Returns the environment of a user with some variables set or left out."""
+    environment = one_device_environment() | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    if "HOME" in changes:
+        environment.pop("XDG_CACHE_HOME")
+    for name, value in changes.items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value.format(tmp=tmp_path)
+    return environment
+
+
+def run(arguments, environment, cwd):
+    command = [sys.executable, MAIN[0], *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_verb_in_an_odd_environment(tmp_path, workdir, photo, name):
+    environment = changed(ENVIRONMENTS[name], tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    for arguments in (
+        ["summary", "--config", "food10"],
+        ["predict", "--workdir", workdir, photo],
+        ["train", "--config", "demo:blocks=1", "--config.data.drawn_train=8", "--config.data.drawn_test=3",
+         "--config.data.batch_size=8", "--config.train.epochs=1", "--workdir", here / "run"],
+        ["evaluate", "--workdir", here / "run"],
+        ["compare", here / "run"],
+    ):  # fmt: skip
+        done = run(arguments, environment, here)
+        assert done.returncode == 0, (arguments, done.stderr[-2000:])
+        assert "Traceback" not in done.stderr
+    assert not (here / "~").exists()
+    if name == "float64":
+        assert "JAX_ENABLE_X64 is left out: runs are computed in float32" in done.stdout
+    if name == "a cache of one's own":
+        assert any((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+def test_a_platform_that_is_not_there_is_one_line(workdir, photo, platform):
+    if platform == "cuda" and os.path.exists("/dev/nvidia0"):
+        pytest.skip("this machine has a GPU")
+    done = run_main("predict", "--workdir", workdir, photo, environment={"JAX_PLATFORMS": platform})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: JAX_PLATFORMS={platform}, but JAX finds no such device")
+    assert done.stderr.count("\n") == 1
+
+
+def test_float64_of_a_notebook_is_refused(workdir):
+    import jax
+
+    with jax.enable_x64(True), pytest.raises(UserError, match="JAX computes in float64 here"):
+        foodjax.Predictor(workdir)
+
+
+def test_a_place_in_a_home_that_is_not_known_is_refused(monkeypatch):
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(UserError, match="~/runs is in a home that is not known: needs HOME set, or a path without ~"):
+        files.to_path("~/runs")
+
+
+def test_without_a_home_the_cache_is_the_users_own(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = files.user_cache()
+    assert own.stat().st_mode & 0o77 == 0
+    assert files.user_cache() == own
+    own.rmdir()
+    (tmp_path / "theirs").mkdir()
+    own.symlink_to(tmp_path / "theirs")
+    assert files.user_cache() not in (own, tmp_path / "theirs")
+
+
+def pipe(command):
+    """Runs a pipe in bash; returns the statuses of its programs, and stderr."""
+    script = f"{command}; echo ${{PIPESTATUS[@]}} >&3"
+    read, write = os.pipe()
+    with subprocess.Popen(
+        ["bash", "-c", script.replace(">&3", f">&{write}")], pass_fds=[write], stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, text=True, cwd=ROOT, env=one_device_environment(),
+    ) as process:  # fmt: skip
+        os.close(write)
+        _, err = process.communicate(timeout=300)
+    with os.fdopen(read) as statuses:
+        return statuses.read().split(), err
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_without_a_reader_and_predict_ends_quietly(tmp_path, workdir, photo):
+    for k in range(300):  # more than a pipe holds
+        os.link(photo, photo.with_name(f"{k}-{'x' * 200}.png"))
+    python, main = sys.executable, MAIN[0]
+    predict = shlex.join([python, main, "predict", "--workdir", str(workdir), str(photo.parent)])
+    assert pipe(f"{predict} | head -1") == (["141", "0"], "")
+    train = shlex.join([
+        python, main, "train", "--config", "demo:blocks=1", "--config.data.drawn_train=8", "--config.data.drawn_test=3",
+        "--config.data.batch_size=8", "--config.train.epochs=3", "--workdir", str(tmp_path / "run"),
+    ])  # fmt: skip
+    assert pipe(f"{train} | head -1") == (["0", "0"], "")
+    assert (tmp_path / "run" / "finished.json").exists()
+
+
+def test_without_any_output_a_verb_works(workdir, photo, tmp_path):
+    command = shlex.join([
+        sys.executable, MAIN[0], "predict", "--workdir", str(workdir), str(photo), "--output", str(tmp_path / "top.csv")
+    ])  # fmt: skip
+    assert pipe(f"{command} >&- 2>&-")[0] == ["0"]
+    assert len((tmp_path / "top.csv").read_text().splitlines()) == 4  # of three classes
