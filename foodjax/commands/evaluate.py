@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from foodjax.commands.configs import change
-from foodjax.commands.verb import Given, Verb
+from foodjax.commands.verb import Flag, Given, Verb
 from foodjax.config.check import checked
-from foodjax.system.files import PathLike
+from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.description import read_description
 
 if TYPE_CHECKING:
@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from foodjax.run.evaluate import Evaluation
 
 
-def evaluate(workdir: PathLike, config: "Config | ConfigDict | None" = None, **changes: Any) -> "Evaluation":
+def evaluate(
+    workdir: PathLike,
+    config: "Config | ConfigDict | None" = None,
+    *,
+    output: PathLike | None = None,
+    **changes: Any,
+) -> "Evaluation":
     """Evaluates the best checkpoint of a run on a test set and writes tables and report to its workdir.
 
     Args:
         workdir: of the run.
         config: the run's own, perhaps with other values of the keys that an evaluation may change; None reads it.
+        output: folder that gets tables and report in the place of the workdir, which then may be read-only.
         **changes: such values as keywords, with __ for the dots of the keys: data__dir="photographs".
 
     Returns:
@@ -42,13 +49,13 @@ def evaluate(workdir: PathLike, config: "Config | ConfigDict | None" = None, **c
     if changes:
         own = read_description(workdir)[0] if config is None else checked(config)
         config = change("evaluate", own, [(name.replace("__", "."), value) for name, value in changes.items()])
-    evaluation = run_evaluate.evaluate_workdir(config, workdir)
+    evaluation = run_evaluate.evaluate_workdir(config, workdir, output)
     run_report.write_report(evaluation, workdir)
     return evaluation
 
 
 def _run(given: Given) -> None:
-    evaluate(given.workdir, given.config)
+    evaluate(given.workdir, given.config, output=given.flags.output)
 
 
 VERB = Verb(
@@ -59,5 +66,7 @@ VERB = Verb(
     (
         "foodjax evaluate --workdir runs/food10",
         "foodjax evaluate --workdir runs/food10 --config.data.dir=photographs --config.eval.calibrate=true",
+        "foodjax evaluate --workdir /shared/runs/food10 --output mine",
     ),
+    flags=(Flag("output", "FOLDER", "gets the files in the place of a workdir that is read-only", read=to_path),),
 )

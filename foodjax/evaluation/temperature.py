@@ -82,6 +82,7 @@ def write(workdir: Path, fitted: Temperature) -> None:
         UserError: the file cannot be written.
     """
     try:
+        workdir.mkdir(parents=True, exist_ok=True)
         files.write_text(workdir / FILE, json.dumps(fitted._asdict(), indent=2) + "\n")
     except OSError as error:
         raise UserError(f"cannot write {workdir / FILE}: {error.strerror}") from None

@@ -39,14 +39,16 @@ class Photo(NamedTuple):
 
 
 def write_report(evaluated: Evaluation, workdir: files.PathLike) -> Path:
-    """Writes report.html to the workdir, or beside the evaluation of other photographs; returns its path.
+    """Writes report.html beside the folder evaluation/, or into that of other photographs; returns its path.
 
     Raises:
         UserError: it cannot be written.
     """
-    workdir = files.to_path(workdir)
-    own = evaluated.folder.resolve() == (workdir / "evaluation").resolve()
-    path = (workdir if own else evaluated.folder) / "report.html"
+    workdir, folder = files.to_path(workdir), evaluated.folder
+    if folder.resolve() == (workdir / "evaluation").resolve():
+        path = workdir / "report.html"
+    else:
+        path = (folder.parent if folder.name == "evaluation" else folder) / "report.html"
     try:
         files.write_text(path, to_page(evaluated, workdir))
     except OSError as error:

@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -116,6 +118,7 @@ def evaluate_best(
     name: str = "",
     validation: Data | None = None,
     duplicates: Duplicates | None = None,
+    output: Path | None = None,
 ) -> Evaluation:
     """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
 
@@ -129,20 +132,23 @@ def evaluate_best(
         name: of the source, for photographs that are not the run's own; "" for its own.
         validation: the run's own data, to fit the temperature on; None reads the temperature from the workdir.
         duplicates: for the report.
+        output: folder that gets the files in the place of the workdir.
 
     Raises:
         UserError: there is no checkpoint or no temperature, or the files cannot be written.
     """
     step, variables = engine.load_weights(workdir)
+    base = workdir if output is None else output
     if engine.config.eval.calibrate and validation is not None:
-        temperature_lib.write(workdir, temperature_lib.fit(engine.validate(variables, validation), step))
-    temperature = temperature_lib.of_checkpoint(engine.config, workdir, step)
+        temperature_lib.write(base, temperature_lib.fit(engine.validate(variables, validation), step))
+    of_temperature = workdir if validation is None else base
+    temperature = temperature_lib.of_checkpoint(engine.config, of_temperature, step)
     predictions = engine.evaluate_rows(variables, data, rows)
     if temperature is not None:
         predictions = temperature_lib.apply(predictions, temperature)
     scores = compute_scores(predictions, engine.class_names)
     of = place_of(engine.config) | {"content": identity.content(identity.photographs(data, rows))}
-    folder = choose_folder(workdir, name, of)
+    folder = choose_folder(base, name, of)
     more = {"temperature": temperature.temperature if temperature else None, "data": of}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
     originals = duplicates.originals if duplicates else {}
@@ -155,7 +161,9 @@ def evaluate_best(
     return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature, duplicates)
 
 
-def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> Evaluation:
+def evaluate_workdir(
+    config: Config | ConfigDict | None, workdir: PathLike, output: PathLike | None = None
+) -> Evaluation:
     """Evaluates the best checkpoint of `workdir` on the test set that `config.data` names.
 
     With eval.calibrate, a missing temperature is fitted, on the run's own data alone.
@@ -164,13 +172,13 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
         config: the workdir's own config, perhaps with other values of the keys that an evaluation may change; None
             reads it.
         workdir: folder of a run; its class names are the labels.
+        output: folder that gets the files in the place of the workdir, which then may be read-only.
 
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    workdir = to_path(workdir)
+    workdir, base = to_path(workdir), _folder_to_write(to_path(workdir if output is None else output))
     stored, class_names = read_description(workdir)
-    files.refuse_links(workdir)
     config = with_known_cache(stored if config is None else checked(config), stored)
     if line := distrust(workdir):
         say(line)
@@ -189,4 +197,13 @@ def evaluate_workdir(config: Config | ConfigDict | None, workdir: PathLike) -> E
             f"accuracy is not that of new photographs"
         )
     validation = None if name else temperature_lib.data_to_fit_on(config, workdir, class_names)
-    return evaluate_best(Engine(config, class_names), workdir, test_set, rows, name, validation, duplicates)
+    engine = Engine(config, class_names, batch_size=jax.device_count())  # an evaluation fits any number of devices
+    return evaluate_best(engine, workdir, test_set, rows, name, validation, duplicates, base)
+
+
+def _folder_to_write(folder: Path) -> Path:
+    """Checks that the files of an evaluation can be written to a folder, before it takes its time."""
+    files.refuse_links(folder)
+    if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise UserError(f"cannot write to {folder}: needs --output FOLDER, a place for the files of the evaluation")
+    return folder
