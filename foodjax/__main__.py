@@ -14,10 +14,12 @@ def start() -> None:
 
     A training goes on without a reader of its output; other verbs then end with 141, as programs of a shell do.
     """
-    continued = name_of_verb(sys.argv[1:]) in CONTINUED
+    verb = name_of_verb(sys.argv[1:])
+    continued = verb in CONTINUED
     end_at_once(sigterm_status=0 if continued else 128 + signal.SIGTERM)
-    with held():  # the program that starts again takes a signal of this moment with its own handlers
-        tune_malloc()  # before anything large is loaded
+    if verb != "serve":  # which gives back the memory of large photographs
+        with held():  # the program that starts again takes a signal of this moment with its own handlers
+            tune_malloc()  # before anything large is loaded
     watch_output(goes_on=continued)
     from foodjax import cli
 

@@ -13,7 +13,9 @@ from foodjax.data import viewer
 from foodjax.data.formats import FORMATS, open_heif
 from foodjax.data.geometry import to_square
 
-MAX_PIXELS = 100_000_000  # of one photograph; more is refused before it is decoded
+# Of one photograph; more is refused before it is decoded.
+MAX_PIXELS = 100_000_000
+MAX_SCANS = 100  # of a progressive JPEG, of which a usual one has about ten: each is decoded over the whole picture
 
 
 def decode(
@@ -45,11 +47,13 @@ def decode(
         uint8 (size, size, 3).
 
     Raises:
-        ValueError: the bytes are not a whole picture, or it has more than max_pixels.
+        ValueError: the bytes are not a whole picture, or it has more than max_pixels or MAX_SCANS.
         MemoryError: there is not enough memory for its pixels.
     """
     if not encoded:
         raise ValueError("missing or empty")
+    if encoded.startswith(b"\xff\xd8") and (scans := encoded.count(b"\xff\xda")) > MAX_SCANS:
+        raise ValueError(f"a JPEG of {scans} scans, more than {MAX_SCANS}")
     try:
         with open_heif(encoded, max_pixels) or Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -29,6 +29,7 @@ from foodjax.report.explain import Explainer
 from foodjax.report.run_report import cam_taps, map_sheets
 from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.predict import Predictor
+from foodjax.serve.connections import Connection
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -36,7 +37,10 @@ from foodjax.system.text import printable
 
 MAX_BYTES = 20 * 2**20  # of an upload
 MAX_PIXELS = 50_000_000  # of a photograph
-_THREADS = 4  # photographs that are decoded and explained at once; more requests wait
+MAX_HELD_BYTES = 8 * MAX_BYTES  # of all uploads that are in memory; one more is refused
+UPLOAD_SECONDS = 30.0  # for the bytes of an upload
+STOP_SECONDS = 3  # for requests in work when the server is to stop
+_THREADS = 2  # photographs that are decoded and explained at once; more requests wait
 _LAYERS = 2  # the first ones, whose feature maps are shown
 _LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 
@@ -93,19 +97,43 @@ class Guesser:
         }
 
 
-async def _bounded(request: Request) -> bytes:
-    """Returns the body of a request.
+class _Refused(Exception):
+    """An upload that is not taken: the line for its sender, and the HTTP status."""
 
-    Raises:
-        ValueError: it is longer than MAX_BYTES; the rest is not read.
-    """
-    chunks, length = [], 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > MAX_BYTES:
-            raise ValueError(f"the file is larger than {MAX_BYTES // 2**20} MB")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    def __init__(self, line: str, status: int):
+        super().__init__(line)
+        self.status = status
+
+
+class _Uploads:
+    """The uploads in memory: their bytes and their time are bounded."""
+
+    def __init__(self):
+        self._held = 0
+
+    @contextlib.asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Gives the body of a request, which counts until the end of the block.
+
+        Raises:
+            _Refused: it is longer than MAX_BYTES, takes longer than UPLOAD_SECONDS, or too many others are held; the
+                rest is not read.
+        """
+        content = bytearray()
+        try:
+            with anyio.fail_after(UPLOAD_SECONDS):
+                async for chunk in request.stream():
+                    self._held += len(chunk)
+                    content += chunk
+                    if len(content) > MAX_BYTES:
+                        raise _Refused(f"the file is larger than {MAX_BYTES // 2**20} MB", 413)
+                    if self._held > MAX_HELD_BYTES:
+                        raise _Refused("too many photographs at once: send it again in a moment", 503)
+            yield bytes(content)
+        except TimeoutError:
+            raise _Refused(f"the photograph took longer than {UPLOAD_SECONDS:g} s to arrive", 408) from None
+        finally:
+            self._held -= len(content)
 
 
 def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
@@ -132,16 +160,21 @@ def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
     async def predict(request: Request) -> Response:
         if request.headers.get("content-type") != "application/octet-stream":  # a form of another site cannot send it
             return _error("send the photograph's bytes as application/octet-stream", 415)
+        declared = request.headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > MAX_BYTES:
+            return _error(f"the file is larger than {MAX_BYTES // 2**20} MB", 413)
+        state = request.app.state
         try:
-            declared = request.headers.get("content-length", "0")
-            if declared.isdigit() and int(declared) > MAX_BYTES:
-                raise ValueError(f"the file is larger than {MAX_BYTES // 2**20} MB")
-            encoded = await _bounded(request)
-        except ValueError as error:
-            return _error(str(error), 413)
-        try:
-            answer = await anyio.to_thread.run_sync(guesser.read, encoded, limiter=request.app.state.decoding)
+            async with state.uploads.read(request) as encoded:
+                # When the server stops, it does not wait for the thread.
+                answer = await anyio.to_thread.run_sync(
+                    guesser.read, encoded, limiter=state.decoding, abandon_on_cancel=True
+                )
             return JSONResponse(answer, headers=_HEADERS)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
+        except _Refused as error:
+            return _error(str(error), error.status)
         except ValueError as error:
             return _error(f"this is not a usable photograph: {error}", 422)
         except MemoryError:
@@ -149,7 +182,7 @@ def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.decoding = anyio.CapacityLimiter(_THREADS)
+        app.state.decoding, app.state.uploads = anyio.CapacityLimiter(_THREADS), _Uploads()
         yield
 
     return Starlette(
@@ -196,7 +229,10 @@ def serve_workdir(
             print(guesser.predictor.temperature)
         name = f"[{host}]" if ":" in host else host
         say(f"serving {workdir} at http://{name}:{listener.getsockname()[1]}/ until Ctrl-C", flush=True)
-        server = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64)
+        server = uvicorn.Config(
+            app, http=Connection, log_level="error", access_log=False, server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )  # fmt: skip
         uvicorn.Server(server).run(sockets=[listener])
 
 
