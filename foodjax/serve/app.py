@@ -3,8 +3,10 @@
 An upload is read into memory up to a limit, decoded there, and forgotten; nothing is written or logged.
 """
 
+import asyncio
 import contextlib
 import ipaddress
+import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator
@@ -233,7 +235,14 @@ def serve_workdir(
             app, http=Connection, log_level="error", access_log=False, server_header=False,
             timeout_graceful_shutdown=STOP_SECONDS,
         )  # fmt: skip
+        logging.getLogger("uvicorn.error").addFilter(_is_no_stop)
         uvicorn.Server(server).run(sockets=[listener])
+
+
+def _is_no_stop(record: logging.LogRecord) -> bool:
+    """Returns whether a record of the log is none of requests that the end of the server cut off."""
+    cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not (cut_off or "timeout graceful shutdown exceeded" in record.getMessage())
 
 
 def _allowed(host: str) -> list[str]:

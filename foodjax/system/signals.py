@@ -33,8 +33,8 @@ def end_at_once(*, sigterm_status: int) -> None:
             143 if a result is missing. After Ctrl-C it is 130, as shells expect.
     """
 
-    def end(signum: int, frame: FrameType | None) -> None:
-        os.write(1, b"interrupted; the same command continues\n")  # not print(): the signal may have interrupted one
+    def end(signum: int, frame: FrameType | None) -> None:  # no print(): the signal may have interrupted one
+        os.write(1, b"interrupted; the same command continues\n" if sigterm_status == 0 else b"interrupted\n")
         os._exit(sigterm_status if signum == signal.SIGTERM else 128 + signal.SIGINT)
 
     for signum in _SIGNALS:

@@ -82,3 +82,14 @@ def test_too_large_a_picture_is_refused(few_pixels):
     with pytest.raises(ValueError, match="15 x 12 pixels, more than 150"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         decode(plain(15, 12), 4, "nearest", max_pixels=150)
+
+
+def test_a_jpeg_of_hundreds_of_scans_is_refused():
+    """Each scan is decoded over the whole picture: 0.2 MB took seconds. A usual progressive JPEG has about ten."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    encoded = encode(picture, "JPEG", progressive=True, quality=95)
+    assert 1 < encoded.count(b"\xff\xda") < 20
+    decode(encoded, 16, "bilinear")
+    last = encoded[encoded.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ValueError, match="a JPEG of 3.. scans, more than 100"):
+        decode(encoded[:-2] + last * 300 + encoded[-2:], 16, "bilinear")

@@ -1,0 +1,76 @@
+"""The page under idle and slow connections, from a process of its own."""
+
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+from helpers import start_main
+from PIL import Image
+
+HEADER = (
+    b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+    b"Content-Length: 100000\r\n\r\n"
+)
+
+
+@pytest.fixture
+def server(workdir):
+    """Returns a process that serves, and its port."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start_main("serve", "--workdir", workdir, "--port", 0, **options) as process:
+        try:
+            line = next(line for line in process.stdout if line.startswith("serving"))
+            yield process, int(line.split("127.0.0.1:")[1].split("/")[0])
+        finally:
+            process.kill()
+
+
+def ask(port, photo):
+    """Returns the status of the answer to a photograph; URLError after 10 seconds without one."""
+    headers = {"content-type": "application/octet-stream"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", data=photo.read_bytes(), headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.status
+
+
+def open_many(port, number, begin=b""):
+    opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(number)]
+    for one in opened:
+        one.sendall(begin)
+    return opened
+
+
+@pytest.mark.slow
+def test_idle_and_slow_connections_keep_nobody_out_and_nothing_keeps_the_end_away(server, tmp_path):
+    process, port = server
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (40, 30), "red").save(photo)
+    opened = open_many(port, 400) + open_many(port, 20, HEADER + b"abc") + open_many(port, 20, b"POST /pre")
+    assert ask(port, photo) == 200
+    for one in opened[400:405]:  # in the middle of their uploads
+        one.close()
+    time.sleep(0.5)
+    assert ask(port, photo) == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert process.stderr.read() == ""
+    assert process.stdout.read().splitlines()[-1] == "interrupted"
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.slow
+def test_a_header_that_does_not_end_is_cut_off(server):
+    from foodjax.serve.connections import SECONDS
+
+    _, port = server
+    for begin in (b"", b"GET / HTTP/1.1\r\n"):
+        (one,) = open_many(port, 1, begin)
+        one.settimeout(3 * SECONDS)
+        try:
+            assert one.recv(10) == b""
+        except ConnectionResetError:
+            pass
