@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from foodjax.config.check import nearest
 from foodjax.config.keys import Config
+from foodjax.data.sources.base import PARTS
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
 from foodjax.system.cells import read_csv
-from foodjax.system.errors import UserError
+from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import data_record, run_record
 from foodjax.workdir.description import read_description
@@ -69,7 +70,11 @@ def read_run(workdir: PathLike) -> RunResult:
     record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run")
-    timing = read_metrics(workdir / "timing.jsonl")
+    timing, metrics = read_metrics(workdir / "timing.jsonl"), read_metrics(workdir / "metrics.jsonl")
+    try:
+        _check(record, metrics)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise UserError(f"workdir {workdir} is damaged: run.json or metrics.jsonl has no {first_line(error)}") from None
     try:
         rows = read_csv(workdir / "evaluation" / "predictions.csv")
         predictions = {row["id"]: (row["true"], row["predicted"]) for row in rows}
@@ -83,7 +88,7 @@ def read_run(workdir: PathLike) -> RunResult:
         workdir,
         record["sessions"][0]["started"],
         config,
-        read_metrics(workdir / "metrics.jsonl"),
+        metrics,
         [row["images_per_second"] for row in timing if row.get("images_per_second")],
         record["result"],
         record["sessions"][-1]["data"],
@@ -93,6 +98,26 @@ def read_run(workdir: PathLike) -> RunResult:
         sum(summary.multiply_adds(layer) for layer in layers),
         {one.id: one.digest for one in test},
     )
+
+
+def _check(record: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
+    """Checks what a comparison reads of a run; raises KeyError, TypeError, ValueError or IndexError."""
+    for found, names in (
+        (record["result"], ("epochs", "best_epoch", "best_val_loss", "test_accuracy", "test_loss")),
+        *((row, ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")) for row in metrics or [{}]),
+    ):
+        for name in names:
+            if type(found[name]) not in (int, float) or not abs(found[name]) < 1e300:
+                raise ValueError(f"number {name!r}, but {str(found[name])[:40]!r}")
+    for session in record["sessions"]:
+        for name in MADE_WITH.values():
+            session[name]
+    for part in PARTS:
+        for name, kind in (("images", int), ("ids", str), ("pixels", str)):
+            if type(record["sessions"][-1]["data"][part][name]) is not kind:
+                raise ValueError(f"digests of {part}")
+    if type(record["sessions"][0]["started"]) is not str:
+        raise ValueError("time of its start")
 
 
 def read_groups(patterns: PathLike | Sequence[PathLike], baseline: str = "") -> tuple[list[list[RunResult]], list[str]]:
