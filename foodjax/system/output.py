@@ -1,13 +1,16 @@
-"""Standard output whose reader may go away, as that of `foodjax train | head` does."""
+"""Standard output whose reader may go away, as in `foodjax train | head`."""
 
 import contextlib
+import errno
 import os
 import sys
 from typing import Any
 
+from foodjax.system.errors import UserError
+
 
 class OutputClosed(BaseException):
-    """The reader of standard output is gone. No exception of a program: it passes what handles those of files."""
+    """The reader of standard output is gone. It is no Exception, so that no handler of file errors catches it."""
 
 
 class _Stream:
@@ -17,7 +20,7 @@ class _Stream:
         self._stream, self._goes_on = stream, goes_on
 
     def write(self, text: str) -> int:
-        """Writes a text; without a reader drops it, or raises OutputClosed."""
+        """Writes a text; without a reader drops it, or raises OutputClosed; with a full disk raises UserError."""
         with self._noticing():
             return self._stream.write(text)
         return len(text)
@@ -34,20 +37,22 @@ class _Stream:
     def _noticing(self):
         try:
             yield
-        except OSError:  # a pipe without a reader, or a terminal that was closed
+        except OSError as error:
             # What is buffered, and what the interpreter flushes at its end, goes nowhere.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+            if error.errno not in (errno.EPIPE, errno.EIO):  # no pipe without a reader, no terminal that was closed
+                raise UserError(f"cannot write the output ({error.strerror}): needs space where it goes") from None
             if not self._goes_on:
                 raise OutputClosed from None
 
 
 def watch_output(*, goes_on: bool) -> None:
-    """Makes the end of standard output's reader no error of the program.
+    """Replaces sys.stdout and sys.stderr by streams that handle a reader who goes away.
 
     Args:
-        goes_on: what is printed afterwards is dropped; if False, the next line raises OutputClosed.
+        goes_on: the program goes on, and its output is dropped; if False, the next write to stdout raises OutputClosed.
     """
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:  # closed: the next file would get its number, and what C code prints

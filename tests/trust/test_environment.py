@@ -146,3 +146,11 @@ def test_without_any_output_a_verb_works(workdir, photo, tmp_path):
     ])  # fmt: skip
     assert pipe(f"{command} >&- 2>&-")[0] == ["0"]
     assert len((tmp_path / "top.csv").read_text().splitlines()) == 4  # of three classes
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_output_to_a_full_disk_is_one_line_and_no_quiet_end():
+    command = shlex.join([sys.executable, MAIN[0], "summary", "--config", "food10"])
+    statuses, err = pipe(f"{command} > /dev/full")
+    assert statuses == ["2"]
+    assert err == "error: cannot write the output (No space left on device): needs space where it goes\n"
