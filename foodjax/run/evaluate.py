@@ -177,7 +177,10 @@ def evaluate_workdir(
     Raises:
         UserError: the data or the workdir cannot be used.
     """
-    workdir, base = to_path(workdir), _folder_to_write(to_path(workdir if output is None else output))
+    workdir, base = to_path(workdir), to_path(workdir if output is None else output)
+    _check_writable(base)
+    if output is None:
+        files.refuse_links(workdir)
     stored, class_names = read_description(workdir)
     config = with_known_cache(stored if config is None else checked(config), stored)
     if line := distrust(workdir):
@@ -201,9 +204,7 @@ def evaluate_workdir(
     return evaluate_best(engine, workdir, test_set, rows, name, validation, duplicates, base)
 
 
-def _folder_to_write(folder: Path) -> Path:
-    """Checks that the files of an evaluation can be written to a folder, before it takes its time."""
-    files.refuse_links(folder)
+def _check_writable(folder: Path) -> None:
+    """Raises UserError before the evaluation where its files cannot be written."""
     if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise UserError(f"cannot write to {folder}: needs --output FOLDER, a place for the files of the evaluation")
-    return folder

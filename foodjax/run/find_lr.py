@@ -112,6 +112,7 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
 
 def plot(result: RangeTest, name: str, path: PathLike) -> None:
     """Draws loss over learning rate, with the suggestion; the suffix of the path sets the file type."""
+    path = to_path(path)
     from matplotlib.figure import Figure  # slow to import
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -122,8 +123,8 @@ def plot(result: RangeTest, name: str, path: PathLike) -> None:
     axes.set_ylim(0.95 * min(result.losses), 1.5 * result.smoothed[0])  # the burst would flatten the rest
     axes.legend()
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    files.write_bytes(to_path(path), picture.getvalue())
+    figure.savefig(picture, format=path.suffix[1:] or "png")
+    files.write_bytes(path, picture.getvalue())
 
 
 def find_lr(config: Config | ConfigDict, folder: PathLike) -> RangeTest:
@@ -136,7 +137,6 @@ def find_lr(config: Config | ConfigDict, folder: PathLike) -> RangeTest:
     result = range_test(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.refuse_links(folder)
         rows = zip(result.rates, result.losses, result.smoothed, strict=True)
         files.write_text(folder / "find_lr.csv", to_csv(["learning_rate", "loss", "smoothed_loss"], rows))
         plot(result, config.name, folder / "find_lr.png")

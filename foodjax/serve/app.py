@@ -108,20 +108,27 @@ class _Refused(Exception):
 
 
 class _Uploads:
-    """The uploads in memory: their bytes and their time are bounded."""
+    """The uploads in memory, with limits of their bytes and of their time."""
 
     def __init__(self):
         self._held = 0
 
     @contextlib.asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Gives the body of a request, which counts until the end of the block.
+        """Yields the body of a request; its bytes count as held until the block ends.
 
         Raises:
             _Refused: it is longer than MAX_BYTES, takes longer than UPLOAD_SECONDS, or too many others are held; the
                 rest is not read.
         """
         content = bytearray()
+        try:
+            await self._receive(request, content)
+            yield bytes(content)
+        finally:
+            self._held -= len(content)
+
+    async def _receive(self, request: Request, content: bytearray) -> None:
         try:
             with anyio.fail_after(UPLOAD_SECONDS):
                 async for chunk in request.stream():
@@ -131,11 +138,8 @@ class _Uploads:
                         raise _Refused(f"the file is larger than {MAX_BYTES // 2**20} MB", 413)
                     if self._held > MAX_HELD_BYTES:
                         raise _Refused("too many photographs at once: send it again in a moment", 503)
-            yield bytes(content)
         except TimeoutError:
             raise _Refused(f"the photograph took longer than {UPLOAD_SECONDS:g} s to arrive", 408) from None
-        finally:
-            self._held -= len(content)
 
 
 def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
@@ -240,7 +244,7 @@ def serve_workdir(
 
 
 def _is_no_stop(record: logging.LogRecord) -> bool:
-    """Returns whether a record of the log is none of requests that the end of the server cut off."""
+    """Returns False for the log records of requests that were cancelled when the server stopped."""
     cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
     return not (cut_off or "timeout graceful shutdown exceeded" in record.getMessage())
 

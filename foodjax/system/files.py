@@ -1,6 +1,7 @@
 """Places that a user gives, as paths. Atomic writes: if the process dies, a file is complete or unchanged."""
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Mapping
@@ -29,13 +30,19 @@ def user_cache() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(root):
         return Path(root) / "foodjax"
-    # Compiled programs are kept there too: what somebody else prepared under this name is not used.
+    # JAX loads compiled programs from it, so a folder that somebody else made under this name is not used.
     folder = Path(tempfile.gettempdir()) / f"foodjax-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
-        return Path(tempfile.mkdtemp(prefix="foodjax-"))
+        return _private_folder()
     return folder
+
+
+@functools.cache
+def _private_folder() -> Path:
+    """Returns a new folder, always the same one in this process."""
+    return Path(tempfile.mkdtemp(prefix="foodjax-"))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -59,9 +66,9 @@ def open_at(path: Path, flags: int) -> BinaryIO:
 
 
 def refuse_links(folder: Path) -> None:
-    """Checks a folder before something is written to it: whoever made it may have put links into it.
+    """Checks that no link in a workdir, which anyone may have made, leads out of it.
 
-    The folder itself may be a link, and those in it may lead to what it holds.
+    The workdir itself may be a link, and links to files in it are allowed.
 
     Raises:
         UserError: a link at any depth leads out of the folder.
@@ -82,11 +89,10 @@ def write_all(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     """Writes files, given as {name: content}, into a folder, and creates the folder.
 
     Raises:
-        UserError: the folder or a file cannot be written, or a link leads out of it.
+        UserError: the folder or a file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        refuse_links(folder)
         for name, content in contents.items():
             write_bytes(folder / name, _encode(content) if isinstance(content, str) else content)
     except OSError as error:

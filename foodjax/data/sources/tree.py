@@ -93,12 +93,13 @@ class Folder:
 
     def _leave_out_own(self, own: list[str]) -> None:
         for name, folder in list(self.folders.items()):
-            before = len(own)
             if any(names <= folder.files.keys() for names in _OWN):
                 own.append(folder.path)
-            else:
-                folder._leave_out_own(own)
-            if len(own) > before and (folder.path in own or not folder.num_pictures_below):  # runs/ of runs/food10
+                del self.folders[name]
+                continue
+            before = len(own)
+            folder._leave_out_own(own)
+            if len(own) > before and not folder.num_pictures_below:  # runs/ of runs/food10
                 del self.folders[name]
 
 
