@@ -16,12 +16,13 @@ def cache_root(config: Config) -> Path:
 
 
 def with_known_cache(config: Config, stored: Config) -> Config:
-    """Returns a config whose cache is not one that somebody else's workdir names, and says so.
+    """Returns a config with the user's own cache where the workdir names a folder that is no cache; prints a line.
+
+    Anyone may have made the workdir, and nothing is written to a folder that it names.
 
     Args:
-        config: what runs.
-        stored: of the workdir, which anyone may have made. Its data.cache_dir is used only where that folder holds
-            prepared photographs already; else the user's own cache is.
+        config: of the command.
+        stored: of the workdir. Its data.cache_dir is used only where that folder holds prepared photographs.
     """
     place = config.data.cache_dir
     if not place or place != stored.data.cache_dir or next(to_path(place).glob("*/info.json"), None):

@@ -15,7 +15,7 @@ from foodjax.data.geometry import to_square
 
 # Of one photograph; more is refused before it is decoded.
 MAX_PIXELS = 100_000_000
-MAX_SCANS = 100  # of a progressive JPEG, of which a usual one has about ten: each is decoded over the whole picture
+MAX_SCANS = 100  # of a progressive JPEG; a usual one has about ten, and each scan costs a pass over the whole picture
 
 
 def decode(

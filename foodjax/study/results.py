@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from foodjax.config.check import nearest
 from foodjax.config.keys import Config
-from foodjax.data.sources.base import PARTS
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
 from foodjax.system.cells import read_csv
@@ -74,7 +73,7 @@ def read_run(workdir: PathLike) -> RunResult:
     try:
         _check(record, metrics)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise UserError(f"workdir {workdir} is damaged: run.json or metrics.jsonl has no {first_line(error)}") from None
+        raise UserError(f"workdir {workdir} is damaged: run.json or metrics.jsonl: {first_line(error)}") from None
     try:
         rows = read_csv(workdir / "evaluation" / "predictions.csv")
         predictions = {row["id"]: (row["true"], row["predicted"]) for row in rows}
@@ -108,16 +107,14 @@ def _check(record: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
     ):
         for name in names:
             if type(found[name]) not in (int, float) or not abs(found[name]) < 1e300:
-                raise ValueError(f"number {name!r}, but {str(found[name])[:40]!r}")
+                raise ValueError(f"{name} is {str(found[name])[:40]!r}, no number")
     for session in record["sessions"]:
         for name in MADE_WITH.values():
             session[name]
-    for part in PARTS:
-        for name, kind in (("images", int), ("ids", str), ("pixels", str)):
-            if type(record["sessions"][-1]["data"][part][name]) is not kind:
-                raise ValueError(f"digests of {part}")
+    if not data_record.are_digests(record["sessions"][-1]["data"]):
+        raise ValueError("the digests of the photographs are missing")
     if type(record["sessions"][0]["started"]) is not str:
-        raise ValueError("time of its start")
+        raise ValueError("the time of the start is no text")
 
 
 def read_groups(patterns: PathLike | Sequence[PathLike], baseline: str = "") -> tuple[list[list[RunResult]], list[str]]:

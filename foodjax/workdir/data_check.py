@@ -15,6 +15,7 @@ from foodjax.data.sources.base import PARTS
 from foodjax.data.sources.find import create_source, select_classes
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
+from foodjax.system.files import to_path
 from foodjax.workdir import data_changes, data_record, run_record
 from foodjax.workdir.checkpoints import Checkpoints
 from foodjax.workdir.description import read_description
@@ -76,7 +77,7 @@ def is_same_place(one: Config, other: Config) -> bool:
 def _real_place(config: Config) -> dict[str, Any]:
     paths = ("dir", "labels", "tfds_dir")
     return {
-        key: os.path.realpath(os.path.expanduser(value)) if value and key in paths else value
+        key: os.path.realpath(to_path(value)) if value and key in paths else value
         for key, value in place_of(config).items()
     }
 

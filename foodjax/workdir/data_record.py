@@ -70,7 +70,7 @@ def read(workdir: files.PathLike) -> Recorded | None:
     """Returns what a run recorded of its photographs; None where it recorded nothing, or its files are damaged."""
     workdir = files.to_path(workdir)
     sessions = [session.get("data") for session in run_record.read(workdir)["sessions"] if isinstance(session, dict)]
-    last: dict[str, dict[str, Any]] = next((one for one in reversed(sessions) if _are_digests(one)), {})
+    last: dict[str, dict[str, Any]] = next((one for one in reversed(sessions) if are_digests(one)), {})
     try:
         stored = json.loads((workdir / FILE).read_text())
         found = {part: _photographs(stored[part]) for part in (*PARTS, UNUSED)}
@@ -91,7 +91,8 @@ def _photographs(stored: Any) -> list[Photograph]:
     return rows
 
 
-def _are_digests(found: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
+def are_digests(found: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
+    """Returns whether a value of run.json has the digests of all parts."""
     try:
         return all(
             type(found[part][name]) is kind

@@ -7,6 +7,7 @@ from pathlib import Path
 from foodjax.data.formats import is_picture
 from foodjax.system.cells import read_csv
 from foodjax.system.errors import UserError
+from foodjax.system.files import to_path
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
 
@@ -49,5 +50,5 @@ def _was_of_class_folders(workdir: Path, place: str) -> bool:
     try:
         return is_picture(read_csv(workdir / "evaluation" / "predictions.csv")[0]["id"])
     except (OSError, IndexError, KeyError, csv.Error):
-        path = os.path.expanduser(place)
+        path = to_path(place)
         return not (os.path.isfile(path) or any(os.path.isdir(os.path.join(path, x)) for x in ("meta", "images")))

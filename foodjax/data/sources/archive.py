@@ -10,10 +10,11 @@ from typing import Any
 
 from foodjax.data.sources.base import Example, Listing, Missing, Source, file_stats, signature_of
 from foodjax.data.sources.folders import read_table
-from foodjax.data.sources.food101 import READ
+from foodjax.data.sources.food101 import LISTS
 from foodjax.data.sources.layouts import Options, list_tree
 from foodjax.data.sources.tree import Folder, from_files
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.files import to_path
 
 MAX_MEMBER_BYTES = 256 * 2**20  # of one file in an archive
 MAX_HEADER_BYTES = 2**20  # of one extended header: long names and the like
@@ -45,14 +46,14 @@ class Archive(Source):
 
     def fingerprint(self) -> Any:  # noqa: D102
         labels = self._options.labels
-        name = os.path.basename(labels) if os.path.isfile(os.path.expanduser(labels)) else labels
+        name = os.path.basename(labels) if to_path(labels).is_file() else labels
         return [[stats[:2] for stats in self._stats()], self._options._replace(labels=name)]
 
     def signature(self) -> str | None:  # noqa: D102
         return signature_of(self._stats())
 
     def _stats(self) -> list[tuple[int, int, int]]:
-        table = [os.path.expanduser(self._options.labels)] if self._options.labels else []
+        table = [str(to_path(self._options.labels))] if self._options.labels else []
         return file_stats([self.where, *table])
 
     def for_everything(self) -> Source:  # noqa: D102
@@ -70,7 +71,7 @@ class Archive(Source):
 
     def _scan(self) -> None:
         # The lists of Food-101 are read in the same pass.
-        lists = tuple(f"/meta/{name}" for name in READ)
+        lists = tuple(f"/meta/{name}" for name in LISTS)
         for path, content in self._members(lambda path: f"/{path}".endswith(lists)):
             self._paths.add(path)
             if content is not None:

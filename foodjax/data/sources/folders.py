@@ -10,6 +10,7 @@ from foodjax.data.sources.base import PARTS, Example, Listing, Missing, Source, 
 from foodjax.data.sources.layouts import Options, list_tree
 from foodjax.data.sources.tree import Folder, scan
 from foodjax.system.errors import UserError
+from foodjax.system.files import to_path
 
 
 class FolderSource(Source):
@@ -66,10 +67,10 @@ def read_table(path: str, where: str) -> bytes:
     Raises:
         UserError: it is no file, or cannot be read.
     """
-    place = os.path.expanduser(path)
-    if not os.path.isfile(place):
+    place = to_path(path)
+    if not place.is_file():
         raise UserError(f"data.labels={path} is no file, neither in {where} nor here: needs a CSV of file,label")
-    return read_file(place)
+    return read_file(str(place))
 
 
 def read_file(path: str) -> bytes:

@@ -9,8 +9,7 @@ from foodjax.data.sources.base import Example, Listing, Missing, Unused
 from foodjax.data.sources.tree import Folder
 from foodjax.system.errors import UserError
 
-_LISTS = ("train.json", "test.json", "train.txt", "test.txt", "classes.txt")
-READ = _LISTS  # what `parse_meta` takes, where it is there
+LISTS = ("train.json", "test.json", "train.txt", "test.txt", "classes.txt")
 _DEPTH = 2  # levels below the root in which the layout is searched
 
 
@@ -20,10 +19,16 @@ def find_layout(root: Folder) -> Folder | None:
     for _ in range(_DEPTH + 1):
         for folder in level:
             meta = folder.folders.get("meta")
-            if meta and (any(name in meta.files for name in _LISTS)):
+            if meta and (any(name in meta.files for name in LISTS)):
                 return folder
         level = [inner for folder in level for inner in folder.folders.values()]
     return None
+
+
+def lists_in(meta: Folder) -> list[str]:
+    """Returns the lists in meta/ that `parse_meta` reads: of train.json and train.txt, the first."""
+    found = [name for name in LISTS if meta.files.get(name) == ""]
+    return [name for name in found if name.replace(".txt", ".json") not in found or name.endswith(".json")]
 
 
 def parse_meta(texts: dict[str, bytes], root: Folder, where: str) -> Listing:

@@ -50,9 +50,8 @@ def list_tree(root: Folder, where: str, read: Callable[[str], bytes], options: O
     listing = _list(root, where, read, options)
     if root.own:
         more = f" and {len(root.own) - 1} more folders" if len(root.own) > 1 else ""
-        listing = listing._replace(
-            notes=(*listing.notes, f"{where}: left out {root.own[0]!r}{more}, written by foodjax")
-        )
+        note = f"{where}: left out {root.own[0]!r}{more}, written by foodjax"
+        listing = listing._replace(notes=(*listing.notes, note))
     return listing
 
 
@@ -61,8 +60,8 @@ def _list(root: Folder, where: str, read: Callable[[str], bytes], options: Optio
         return to_listing(read_labels(read(options.labels), options.labels, root, where), where, options)
     if top := food101.find_layout(root):
         meta = top.folders["meta"]
-        names = [name for name in food101.READ if meta.files.get(name) == ""]
-        return food101.parse_meta({name: read(meta.inside(name)) for name in names}, top, where)
+        texts = {name: read(meta.inside(name)) for name in food101.lists_in(meta)}
+        return food101.parse_meta(texts, top, where)
     return to_listing(locate(root, where, options.class_level), where, options)
 
 
