@@ -21,6 +21,7 @@ from foodjax.commands import (
     train,
 )
 from foodjax.commands.verb import CONTINUED
+from foodjax.system import memory
 from foodjax.system.console import fail, say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.setup import setup
@@ -58,6 +59,7 @@ def main(argv: list[str]) -> int:
             print(text, end="")
             return 0
         arguments.check_needs(command)
+        memory.check_limit(command.verb.address_space, verb)
         given = configs.load(command)
         _leave_float64()
         setup()  # imports JAX: most mistakes are told a second sooner

@@ -51,4 +51,5 @@ VERB = Verb(
         Flag("baseline", "LABEL", "label of the runs to compare the others with (default: the first)", ""),
         Flag("output", "DIR", "folder of the comparison (default: comparison beside the runs)", read=to_path),
     ),
+    address_space=2,
 )  # fmt: skip

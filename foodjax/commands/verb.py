@@ -85,6 +85,7 @@ class Verb(NamedTuple):
         examples: commands, for the help.
         flags: besides --config and --workdir.
         experiment: value of --config where it is not given.
+        address_space: GiB that it needs at least, where the system limits them (ulimit -v); as measured.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Verb(NamedTuple):
     examples: tuple[str, ...]
     flags: tuple[Flag, ...] = ()
     experiment: str = ""
+    address_space: int = 3
 
     def all_flags(self) -> tuple[Flag, ...]:
         """Returns the flags, --config and --workdir included."""

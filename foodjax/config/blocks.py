@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from foodjax.config.key import REQUIRED, key
-from foodjax.config.rules import FRACTION, PADDING, Rule, integer
+from foodjax.config.rules import FRACTION, MAX_DEPTH, MAX_FEATURES, MAX_SIDE, PADDING, Rule, integer
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,12 @@ class Block:
 
     kind: ClassVar[str] = ""
 
-    features: int = key(REQUIRED, integer(1), "channels", "of the output", shapes_state=True)
+    features: int = key(REQUIRED, integer(1, MAX_FEATURES), "channels", "of the output", shapes_state=True)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers with a kernel, those of shortcuts and of squeeze and excitation left out."""
+        return 1
 
     def size_after(self, size: int) -> int:
         """Returns the side of the output for an input of `size` pixels; below 1 if nothing is left."""
@@ -34,11 +39,15 @@ class Conv(Block):
 
     kind: ClassVar[str] = "conv"
 
-    kernel: int = key(REQUIRED, integer(1), "pixels", "side of the square kernels", shapes_state=True)
+    kernel: int = key(REQUIRED, integer(1, MAX_SIDE), "pixels", "side of the square kernels", shapes_state=True)
     padding: tuple[str, ...] = key(REQUIRED, PADDING, "", "of each convolution", shapes_state=True)
-    pool: int = key(REQUIRED, integer(1), "pixels", "side and stride of the max pooling; 1 does not pool",
+    pool: int = key(REQUIRED, integer(1, MAX_SIDE), "pixels", "side and stride of the max pooling; 1 does not pool",
                     shapes_state=True)  # fmt: skip
     dropout: float = key(REQUIRED, FRACTION, "of the outputs", "set to zero in training")
+
+    @property
+    def num_layers(self) -> int:  # noqa: D102
+        return len(self.padding)
 
     def size_after(self, size: int) -> int:  # noqa: D102
         size -= (self.kernel - 1) * sum(padding == "VALID" for padding in self.padding)
@@ -51,9 +60,9 @@ class Stem(Block):
 
     kind: ClassVar[str] = "stem"
 
-    patch: int = key(REQUIRED, integer(1), "pixels", "side of the patches that become channels; 1 keeps the size",
-                     shapes_state=True)  # fmt: skip
-    kernel: int = key(REQUIRED, integer(1), "patches", "side of the square kernel", shapes_state=True)
+    patch: int = key(REQUIRED, integer(1, MAX_SIDE), "pixels",
+                     "side of the patches that become channels; 1 keeps the size", shapes_state=True)  # fmt: skip
+    kernel: int = key(REQUIRED, integer(1, MAX_SIDE), "patches", "side of the square kernel", shapes_state=True)
 
     def size_after(self, size: int) -> int:  # noqa: D102
         return size // self.patch
@@ -65,13 +74,18 @@ class Residual(Block):
 
     kind: ClassVar[str] = "residual"
 
-    pool: int = key(REQUIRED, integer(1), "pixels", "side and stride of the max pooling; 1 does not pool",
+    pool: int = key(REQUIRED, integer(1, MAX_SIDE), "pixels", "side and stride of the max pooling; 1 does not pool",
                     shapes_state=True)  # fmt: skip
-    depth: int = key(REQUIRED, integer(0), "convolutions", "in the residual branch; 0 leaves it out",
+    depth: int = key(REQUIRED, integer(0, MAX_DEPTH), "convolutions", "in the residual branch; 0 leaves it out",
                      shapes_state=True)  # fmt: skip
     dropout: float = key(REQUIRED, FRACTION, "of the outputs", "set to zero in training")
-    squeeze: int = key(0, integer(0), "channels", "squeeze and excitation: channels for each hidden one; 0: none",
-                       since=9, shapes_state=True)  # fmt: skip
+    squeeze: int = key(0, integer(0, MAX_FEATURES), "channels",
+                       "squeeze and excitation: channels for each hidden one; 0: none", since=9,
+                       shapes_state=True)  # fmt: skip
+
+    @property
+    def num_layers(self) -> int:  # noqa: D102
+        return 1 + self.depth
 
     def size_after(self, size: int) -> int:  # noqa: D102
         return size // self.pool
@@ -95,7 +109,11 @@ class ResNetStage(Block):
 
     stride: int = key(REQUIRED, Rule(lambda v: v in (1, 2) and v is not True, "1 or 2"), "pixels",
                       "of the first basic block", shapes_state=True)  # fmt: skip
-    depth: int = key(REQUIRED, integer(1), "basic blocks", "one after the other", shapes_state=True)
+    depth: int = key(REQUIRED, integer(1, MAX_DEPTH), "basic blocks", "one after the other", shapes_state=True)
+
+    @property
+    def num_layers(self) -> int:  # noqa: D102
+        return 2 * self.depth
 
     def size_after(self, size: int) -> int:  # noqa: D102
         return -(-size // self.stride)

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from foodjax.config import keys
 from foodjax.config.blocks import KINDS, Block
 from foodjax.config.key import REQUIRED, Scope, fields, groups
-from foodjax.config.rules import choice
+from foodjax.config.rules import MAX_LAYERS, choice
 from foodjax.system.errors import UserError
 
 
@@ -150,7 +150,13 @@ def _build(cls: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
 def _blocks(listed: Any) -> tuple[Block, ...]:
     if not isinstance(listed, tuple | list) or not all(isinstance(b, Mapping | ConfigDict | Block) for b in listed):
         raise UserError(f"model.blocks is {listed!r}: needs a tuple of blocks")
-    return tuple(_block(f"model.blocks[{i}]", dict(_items(block))) for i, block in enumerate(listed))
+    blocks, num_layers = [], 0
+    for i, block in enumerate(listed):
+        blocks.append(_block(f"model.blocks[{i}]", dict(_items(block))))
+        num_layers += blocks[-1].num_layers
+        if num_layers > MAX_LAYERS:
+            raise UserError(f"model.blocks has more than {MAX_LAYERS} layers from its block {i} on: needs fewer")
+    return tuple(blocks)
 
 
 def _block(where: str, values: dict[str, Any]) -> Block:

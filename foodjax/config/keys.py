@@ -14,6 +14,9 @@ from foodjax.config.photo_keys import Augment, Data
 from foodjax.config.rules import (
     BOOL,
     FRACTION,
+    MAX_DEPTH,
+    MAX_FEATURES,
+    MAX_SIDE,
     NAME,
     POSITIVE,
     SEED,
@@ -35,7 +38,11 @@ class Head:
         "average", choice("flatten", "average", "max"), "", "of the last block's output", shapes_state=True
     )
     hidden: tuple[int, ...] = key(
-        (), tuple_of(integer(1), "integers >= 1"), "features", "sizes of the hidden dense layers", shapes_state=True
+        (),
+        tuple_of(integer(1, MAX_FEATURES), f"at most {MAX_DEPTH} integers in [1, {MAX_FEATURES}]", MAX_DEPTH),
+        "features",
+        "sizes of the hidden dense layers",
+        shapes_state=True,
     )
     dropout: float = key(0.0, FRACTION, "of the features", "after each hidden layer")
 
@@ -53,7 +60,7 @@ class Model:
         "of the computation; weights, loss and sums are always float32", since=5,
     )  # fmt: skip
     input_size: int = key(
-        0, integer(0), "pixels", "side of what the network trains on; 0: `data.image_size`", since=3,
+        0, integer(0, MAX_SIDE), "pixels", "side of what the network trains on; 0: `data.image_size`", since=3,
         shapes_state=True,
     )  # fmt: skip
     activation: str = key("relu", choice("relu", "gelu", "silu"), "", "of all layers", since=3, shapes_state=True)
@@ -63,7 +70,7 @@ class Model:
     norm_momentum: float = key(
         0.9, FRACTION, "", "batch: how much of its running statistics a step keeps", since=3, shapes_state=True
     )
-    norm_groups: int = key(8, integer(1), "groups", "group: of the channels", since=3, shapes_state=True)
+    norm_groups: int = key(8, integer(1, MAX_FEATURES), "groups", "group: of the channels", since=3, shapes_state=True)
     blocks: tuple[Block, ...] = ()
     head: Head = field(default_factory=Head)
 
@@ -97,8 +104,8 @@ class Train:
 
     epochs: int = key(100, integer(1), "epochs", "at most", scope="execution")
     steps_per_dispatch: int = key(
-        8, integer(1), "steps", "in one call of the accelerator, with `data.backend=device`; 1 on a CPU", since=5,
-        scope="execution",
+        8, integer(1, 10**4), "steps", "in one call of the accelerator, with `data.backend=device`; 1 on a CPU",
+        since=5, scope="execution",
     )  # fmt: skip
     patience: int = key(10, integer(0), "epochs", "without a lower validation loss before training stops")
     label_smoothing: float = key(0.0, FRACTION, "of the probability", "spread over all classes", since=3)
@@ -123,7 +130,7 @@ class Train:
 class Eval:
     """What the network sees of a picture in evaluation and prediction."""
 
-    size: int = key(0, integer(0), "pixels", "side of the picture; 0: `model.input_size`", since=3)
+    size: int = key(0, integer(0, MAX_SIDE), "pixels", "side of the picture; 0: `model.input_size`", since=3)
     crop_area: float = key(1.0, number(0, 1, open_low=True), "of the area", "share shown, in the middle", since=3)
     flip: bool = key(False, BOOL, "", "average the probabilities of the picture and its mirror image", since=3)
     calibrate: bool = key(

@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 
 from foodjax.config.key import key
-from foodjax.config.rules import AREA, BOOL, FRACTION, POSITIVE, RANGE, TEXT, UNIT, choice, integer, number, tuple_of
+from foodjax.config.rules import (
+    AREA,
+    BOOL,
+    FRACTION,
+    MAX_BATCH,
+    MAX_SIDE,
+    POSITIVE,
+    RANGE,
+    TEXT,
+    UNIT,
+    choice,
+    integer,
+    number,
+    tuple_of,
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,7 @@ class Data:
     num_classes: int = key(0, integer(0), "classes", "the first N in alphabetical order; 0 takes all")
     class_names: tuple[str, ...] = key((), tuple_of(TEXT, "class names"), "", "exactly these classes; () takes all")
     image_size: int = key(
-        128, integer(0), "pixels",
+        128, integer(0, MAX_SIDE), "pixels",
         "side of the prepared pictures, which are square, see `data.geometry`; 0: chosen",
         shapes_state=True,
     )  # fmt: skip
@@ -63,9 +77,9 @@ class Data:
         "share held out of train to test on, where the data has no test part; by a hash of the names", since=10,
     )  # fmt: skip
     train_per_class: int = key(0, integer(0), "images", "at most so many of each class to train on; 0: all", since=4)
-    batch_size: int = key(32, integer(0), "images", "in a training step; 0: chosen")
+    batch_size: int = key(32, integer(0, MAX_BATCH), "images", "in a training step; 0: chosen")
     eval_batch_size: int = key(
-        50, integer(1), "images", "in an evaluation step; changes memory and speed, no result", scope="place"
+        50, integer(1, MAX_BATCH), "images", "in an evaluation step; changes memory and speed, no result", scope="place"
     )
     on_error: str = key("stop", choice("stop", "skip"), "", "at pictures that do not decode", scope="evaluation")
     duplicates: str = key(
@@ -73,8 +87,8 @@ class Data:
         since=10,
     )  # fmt: skip
     cache_dir: str = key("", TEXT, "", "prepared pictures; empty: the user's cache folder", scope="place")
-    drawn_train: int = key(150, integer(1), "images", "of each class to train on, with `data.source=drawn`")
-    drawn_test: int = key(30, integer(1), "images", "of each class to test on, with `data.source=drawn`")
+    drawn_train: int = key(150, integer(1, 10**6), "images", "of each class to train on, with `data.source=drawn`")
+    drawn_test: int = key(30, integer(1, 10**6), "images", "of each class to test on, with `data.source=drawn`")
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ class Augment:
     )
     hue: float = key(0.0, number(0, 180), "degrees", "uniform in ±hue", since=3, part="colour")
     randaugment_ops: int = key(
-        0, integer(0), "operations", "RandAugment's N: drawn for each picture, on top of the others", since=3,
+        0, integer(0, 100), "operations", "RandAugment's N: drawn for each picture, on top of the others", since=3,
         was="augment.random_ops", part="randaugment",
     )  # fmt: skip
     randaugment_magnitude: float = key(

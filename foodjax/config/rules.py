@@ -29,9 +29,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def integer(low: int) -> Rule:
-    """Returns the rule of the integers >= `low`."""
-    return Rule(lambda v: is_int(v) and v >= low, f"an integer >= {low}")
+def integer(low: int, high: int | None = None) -> Rule:
+    """Returns the rule of the integers >= `low`, up to `high` for those that a size in memory depends on."""
+    if high is None:
+        return Rule(lambda v: is_int(v) and v >= low, f"an integer >= {low}")
+    return Rule(lambda v: is_int(v) and low <= v <= high, f"an integer in [{low}, {high}]")
 
 
 def number(low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Rule:
@@ -57,9 +59,11 @@ def choice(*names: str) -> Rule:
     return Rule(lambda v: v in names, "one of " + ", ".join(names))
 
 
-def tuple_of(rule: Rule, words: str) -> Rule:
-    """Returns the rule of tuples whose members all keep `rule`; `words` name the members."""
-    return Rule(lambda v: isinstance(v, tuple) and all(rule.accepts(x) for x in v), f"a tuple of {words}")
+def tuple_of(rule: Rule, words: str, most: float = math.inf) -> Rule:
+    """Returns the rule of tuples of at most `most` members, which all keep `rule`; `words` name the members."""
+    return Rule(
+        lambda v: isinstance(v, tuple) and len(v) <= most and all(rule.accepts(x) for x in v), f"a tuple of {words}"
+    )
 
 
 def pair(test: Callable[[float, float], bool], words: str) -> Rule:
@@ -81,6 +85,13 @@ def _are_stages(value: Any) -> bool:
     return epochs[:1] in ([], [0]) and epochs == sorted(set(epochs))
 
 
+# Limits far above what anybody trains; a config may come from a stranger.
+MAX_SIDE = 8192  # pixels
+MAX_BATCH = 2**16  # images
+MAX_FEATURES = 2**16
+MAX_DEPTH = 100  # layers of a block
+MAX_LAYERS = 200  # convolutions of a network: tracing and compiling take seconds for each ten
+
 TEXT = Rule(lambda v: isinstance(v, str), "text")
 NAME = Rule(lambda v: isinstance(v, str) and v != "" and "/" not in v, "a name without '/'")
 BOOL = Rule(lambda v: isinstance(v, bool), "true or false")
@@ -92,6 +103,6 @@ RANGE = pair(lambda low, high: 0 <= low <= high, "0 <= low <= high")
 AREA = pair(lambda low, high: 0 < low <= high <= 1, "0 < low <= high <= 1")
 STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
 PADDING = Rule(
-    lambda v: isinstance(v, tuple) and len(v) > 0 and set(v) <= {"SAME", "VALID"},
+    lambda v: isinstance(v, tuple) and 0 < len(v) <= MAX_DEPTH and set(v) <= {"SAME", "VALID"},
     "a tuple of 'SAME' or 'VALID', one for each convolution",
 )

@@ -7,6 +7,7 @@ so it holds for every split of these sets and a second start reads it.
 import contextlib
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -129,7 +130,7 @@ def search(sets: Mapping[str, Prepared], config: Config) -> list[Pair]:
 
 def _read(path: Path) -> list[Pair] | None:
     try:
-        stored = json.loads(path.read_text())
+        stored = files.read_json(path, math.inf)
         if stored["checksum"] != _checksum(stored["pairs"]):
             return None
         return [Pair(*row) for row in json.loads(stored["pairs"])]

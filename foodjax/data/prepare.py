@@ -8,6 +8,7 @@ It is written under a temporary name and renamed when complete; a damaged set is
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import PARTS, Example, Listing, Source, Unused
 from foodjax.data.sources.find import select_classes, select_classes_of_run
 from foodjax.data.verified import is_verified, write_verified
+from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.ordered_map import ordered_map
@@ -223,7 +225,7 @@ def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
         UserError: the set is damaged.
     """
     try:
-        info = json.loads((folder / "info.json").read_text())
+        info = files.read_json(folder / "info.json", math.inf)
         checksum = info.pop("checksum")
         if not trusted and checksum != _checksum(info, folder / "images.npy"):
             raise ValueError("its checksum is wrong")

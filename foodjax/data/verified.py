@@ -6,6 +6,7 @@ program can set (the time of the last change of the file's record), or when thei
 """
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ def is_verified(folder: Path, source: Source, part: str, examples: Callable[[], 
     if signature is None:
         return True
     try:
-        stored = json.loads((folder / FILE).read_text())
+        stored = files.read_json(folder / FILE, math.inf)
         known, signatures = str(stored["examples"]), [str(one) for one in stored["signatures"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

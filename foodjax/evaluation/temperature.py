@@ -96,7 +96,7 @@ def read(workdir: Path, step: int) -> Temperature | None:
     """
     path = workdir / FILE
     try:
-        fitted = _checked(json.loads(path.read_text()))
+        fitted = _checked(files.read_json(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:

@@ -20,7 +20,7 @@ import numpy as np
 from foodjax.exchange import keras_hdf5
 from foodjax.system.errors import UserError, first_line
 
-_MAX_JSON = 16 * 2**20  # bytes; the tutorial's model has 20 KB
+_MAX_JSON = 2**20  # bytes; as objects it takes up to thirty times as much; the tutorial's model has 20 KB
 _KINDS = {
     "InputLayer": "input",
     "Conv2D": "conv2d",
@@ -54,8 +54,9 @@ class Layer(NamedTuple):
 
 def check(path: Path) -> None:
     """Raises UserError unless `path` exists and ends with .keras or .weights.h5."""
-    if not path.exists():
-        raise UserError(f"--keras {path} does not exist: needs a .keras or .weights.h5 file")
+    if not path.is_file():
+        problem = "is not a regular file" if path.exists() else "does not exist"
+        raise UserError(f"--keras {path} {problem}: needs a .keras or .weights.h5 file")
     if not path.name.endswith((".keras", ".weights.h5")):
         raise UserError(f"--keras is {path}: needs a file that ends with .keras or .weights.h5")
 

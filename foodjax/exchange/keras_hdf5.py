@@ -3,6 +3,7 @@
 These functions raise ValueError and the errors of h5py; `keras_file` turns them into one line for the user.
 """
 
+import math
 from typing import Any
 
 import h5py
@@ -24,13 +25,21 @@ def kernel_shape(file: h5py.File, group: str) -> tuple[int, ...]:
 
 
 def variables(file: h5py.File, group: str) -> list[h5py.Dataset]:
-    """Returns a layer's arrays, kernel first; raises ValueError unless they are plain arrays of floats."""
+    """Returns a layer's arrays, kernel first; raises ValueError unless they are plain arrays of floats.
+
+    HDF5 expands a compressed chunk to any size before it looks at the array's, so only plain ones are read: Keras
+    compresses nothing.
+    """
     stored = _child(_child(container(file), group), "vars")
     datasets = [_child(stored, str(i)) for i in range(len(stored))]
     for dataset in datasets:
         # External and virtual data would read other files of this machine.
         if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual or dataset.dtype.kind != "f":
             raise ValueError(f"{dataset.name} is not a plain array of floats")
+        if dataset.id.get_create_plist().get_nfilters():
+            raise ValueError(f"{dataset.name} is compressed: needs the file as Keras writes it")
+        if dataset.chunks and math.prod(dataset.chunks) > math.prod(dataset.shape):
+            raise ValueError(f"{dataset.name} is stored in pieces that are larger than the array")
     return datasets
 
 

@@ -32,6 +32,8 @@ def load_resnet(path: PathLike) -> dict[str, Any]:
         raise UserError(
             f"model.init_from={path} needs the package safetensors: pip install 'foodjax[pretrained]'"
         ) from None
+    if not path.is_file():
+        raise UserError(f"model.init_from={path} is not a file: needs a .safetensors file")
     try:
         arrays = load_file(path)
     except Exception as error:  # the reader has its own exceptions for damaged files

@@ -1,7 +1,6 @@
 """Evaluates the best checkpoint of a run on its own or on other photographs."""
 
 import itertools
-import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +99,7 @@ def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
         if not folder.exists():
             return folder
         try:
-            found = json.loads((folder / "evaluation.json").read_text())["data"]
+            found = files.read_json(folder / "evaluation.json")["data"]
             if found.get("content", data["content"]) == data["content"]:
                 # Before format 10 the place alone was stored.
                 if "content" in found or found == {k: v for k, v in data.items() if k != "content"}:

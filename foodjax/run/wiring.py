@@ -21,11 +21,15 @@ from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_chain, create_optimizer
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
+from foodjax.system import memory
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.workdir.checkpoint_content import num_bytes
 from foodjax.workdir.checkpoints import load_best_weights
 from foodjax.workdir.description import read_description
+
+_SMALL_BATCH = 64  # images; batches up to this size stay as they are, whatever the data
 
 
 class Engine:
@@ -83,6 +87,7 @@ class Engine:
         Raises:
             UserError: the weights of model.init_from cannot be used.
         """
+        _check_memory(self.abstract_state())
         # As one program: it is compiled, and kept in the compilation cache, once.
         create = jax.jit(
             lambda: create_train_state(self.config, self.model, self.tx),
@@ -111,7 +116,9 @@ class Engine:
         Raises:
             UserError: there is no checkpoint, or it is damaged or of another network.
         """
-        return load_best_weights(to_path(workdir), abstract_variables(self.config, self.model), self.mesh)
+        variables = abstract_variables(self.config, self.model)
+        _check_memory(variables)
+        return load_best_weights(to_path(workdir), variables, self.mesh)
 
     def validate(self, variables: Any, data: Data) -> Predictions:
         """Evaluates the validation images, augmented where the protocol takes them from the test set."""
@@ -121,9 +128,16 @@ class Engine:
     def evaluate_rows(self, variables: Any, data: Prepared, rows: Any, augment: Augment | None = None) -> Predictions:
         """Evaluates the examples `rows` of `data` with the weights `variables`."""
         devices = self.mesh.size
-        size = -(-self.config.data.eval_batch_size // devices) * devices  # padding fills what the data does not
+        # No larger than the data needs: a stranger's config may name any size. Padding fills the last batch.
+        size = min(self.config.data.eval_batch_size, max(len(rows), _SMALL_BATCH))
+        size = -(-size // devices) * devices
         batches = eval_batches(data, rows, size, augment, self.config.seed)
         return collect_predictions(self.eval_step, variables, batches)
+
+
+def _check_memory(arrays: Any) -> None:
+    """Raises UserError if the arrays of a network, of a config that may be a stranger's, do not fit into memory."""
+    memory.check(num_bytes(arrays), f"a network of {sum(x.size for x in jax.tree.leaves(arrays)):,} numbers")
 
 
 def open_workdir(workdir: PathLike, config: Config | None = None, batch_size: int | None = None) -> Engine:

@@ -11,6 +11,7 @@ from foodjax.config.keys import Config
 from foodjax.data.cache import with_known_cache
 from foodjax.data.sets import load_data
 from foodjax.run import loop
+from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -76,10 +77,10 @@ def differences(again: PathLike, workdir: PathLike) -> list[str]:
 
 def _results(path: Path) -> str:
     """Returns a file of results; evaluation.json without what it says of the place of the photographs."""
-    text = path.read_bytes().decode(errors="surrogateescape")
+    text = files.read_text(path, "surrogateescape")
     try:
         found = json.loads(text) if path.suffix == ".json" else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return text  # damaged
     if not isinstance(found, dict):
         return text

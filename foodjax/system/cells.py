@@ -6,10 +6,13 @@ r"""CSV files that hold names of any bytes: written so that spreadsheets run not
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from foodjax.system import files
 
 _RUN = re.compile(r"'*[=+\-@\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -66,8 +69,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         csv.Error: it is no table.
     """
     # Older versions wrote in the encoding of the system.
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return [{key: from_cell(text or "") for key, text in row.items() if key} for row in csv.DictReader(file)]
+    lines = io.StringIO(files.read_text(path, "surrogateescape"), newline="")
+    return [{key: from_cell(text or "") for key, text in row.items() if key} for row in csv.DictReader(lines)]
 
 
 def _escape(match: re.Match) -> str:

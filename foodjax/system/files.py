@@ -1,16 +1,21 @@
 """Places that a user gives, as paths. Atomic writes: if the process dies, a file is complete or unchanged."""
 
 import contextlib
+import errno
 import functools
+import json
+import math
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from foodjax.system.errors import UserError
 
 PathLike = str | os.PathLike[str]  # what a user may give where a path is needed
+MAX_JSON = 2**24  # bytes; as objects it takes up to thirty times as much
 
 
 def to_path(place: PathLike) -> Path:
@@ -43,6 +48,49 @@ def user_cache() -> Path:
 def _private_folder() -> Path:
     """Returns a new folder, always the same one in this process."""
     return Path(tempfile.mkdtemp(prefix="foodjax-"))
+
+
+def read_bytes(path: PathLike, most: float = math.inf) -> bytes:
+    """Returns the content of a regular file of at most `most` bytes; a pipe or a device, which may never end, is none.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is larger.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe without a writer does not wait
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        if status.st_size > most:
+            raise ValueError(f"{os.fspath(path)} has {status.st_size:,} bytes: needs at most {most:,}")
+        with open(number, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(number)
+
+
+def read_text(path: PathLike, errors: str = "strict", most: float = math.inf) -> str:
+    """Returns a text file in UTF-8, read as `read_bytes` does; `errors` is for bytes that are none, as in bytes.decode.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is larger, or no UTF-8.
+    """
+    return read_bytes(path, most).decode("utf-8", errors)
+
+
+def read_json(path: PathLike, most: float = MAX_JSON) -> Any:
+    """Returns what a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is larger than `most` bytes, or no JSON.
+    """
+    try:
+        return json.loads(read_bytes(path, most))
+    except RecursionError:
+        raise ValueError(f"{os.fspath(path)} is nested too deeply") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -63,6 +64,11 @@ def _leaves(tree: Any) -> dict[str, Any]:
         return "/".join(str(getattr(k, "name", None) or getattr(k, "key", None) or getattr(k, "idx", k)) for k in path)
 
     return {name(path): x for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def num_bytes(tree: Any) -> int:
+    """Returns the bytes of all arrays of a pytree."""
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def shapes(tree: Any) -> dict[str, tuple]:

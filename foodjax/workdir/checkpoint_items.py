@@ -8,7 +8,6 @@ Evaluation reads the weights alone. Their checksum covers the step; that of the 
 the checksum of the weights. Older checkpoints have one item, `state`, and one checksum: they are read, never written.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from foodjax.steps.state import TrainState
+from foodjax.system import files
 from foodjax.system.errors import UserError
-from foodjax.workdir.checkpoint_content import LoopState, digest, shapes, to_json
+from foodjax.workdir.bounded import check_growth
+from foodjax.workdir.checkpoint_content import LoopState, digest, num_bytes, shapes, to_json
 
 
 def to_args(state: TrainState, loop_state: LoopState) -> ocp.args.Composite:
@@ -36,7 +37,7 @@ def to_args(state: TrainState, loop_state: LoopState) -> ocp.args.Composite:
 
 def read_loop_state(folder: Path) -> dict[str, Any]:
     """Returns the JSON of a checkpoint, for `from_json`; its checksums are in it."""
-    return json.loads((folder / "progress/metadata").read_text())
+    return files.read_json(folder / "progress/metadata")
 
 
 class ItemReader:
@@ -77,7 +78,9 @@ class ItemReader:
             weights = self._read(folder / "weights", like, mesh)
             _verify(weights, stored["weights"], {"step": int(folder.name)})
             return weights
-        # The checkpoint itself knows its optimizer: the names of its arrays are all that the checksum needs.
+        # The checkpoint itself knows its optimizer: the names of its arrays are all that the checksum needs. Beside the
+        # weights it holds averaged ones, and two arrays of the optimizer at most for each.
+        check_growth(folder / "state", 4 * num_bytes(like) + 2**20)
         whole = self._tree(folder / "state")
         _check_fit(folder, _variables(whole), like)
         state = self._reader.restore(folder / "state", _placed(whole, mesh))
@@ -86,6 +89,7 @@ class ItemReader:
         return _variables(state)
 
     def _read(self, path: Path, like: Any, mesh: Mesh) -> Any:
+        check_growth(path, num_bytes(like))
         _check_fit(path.parent, self._tree(path), like)
         return self._reader.restore(path, _placed(like, mesh))
 

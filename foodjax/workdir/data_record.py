@@ -4,6 +4,7 @@ Runs of older versions have run.json alone, with digests of ids and prepared pix
 """
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -62,7 +63,7 @@ def write(workdir: Path, data: Data) -> None:
     num_known = sum(len(found[part]["id"]) for group in groups(data) for part in group)
     found["is_whole"] = num_known == sum(data.train.found.counts.values())
     text, path = json.dumps(found) + "\n", workdir / FILE
-    if not path.exists() or path.read_text() != text:
+    if not path.exists() or files.read_text(path) != text:
         files.write_text(path, text)
 
 
@@ -72,7 +73,7 @@ def read(workdir: files.PathLike) -> Recorded | None:
     sessions = [session.get("data") for session in run_record.read(workdir)["sessions"] if isinstance(session, dict)]
     last: dict[str, dict[str, Any]] = next((one for one in reversed(sessions) if are_digests(one)), {})
     try:
-        stored = json.loads((workdir / FILE).read_text())
+        stored = files.read_json(workdir / FILE, math.inf)
         found = {part: _photographs(stored[part]) for part in (*PARTS, UNUSED)}
         own = {part: {"images": len(found[part]), "content": identity.content(found[part])} for part in PARTS}
         whole = stored["is_whole"] is True

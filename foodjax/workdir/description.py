@@ -16,6 +16,7 @@ from foodjax.system.errors import UserError, first_line
 
 # What a process that died at its very start, or refused its photographs, may have left, and the pictures of a smoke
 # test.
+_MAX_CONFIG = 2**20  # bytes; one of a hundred blocks has 20 KB
 _OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "photographs.csv", "prepared"}
 
 
@@ -103,7 +104,7 @@ def write_description(
         workdir.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             path = workdir / name
-            if not path.exists() or path.read_text() != text:
+            if not path.exists() or files.read_text(path) != text:
                 files.write_text(path, text)
     except OSError as error:
         raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
@@ -117,8 +118,8 @@ def read_description(workdir: files.PathLike) -> tuple[Config, tuple[str, ...]]:
     """
     workdir = files.to_path(workdir)
     try:
-        config = stored_lib.parse((workdir / "config.json").read_text())
-        names = json.loads((workdir / "dataset.json").read_text())["class_names"]
+        config = stored_lib.parse(files.read_text(workdir / "config.json", most=_MAX_CONFIG))
+        names = files.read_json(workdir / "dataset.json")["class_names"]
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ValueError("dataset.json holds no class names")
     except FileNotFoundError as error:
@@ -182,7 +183,7 @@ def read_finished(workdir: Path, epochs: int) -> Finished | None:
         epochs: train.epochs; a run that ended with its last epoch goes on when it is raised.
     """
     try:
-        found = Finished(**json.loads((workdir / "finished.json").read_text()))
+        found = Finished(**files.read_json(workdir / "finished.json"))
         if found.reason == "last epoch" and found.epoch < epochs:
             return None
         return found if type(found.reason) is str and type(found.epoch) is int else None

@@ -103,7 +103,7 @@ def read_metrics(path: files.PathLike) -> list[dict[str, Any]]:
     """
     path, rows = files.to_path(path), []
     try:
-        text = path.read_text(errors="replace")
+        text = files.read_text(path, "replace")
     except FileNotFoundError:
         return rows
     except OSError as error:

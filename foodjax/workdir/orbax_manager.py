@@ -47,7 +47,7 @@ def mend(folder: Path, steps: list[int], best: int | None, loss: float | None) -
     """
     if best is not None:
         path, text = folder / f"{best}/metrics/metrics", json.dumps({"val_loss": loss}).encode()
-        if not path.is_file() or path.read_bytes() != text:
+        if not path.is_file() or files.read_bytes(path) != text:
             files.write_bytes(path, text)
     for step in steps:
         if step != best:
@@ -59,6 +59,6 @@ def mend(folder: Path, steps: list[int], best: int | None, loss: float | None) -
 
 def _is_orbax_json(path: Path) -> bool:
     try:
-        return isinstance(json.loads(path.read_bytes(), parse_int=np.int64), dict)
+        return isinstance(json.loads(files.read_bytes(path, files.MAX_JSON), parse_int=np.int64), dict)
     except (ValueError, OverflowError, RecursionError):
         return False

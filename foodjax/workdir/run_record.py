@@ -75,7 +75,7 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
 def read(workdir: files.PathLike) -> dict[str, Any]:
     """Returns the record of a workdir: {"result": ..., "sessions": [...]}; an empty one where there is none."""
     try:
-        record = json.loads((files.to_path(workdir) / "run.json").read_text())
+        record = files.read_json(files.to_path(workdir) / "run.json")
         if isinstance(record["sessions"], list) and "result" in record:
             return record
     except (OSError, ValueError, KeyError, TypeError):
@@ -147,7 +147,7 @@ def result(workdir: files.PathLike) -> dict[str, Any] | None:
     workdir = files.to_path(workdir)
     rows = read_metrics(workdir / "metrics.jsonl")
     try:
-        evaluation = json.loads((workdir / "evaluation" / "evaluation.json").read_text())
+        evaluation = files.read_json(workdir / "evaluation" / "evaluation.json")
     except (OSError, ValueError):
         return None
     best = min(rows, key=lambda row: row["val_loss"], default=None)

@@ -61,7 +61,7 @@ class EventFile:
 
 def _keep_until(path: Path, step: int) -> set[int]:
     """Drops the records of later steps, and everything from the first damaged one on; returns the steps kept."""
-    content, kept, steps, at = path.read_bytes(), [], set(), 0
+    content, kept, steps, at = files.read_bytes(path), [], set(), 0
     while len(content) - at >= 12:
         # A record is its length, 8 bytes, a checksum of it, 4, the event, and a checksum of that, 4.
         end = at + 12 + int.from_bytes(content[at : at + 8], "little") + 4

@@ -16,7 +16,7 @@ from foodjax.system.errors import UserError
         ("optimizer.learning_rate", -1.0, "optimizer.learning_rate is -1.0: needs a number > 0"),
         ("optimizer.learning_rate", float("nan"), "needs a number > 0"),
         ("data.resize", "cubic", "data.resize is 'cubic': needs one of nearest, bilinear"),
-        ("data.batch_size", -1, "needs an integer >= 0"),
+        ("data.batch_size", -1, r"needs an integer in \[0, 65536\]"),
         ("augment.brightness", (0.7, 0.1), "needs a pair"),
         ("train.epochs", 0, "train.epochs is 0"),
         ("model.head.dropout", 1.0, r"needs a number in \[0, 1\)"),
@@ -71,7 +71,7 @@ def test_a_config_survives_the_way_to_a_config_dict_and_back():
     config = checked(food10_fast.get_config())
     assert checked(check.to_config_dict(config)) == config
     assert check.replace(config, {"data.batch_size": 7}).data.batch_size == 7
-    with pytest.raises(UserError, match="data.eval_batch_size is 0: needs an integer >= 1"):
+    with pytest.raises(UserError, match=r"data.eval_batch_size is 0: needs an integer in \[1, 65536\]"):
         check.replace(config, {"data.eval_batch_size": 0})
 
 
@@ -90,10 +90,13 @@ def test_the_defaults_change_nothing_and_lack_only_blocks():
         ({"kind": ["conv"]}, r"model.blocks\[0\].kind is \['conv'\]: needs one of"),
         (
             {"kind": "stem", "features": 8, "patch": 2},
-            r"config lacks 'model.blocks\[0\].kernel': needs an integer >= 1",
+            r"config lacks 'model.blocks\[0\].kernel.: needs an integer in .1, 8192.",
         ),
         ({"kind": "stem", "features": 8, "patch": 2, "kernl": 3}, "did you mean 'kernel'"),
-        ({"kind": "stem", "features": 0, "patch": 2, "kernel": 3}, r"blocks\[0\].features is 0: needs an integer >= 1"),
+        (
+            {"kind": "stem", "features": 0, "patch": 2, "kernel": 3},
+            r"blocks\[0\].features is 0: needs an integer in .1, 65536.",
+        ),
         (3, "model.blocks is .*needs a tuple of blocks"),
     ],
 )

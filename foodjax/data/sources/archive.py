@@ -1,12 +1,15 @@
 """Source that reads an archive, .zip or .tar.*, as a stream. It extracts nothing and limits every size."""
 
+import bz2
+import gzip
+import lzma
 import os
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from foodjax.data.sources.base import Example, Listing, Missing, Source, file_stats, signature_of
 from foodjax.data.sources.folders import read_table
@@ -17,12 +20,17 @@ from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import to_path
 
 MAX_MEMBER_BYTES = 256 * 2**20  # of one file in an archive
-MAX_HEADER_BYTES = 2**20  # of one extended header: long names and the like
+MAX_HEADER_BYTES = 2**16  # of one extended header of a tar: long names and the like
+MAX_HEADERS_BYTES = 2**18  # of all headers before one member
+MAX_GLOBAL_FIELDS = 100  # of the extended headers that count for all members; git archive writes one
 MAX_EXPANSION = 20  # times the archive's size; photographs are compressed already
+MAX_NAME = 4096  # characters of a path, as on Linux
+MAX_TREE_BYTES = 2**27  # of memory for the names of a small archive; a larger archive gets twice its size more
+_BYTES_OF_A_NAME = 400  # of memory for each folder of a path, and for its file
 
 
 class _Header(tarfile.TarInfo):
-    """The header of a member; a size above the limit is refused before anything is read."""
+    """The header of a member of a tar; a size above the limit is refused before anything is read."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> "_Header":
@@ -99,12 +107,21 @@ class Archive(Source):
     def _members(self, wants: Callable[[str], bool]) -> Iterator[tuple[str, bytes | None]]:
         """Yields the path of every file, and its content if `wants` accepts the path; checks all members."""
         try:
-            total, limit = 0, MAX_EXPANSION * self.path.stat().st_size + MAX_MEMBER_BYTES
+            packed = self.path.stat().st_size
+            total, limit = 0, MAX_EXPANSION * packed + MAX_MEMBER_BYTES
+            tree, tree_limit = 0, MAX_TREE_BYTES + 2 * packed
             of_kind = _zip_members if zipfile.is_zipfile(self.path) else _tar_members
             for name, size, kind, read in of_kind(self.path):
                 # Nothing is extracted, so nothing can be overwritten; but such an archive was made to do harm.
                 name = name.replace("\\", "/")  # of some programs on Windows
+                if len(name) > MAX_NAME:
+                    raise UserError(
+                        f"{self._member(name)} has a name of {len(name):,} characters: refused (at most {MAX_NAME:,})"
+                    )
                 parts = PurePosixPath(name).parts
+                tree += len(name) + _BYTES_OF_A_NAME * len(parts)
+                if tree > tree_limit:
+                    raise UserError(f"{self.path} has more members than an archive of photographs of its size: refused")
                 if name.startswith("/") or ".." in parts:
                     raise UserError(f"{self._member(name)} points outside the archive: refused")
                 if kind not in ("file", "folder"):
@@ -151,10 +168,52 @@ _Member = tuple[str, int, str, Callable[[], bytes]]
 
 
 def _tar_members(path: Path) -> Iterator[_Member]:
-    with tarfile.open(path, "r|*", tarinfo=_Header) as tar:
-        for member in tar:
+    with _Unpacked(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_Header) as tar:  # pyright: ignore
+        while member := tar.next():
+            if len(tar.pax_headers) > MAX_GLOBAL_FIELDS:
+                raise UserError(f"{path} has more than {MAX_GLOBAL_FIELDS} fields for all of its members: refused")
             kind = "file" if member.isreg() else "folder" if member.isdir() else "a link or a device"
+            if member.issparse():
+                kind = "a sparse file"
+            unpacked.allow(member.size)
             yield member.name, member.size, kind, lambda member=member: tar.extractfile(member).read()  # pyright: ignore
+            tar.members.clear()  # it keeps every header
+
+
+class _Unpacked:
+    """The bytes of a tar archive of any compression, unpacked in small pieces, for tarfile's stream.
+
+    A read beyond the next member's content and headers of the allowed size raises UserError: tarfile itself reads
+    headers of any number and length before it returns one.
+    """
+
+    def __init__(self, path: Path):
+        with path.open("rb") as file:
+            start = file.read(6)
+        kinds = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"\x5d\0\0\x80": lzma.open}
+        unpack: Any = next((unpack for magic, unpack in kinds.items() if start.startswith(magic)), open)
+        # Of compressed bytes these modules take no more at once than fills the buffer; tarfile's own unpacking does.
+        self._file: IO[bytes] = unpack(path, "rb")
+        self._path, self._count = path, 0
+        self.allow(0)
+
+    def allow(self, size: int) -> None:
+        """Lets a member of `size` bytes be read, and the headers after it."""
+        self._allowed = self._count + size + MAX_HEADERS_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Returns the next bytes, at most `size`."""
+        content = self._file.read(size)
+        self._count += len(content)
+        if self._count > self._allowed:
+            raise UserError(f"{self._path} has headers of more than {MAX_HEADERS_BYTES:,} bytes: refused")
+        return content
+
+    def __enter__(self) -> "_Unpacked":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 def _zip_members(path: Path) -> Iterator[_Member]:

@@ -1,0 +1,54 @@
+"""How much memory this process may still take."""
+
+import contextlib
+from pathlib import Path
+
+import psutil
+
+from foodjax.system.errors import UserError
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None
+
+_CGROUP = Path("/sys/fs/cgroup")  # of a container
+
+
+def available() -> int:
+    """Returns the bytes that the machine, the container and the limit of the process (ulimit -v) leave."""
+    left = [psutil.virtual_memory().available]
+    with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        left.append(limit - used + _reclaimable())
+    if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        left.append(limit - psutil.Process().memory_info().vms)
+    return max(0, min(left))
+
+
+def _reclaimable() -> int:
+    """Returns the bytes of files that the container keeps in memory and gives up when it needs more."""
+    lines = (_CGROUP / "memory.stat").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.split()[0] in ("inactive_file", "active_file"))
+
+
+def check_limit(gib: int, what: str) -> None:
+    """Raises UserError if the process may not have `gib` GiB of addresses, which `what` needs.
+
+    Libraries that are refused memory end the process with a trace in C++, or wait for ever.
+    """
+    if resource is None:
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < gib * 2**30:
+        raise UserError(
+            f"the address space is limited to {limit / 2**30:.1f} GiB (ulimit -v): {what} needs at least {gib} GiB"
+        )
+
+
+def check(needed: int, what: str) -> None:
+    """Raises UserError if `needed` bytes, which `what` takes, are more than there are."""
+    if needed > (left := available()):
+        raise UserError(
+            f"{what} takes {needed / 2**30:.1f} GiB of memory, and {left / 2**30:.1f} GiB are free: needs more memory"
+        )
