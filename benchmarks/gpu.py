@@ -181,7 +181,7 @@ def feed(args):
 def run(args):
     """Returns times of a real training with validation, checkpoints and test, and an extrapolation to 100 epochs."""
     from foodjax.run import loop
-    from foodjax.workdir.logs import read_metrics
+    from foodjax.workdir.metrics import read_metrics
 
     begin, ends = time.perf_counter(), []
     config, data = load(args, create_config(args))

@@ -21,7 +21,7 @@ from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.checkpoints import Checkpoints
 from foodjax.workdir.description import read_description
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 # With a bare Path, of the folders that notebooks use: foodjax alone calls these.
 INNER = {

@@ -14,14 +14,17 @@ def _eta(text: str) -> int:
 
 
 def _run(given: Given) -> None:
-    from foodjax.study import page, space
+    from foodjax.study import claims, page, space
     from foodjax.study import sweep as study_sweep
 
     origin, flags, workdir = given.origin, given.flags, given.workdir
     trials = space.create_trials(origin["config"], origin["overrides"], workdir)
     failed = study_sweep.sweep(trials, origin["overrides"], flags.jobs, flags.prune)
     if any(study_sweep.is_finished(trial) for trial in trials):
-        page.write_comparison([f"{glob.escape(str(workdir))}/*"], flags.baseline, workdir / "comparison")
+        claim = claims.claimed(workdir / "comparison", seconds=-1)  # sweeps that share a folder end together
+        assert claim is not None
+        with claim:
+            page.write_comparison([f"{glob.escape(str(workdir))}/*"], flags.baseline, workdir / "comparison")
     if failed:
         raise UserError(failed)
 

@@ -107,7 +107,8 @@ class Train:
         8, integer(1, 10**4), "steps", "in one call of the accelerator, with `data.backend=device`; 1 on a CPU",
         since=5, scope="execution",
     )  # fmt: skip
-    patience: int = key(10, integer(0), "epochs", "without a lower validation loss before training stops")
+    patience: int = key(10, integer(0), "epochs", "without a lower validation loss before training stops",
+                        scope="execution")  # fmt: skip
     label_smoothing: float = key(0.0, FRACTION, "of the probability", "spread over all classes", since=3)
     class_weights: tuple[float, ...] = key(
         (), tuple_of(POSITIVE, "numbers > 0, one for each class"), "",
@@ -130,9 +131,15 @@ class Train:
 class Eval:
     """What the network sees of a picture in evaluation and prediction."""
 
-    size: int = key(0, integer(0, MAX_SIDE), "pixels", "side of the picture; 0: `model.input_size`", since=3)
-    crop_area: float = key(1.0, number(0, 1, open_low=True), "of the area", "share shown, in the middle", since=3)
-    flip: bool = key(False, BOOL, "", "average the probabilities of the picture and its mirror image", since=3)
+    size: int = key(
+        0, integer(0, MAX_SIDE), "pixels", "side of the picture; 0: `model.input_size`", since=3, scope="evaluation"
+    )
+    crop_area: float = key(
+        1.0, number(0, 1, open_low=True), "of the area", "share shown, in the middle", since=3, scope="evaluation"
+    )
+    flip: bool = key(
+        False, BOOL, "", "average the probabilities of the picture and its mirror image", since=3, scope="evaluation"
+    )
     calibrate: bool = key(
         False, BOOL, "", "scale the probabilities by a temperature, fitted on the validation images", since=6,
         scope="evaluation",

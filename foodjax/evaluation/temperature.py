@@ -13,6 +13,7 @@ from foodjax.evaluation.calibration import LIMITS, fit_temperature, mean_loss, r
 from foodjax.evaluation.predictions import Predictions
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
+from foodjax.workdir import views
 from foodjax.workdir.checkpoints import Checkpoints
 from foodjax.workdir.data_check import as_fitted
 
@@ -75,26 +76,26 @@ def apply(predictions: Predictions, fitted: Temperature) -> Predictions:
     )
 
 
-def write(workdir: Path, fitted: Temperature) -> None:
-    """Writes calibration.json.
+def write(folder: Path, fitted: Temperature) -> None:
+    """Writes calibration.json to a folder of `views.place`.
 
     Raises:
         UserError: the file cannot be written.
     """
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        files.write_text(workdir / FILE, json.dumps(fitted._asdict(), indent=2) + "\n")
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_text(folder / FILE, json.dumps(fitted._asdict(), indent=2) + "\n")
     except OSError as error:
-        raise UserError(f"cannot write {workdir / FILE}: {error.strerror}") from None
+        raise UserError(f"cannot write {folder / FILE}: {error.strerror}") from None
 
 
-def read(workdir: Path, step: int) -> Temperature | None:
+def read(folder: Path, step: int) -> Temperature | None:
     """Reads the temperature of the checkpoint `step`; None if calibration.json is missing or of another step.
 
     Raises:
         UserError: the file is damaged.
     """
-    path = workdir / FILE
+    path = folder / FILE
     try:
         fitted = _checked(files.read_json(path))
     except FileNotFoundError:
@@ -119,24 +120,25 @@ def _checked(stored: Any) -> Temperature:
 
 
 def of_checkpoint(config: Config, workdir: Path, step: int) -> Temperature | None:
-    """Returns the temperature of the checkpoint `step`; None if `config.eval.calibrate` is off.
+    """Returns the temperature of the checkpoint `step`, as `config` shows pictures; None if `eval.calibrate` is off.
 
     Raises:
         UserError: calibration.json is missing, of another checkpoint, or damaged.
     """
     if not config.eval.calibrate:
         return None
-    fitted = read(workdir, step)
+    folder = views.place(workdir, config, workdir)
+    fitted = read(folder, step)
     if fitted is None:
         raise UserError(
-            f"workdir {workdir} has no {FILE} of its best checkpoint, step {step}: foodjax evaluate on the run's own "
-            f"data fits it; or set --config.eval.calibrate=False"
+            f"{folder} has no {FILE} of its best checkpoint, step {step}: foodjax evaluate on the run's own data fits it"
+            f"{'' if folder == workdir else ', with the same eval values'}; or set --config.eval.calibrate=False"
         )
     return fitted
 
 
 def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) -> Data | None:
-    """Returns the run's data if `eval.calibrate` is on and the workdir has no temperature yet, else None.
+    """Returns the run's data if `eval.calibrate` is on and there is no temperature for this config yet, else None.
 
     Args:
         config: the workdir's config; `data` names the photographs of the training.
@@ -149,7 +151,7 @@ def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) 
     checkpoints = Checkpoints(workdir)
     step = checkpoints.best_step()
     checkpoints.close()
-    if not config.eval.calibrate or step is None or read(workdir, step) is not None:
+    if not config.eval.calibrate or step is None or read(views.place(workdir, config, workdir), step) is not None:
         return None
     try:
         data = load_data(config)

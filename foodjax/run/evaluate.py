@@ -28,6 +28,7 @@ from foodjax.system.console import say, show
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.system.text import cut
+from foodjax.workdir import views
 from foodjax.workdir.data_check import place_of
 from foodjax.workdir.description import read_description
 from foodjax.workdir.older_data import distrust
@@ -84,11 +85,11 @@ class Evaluation(NamedTuple):
 
 
 def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
-    """Returns the folder for an evaluation: evaluation/ of the run's own data, evaluation-NAME/ of other photographs.
+    """Returns the folder for an evaluation: evaluation/ as the run's config says, evaluation-NAME/ of something else.
 
     Args:
         workdir: of the run.
-        name: of the source of the photographs; "" for the run's own.
+        name: of the source of other photographs and of another view; "" for the run's own.
         data: what evaluation.json says of them; others of one name get a number.
     """
     if not name:
@@ -96,10 +97,12 @@ def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
     name = cut(name, 200)
     for number in itertools.count(1):
         folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
-        if not folder.exists():
+        if not folder.exists() or {path.name for path in folder.glob("*")} == {temperature_lib.FILE}:
             return folder
         try:
             found = files.read_json(folder / "evaluation.json")["data"]
+            if found.get("view") != data.get("view"):
+                continue
             if found.get("content", data["content"]) == data["content"]:
                 # Before format 10 the place alone was stored.
                 if "content" in found or found == {k: v for k, v in data.items() if k != "content"}:
@@ -121,7 +124,8 @@ def evaluate_best(
 ) -> Evaluation:
     """Evaluates the best checkpoint, prints the tables and writes the files to the workdir.
 
-    With eval.calibrate the probabilities are those at the checkpoint's temperature.
+    With eval.calibrate the probabilities are those at the checkpoint's temperature. Another view than the run's, such
+    as another eval.size, has a folder and a temperature of its own.
 
     Args:
         engine: the network; its config names the photographs in `data`.
@@ -139,15 +143,19 @@ def evaluate_best(
     step, variables = engine.load_weights(workdir)
     base = workdir if output is None else output
     if engine.config.eval.calibrate and validation is not None:
-        temperature_lib.write(base, temperature_lib.fit(engine.validate(variables, validation), step))
-    of_temperature = workdir if validation is None else base
-    temperature = temperature_lib.of_checkpoint(engine.config, of_temperature, step)
+        temperature = temperature_lib.fit(engine.validate(variables, validation), step)
+        temperature_lib.write(views.place(base, engine.config, workdir), temperature)
+    else:
+        temperature = temperature_lib.of_checkpoint(engine.config, workdir, step)
     predictions = engine.evaluate_rows(variables, data, rows)
     if temperature is not None:
         predictions = temperature_lib.apply(predictions, temperature)
     scores = compute_scores(predictions, engine.class_names)
     of = place_of(engine.config) | {"content": identity.content(identity.photographs(data, rows))}
-    folder = choose_folder(base, name, of)
+    if view := views.changes(engine.config, read_description(workdir)[0]):
+        of["view"] = view
+        say(f"with {', '.join(f'{key}={value}' for key, value in view.items())}, unlike the run's own evaluation")
+    folder = choose_folder(base, "-".join(filter(None, (name, views.label(view)))), of)
     more = {"temperature": temperature.temperature if temperature else None, "data": of}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
     originals = duplicates.originals if duplicates else {}

@@ -65,7 +65,7 @@ def train(
     workdir = to_path(workdir)
     config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
     begun = workdir_lib.check(workdir, config)
-    if begun and (end := workdir_lib.read_finished(workdir, config.train.epochs)):
+    if begun and (end := workdir_lib.read_finished(workdir, config.train)):
         if trained := read_trained(workdir, end):
             say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
             if changes := data_check.changed_since_the_end(workdir, config):
@@ -148,9 +148,9 @@ class Loop:
         try:
             while reason is None:
                 if self.stopping.should_stop:
-                    reason = "early stopping"
+                    reason = workdir_lib.EARLY
                 elif self.stopping.epoch >= self.config.train.epochs:
-                    reason = "last epoch"
+                    reason = workdir_lib.LAST_EPOCH
                 else:
                     reason = self._epoch(metrics_log, observers)
         except Interrupted:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from foodjax.workdir import run_record
 from foodjax.workdir.description import Finished
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 
 class Trained(NamedTuple):

@@ -7,7 +7,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from foodjax.study.space import Trial
 from foodjax.system.console import console, say
-from foodjax.workdir import logs, run_record
+from foodjax.workdir import run_record
+from foodjax.workdir.metrics import read_metrics
 
 
 class SweepDisplay:
@@ -32,7 +33,7 @@ class SweepDisplay:
             if run_record.read(trial.workdir)["result"] is not None:
                 done += trial.config.train.epochs  # after early stopping, none is left
             else:
-                rows = logs.read_metrics(trial.workdir / "metrics.jsonl")
+                rows = read_metrics(trial.workdir / "metrics.jsonl")
                 done += rows[-1]["epoch"] if rows else 0
         return done
 

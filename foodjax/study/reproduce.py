@@ -16,7 +16,7 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import data_check, description, run_record
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
 
@@ -44,7 +44,7 @@ def reproduce(
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")
     data = None
-    if not (description.check(again, config) and description.read_finished(again, config.train.epochs)):
+    if not (description.check(again, config) and description.read_finished(again, config.train)):
         data = data_check.check_data(workdir, config, load_data(config))
     say(f"running {workdir} again in {again}", flush=True)
     loop.train(config, again, origin=origin, data=data)

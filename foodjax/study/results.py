@@ -18,7 +18,7 @@ from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir import data_record, run_record
 from foodjax.workdir.description import read_description
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 # Name in a remark -> key of a session in run.json; a difference in it is worth a remark.
 MADE_WITH = {"code": "git", "versions": "packages", "device": "device"}

@@ -1,7 +1,8 @@
 """Runs a sweep: each run is the train command, in its own process and its own workdir.
 
 The sweep stores no state: it reads from the workdirs which runs are finished. So the same command continues it after
-any end, and an interrupted run continues exactly as with the train command.
+any end, and an interrupted run continues exactly as with the train command. Several sweeps may work on one folder: each
+run is trained by one of them, under a lock that the system releases when that sweep dies.
 """
 
 import contextlib
@@ -20,14 +21,15 @@ import filelock
 import psutil
 
 from foodjax.config import values
+from foodjax.study import claims
 from foodjax.study.display import SweepDisplay
 from foodjax.study.space import Trial, rungs
 from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.signals import Interrupt, Interrupted
 from foodjax.workdir import run_record
-from foodjax.workdir.description import read_description
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.description import IN_USE, read_finished
+from foodjax.workdir.metrics import read_metrics
 
 POLL_SECONDS = 0.5
 MEMORY_SHARE = 0.9  # share of the available memory that one more run may take
@@ -44,6 +46,7 @@ class TrialProcess(NamedTuple):
         log: file with the output.
         log_start: length of the log before the start, bytes.
         since: start on the monotonic clock, seconds.
+        claim: lock on the trial, held until the process has ended.
     """
 
     trial: Trial
@@ -52,6 +55,7 @@ class TrialProcess(NamedTuple):
     log: Path
     log_start: int
     since: float
+    claim: filelock.BaseFileLock | None = None
 
 
 def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int) -> str:
@@ -86,11 +90,8 @@ def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int)
 
 def is_finished(trial: Trial) -> bool:
     """Returns whether the train command has trained and evaluated the run to the end."""
-    record = run_record.read(trial.workdir)
-    if record["result"] is None or record["sessions"][-1]["outcome"] != "finished":
-        return False
-    stored, _ = read_description(trial.workdir)
-    return stored.train.epochs == trial.config.train.epochs
+    has_result = run_record.read(trial.workdir)["result"] is not None
+    return has_result and read_finished(trial.workdir, trial.config.train) is not None
 
 
 def epochs_done(trial: Trial) -> int:
@@ -120,14 +121,18 @@ class Scheduler:
                 interrupt.check()
                 waiting = [trial for trial in waiting if not self._done(trial, until)]  # another sweep may run some
                 slots = set(range(self.jobs)) - {one.slot for one in running}
-                ready = next((trial for trial in waiting if not _is_locked(trial)), None)
-                if slots and ready is not None and (not running or self._fits(running)):
-                    waiting.remove(ready)
-                    running.append(self._start(ready, min(slots)))
+                claimed = claims.first_free(waiting) if slots and (not running or self._fits(running)) else None
+                if claimed is not None:
+                    trial, claim = claimed
+                    waiting.remove(trial)
+                    running.append(self._start(trial, min(slots), claim))
                 for one in list(running):
                     if one.process.poll() is not None:
                         running.remove(one)
-                        self._ended(one, until)
+                        if not self._ended(one, until):
+                            waiting.append(one.trial)
+                        if one.claim is not None:
+                            one.claim.release()
                     elif until is not None and epochs_done(one.trial) >= until:
                         one.process.terminate()  # it saves its step, and continues from there if its variant is kept
                 self.display.update(len(running))
@@ -151,7 +156,7 @@ class Scheduler:
                     self._largest = max(self._largest, psutil.Process(one.process.pid).memory_info().rss)
         return 0 < self._largest < MEMORY_SHARE * psutil.virtual_memory().available
 
-    def _start(self, trial: Trial, slot: int) -> TrialProcess:
+    def _start(self, trial: Trial, slot: int, claim: filelock.BaseFileLock | None = None) -> TrialProcess:
         log = trial.workdir.with_name(trial.workdir.name + ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         command, environment = program()
@@ -166,18 +171,22 @@ class Scheduler:
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which passes it on once
                 preexec_fn=_in_child(slot, self.jobs),
             )  # fmt: skip
-        return TrialProcess(trial, process, slot, log, start, time.monotonic())
+        return TrialProcess(trial, process, slot, log, start, time.monotonic(), claim)
 
-    def _ended(self, one: TrialProcess, until: int | None) -> None:
+    def _ended(self, one: TrialProcess, until: int | None) -> bool:
+        """Tells how a run ended; returns False where a training of somebody else had its workdir: it waits again."""
         code, name = one.process.returncode, one.trial.workdir.name
         if self._done(one.trial, until):
             self.display.ended(one.trial, run_record.read(one.trial.workdir)["result"])
-            return
+            return True
         lines = one.log.read_bytes()[one.log_start :].decode(errors="replace").splitlines()
         why = next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), "")
+        if IN_USE in why:
+            return False
         why = why or (f"killed by signal {-code}" if code < 0 else f"exit status {code}")
         self.failed[name] = why
         self.display.failed(one.trial, f"{why}; see {one.log}")
+        return True
 
 
 def program() -> tuple[list[str], dict[str, str]]:
@@ -188,19 +197,6 @@ def program() -> tuple[list[str], dict[str, str]]:
     if root not in [*site.getsitepackages(), site.getusersitepackages()]:  # a checkout, which may not be installed
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     return command, environment
-
-
-def _is_locked(trial: Trial) -> bool:
-    """Returns whether a process trains in the workdir; a run of a killed sweep may still be saving."""
-    if not (trial.workdir / ".lock").exists():
-        return False  # makes no lock file: an empty workdir stays empty
-    lock = filelock.FileLock(trial.workdir / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return True
-    lock.release()
-    return False
 
 
 def _in_child(slot: int, jobs: int) -> Callable[[], None] | None:

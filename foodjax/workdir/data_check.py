@@ -19,7 +19,7 @@ from foodjax.system.files import to_path
 from foodjax.workdir import data_changes, data_record, run_record
 from foodjax.workdir.checkpoints import Checkpoints
 from foodjax.workdir.description import read_description
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 from foodjax.workdir.older_data import distrust
 
 UNKNOWN = "its files hold no digests of the photographs, so it cannot be seen whether these are the same"

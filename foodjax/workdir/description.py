@@ -10,12 +10,15 @@ import filelock
 
 from foodjax.config import stored as stored_lib
 from foodjax.config.check import difference, replace, state_values
-from foodjax.config.keys import Config
+from foodjax.config.keys import Config, Train
+from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
+from foodjax.workdir.metrics import read_metrics
 
 # What a process that died at its very start, or refused its photographs, may have left, and the pictures of a smoke
 # test.
+IN_USE = "is in use by another training"
 _MAX_CONFIG = 2**20  # bytes; one of a hundred blocks has 20 KB
 _OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "photographs.csv", "prepared"}
 
@@ -154,15 +157,16 @@ def lock(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         taken.acquire(blocking=False)
     except filelock.Timeout:
-        raise UserError(
-            f"workdir {workdir} is in use by another training: wait for it, stop it, or choose another --workdir"
-        ) from None
+        raise UserError(f"workdir {workdir} {IN_USE}: wait for it, stop it, or choose another --workdir") from None
     except OSError as error:
         raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
     try:
         yield
     finally:
         taken.release()
+
+
+LAST_EPOCH, EARLY = "last epoch", "early stopping"  # reasons of an end that is no observer's
 
 
 class Finished(NamedTuple):
@@ -175,20 +179,35 @@ class Finished(NamedTuple):
         return f"{self.reason} after epoch {self.epoch}"
 
 
-def read_finished(workdir: Path, epochs: int) -> Finished | None:
+def read_finished(workdir: Path, train: Train) -> Finished | None:
     """Returns how the training ended, or None if it goes on.
 
     Args:
         workdir: of a run.
-        epochs: train.epochs; a run that ended with its last epoch goes on when it is raised.
+        train: with more epochs, or more patience, than the run ended with, it goes on.
     """
     try:
         found = Finished(**files.read_json(workdir / "finished.json"))
-        if found.reason == "last epoch" and found.epoch < epochs:
+        if type(found.reason) is not str or type(found.epoch) is not int:
             return None
-        return found if type(found.reason) is str and type(found.epoch) is int else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         return None  # without it, or with a damaged one, the run ends once more in the same way
+    if found.reason == LAST_EPOCH and found.epoch < train.epochs:
+        return None
+    if found.reason == EARLY and found.epoch < train.epochs and not _stops(workdir, train, found.epoch):
+        return None
+    return found
+
+
+def _stops(workdir: Path, train: Train, epoch: int) -> bool:
+    """Returns whether a run with this patience stops after its `epoch` epochs; True where its losses are not known."""
+    stopping = EarlyStopping(train.patience)
+    try:
+        for row in read_metrics(workdir / "metrics.jsonl")[:epoch]:
+            stopping = stopping.update(row["val_loss"])
+    except (UserError, KeyError, TypeError):
+        return True
+    return stopping.epoch < epoch or stopping.should_stop
 
 
 def write_finished(workdir: Path, finished: Finished) -> None:

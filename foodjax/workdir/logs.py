@@ -11,7 +11,7 @@ from PIL import Image
 
 from foodjax.data.images import check_dtype
 from foodjax.system import files
-from foodjax.system.errors import UserError
+from foodjax.workdir.metrics import read_metrics
 
 
 class MetricsLog:
@@ -93,27 +93,3 @@ class MetricsLog:
         """Finishes writing."""
         if self._events:
             self._events.close()
-
-
-def read_metrics(path: files.PathLike) -> list[dict[str, Any]]:
-    """Returns the rows of a metrics.jsonl up to the first damaged line, such as one cut short by a kill.
-
-    Raises:
-        UserError: the file is there and cannot be read.
-    """
-    path, rows = files.to_path(path), []
-    try:
-        text = files.read_text(path, "replace")
-    except FileNotFoundError:
-        return rows
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(row, dict) or type(row.get("epoch")) is not int:
-            break
-        rows.append(row)
-    return rows

@@ -28,7 +28,7 @@ from foodjax.data.sets import Data
 from foodjax.system import files
 from foodjax.system.errors import first_line
 from foodjax.system.signals import Interrupted
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 # The packages whose version can change a number.
 PACKAGES = (

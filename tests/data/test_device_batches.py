@@ -23,7 +23,7 @@ from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import create_train_state
 from foodjax.steps.step import make_steps, make_train_steps, rescale, train_steps
 from foodjax.workdir import description as workdir_lib
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 
 def meshes():

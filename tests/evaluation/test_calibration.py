@@ -16,7 +16,7 @@ from foodjax.evaluation.predictions import Predictions
 from foodjax.run import evaluate, loop, predict
 from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -318,8 +318,8 @@ def given(workdir, *words):
     "override,message",
     [
         ("--config.eval.calibrate=maybe", "eval.calibrate is 'maybe': needs true or false"),
-        ("--config.eval.flip=True", "evaluate cannot change eval.flip: needs one of .*data.dir"),
-        ("--config.data.eval_batch_size=0", "data.eval_batch_size is 0: needs an integer in [1, 65536]"),
+        ("--config.train.epochs=3", "evaluate cannot change train.epochs: needs one of .*data.dir"),
+        ("--config.data.eval_batch_size=0", "data.eval_batch_size is 0: needs an integer in .1, 65536."),
     ],
 )
 def test_an_override_of_the_workdirs_config_that_cannot_be(trained, override, message):

@@ -29,7 +29,7 @@ from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 pytestmark = pytest.mark.slow
 

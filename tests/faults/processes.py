@@ -28,7 +28,7 @@ from foodjax import cli  # noqa: E402
 from foodjax.run import loop  # noqa: E402, F401
 from foodjax.steps.early_stopping import EarlyStopping  # noqa: E402
 from foodjax.system.signals import end_at_once  # noqa: E402
-from foodjax.workdir.logs import read_metrics  # noqa: E402
+from foodjax.workdir.metrics import read_metrics  # noqa: E402
 
 warnings.filterwarnings("ignore", message=r".*fork.*")
 

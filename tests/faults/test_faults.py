@@ -14,7 +14,7 @@ import drill as drill_lib
 import processes
 from helpers import SHARED
 
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 pytestmark = pytest.mark.slow
 PHOTOS = SHARED / "food-101"

@@ -20,9 +20,12 @@ import time
 import traceback
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-HANG = 20  # seconds that one input may take
+HANG = 5  # seconds that one input may take
+MOST = 512  # MiB that one input may take
 
 
 def mutate(rng: random.Random, seeds: list[bytes]) -> bytes:
@@ -80,13 +83,18 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
     for seed_content in target.seeds():
         (folder / "corpus" / hashlib.sha256(seed_content).hexdigest()[:16]).write_bytes(seed_content)
     arguments = [
-        f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", "-rss_limit_mb=6000",
+        f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", f"-rss_limit_mb={used() + MOST}",
         f"-artifact_prefix={folder / 'findings'}/", "-print_final_stats=1", "-max_len=65536", "-verbosity=0",
     ]  # fmt: skip
     atheris.Setup(
         [sys.argv[0], *arguments, str(folder / "corpus")], lambda content: target.feed(folder / "scratch", content)
     )
     atheris.Fuzz()
+
+
+def used() -> int:
+    """Returns the memory of this process, MiB."""
+    return psutil.Process().memory_info().rss // 2**20
 
 
 def choose(targets, name: str):

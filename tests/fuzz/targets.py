@@ -30,7 +30,7 @@ from foodjax.data.sources.find import select_classes
 from foodjax.data.sources.folders import FolderSource
 from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 META = {"bars": ["bars/1", "bars/2"], "ring": ["ring/1"]}
 PROGRESS = {"best_loss": 1.5, "best_epoch": 1, "num_bad": 0, "epoch": 1, "rows": [{"epoch": 1, "val_loss": 1.5}]}
@@ -120,7 +120,7 @@ def workdir(folder: Path, content: bytes) -> bool:
     parts = content.split(b"\0", 2) + [b""] * 3
     for name, part, whole in zip(("config.json", "dataset.json", "finished.json"), parts, good, strict=False):
         (folder / name).write_bytes(part or whole)
-    assert isinstance(workdir_lib.read_finished(folder, 3), workdir_lib.Finished | None)
+    assert isinstance(workdir_lib.read_finished(folder, TRAIN), workdir_lib.Finished | None)
     try:
         _, names = workdir_lib.read_description(folder)
     except UserError:
@@ -220,6 +220,7 @@ def _lists() -> list[bytes]:
     return [text + b"\0" + text, text + b"\0" + text + b"\0bars\nring\n"]
 
 
+TRAIN = config_lib.checked(food10.get_config()).train
 CONFIG = stored_config_lib.to_json(config_lib.checked(food10.get_config())).encode()
 ROW = b'{"epoch": 1, "step": 4, "loss": 1.5, "val_loss": NaN}\n'
 VARIANTS = [

@@ -11,7 +11,7 @@ from foodjax.run.trained import Trained, read_trained
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.description import Finished
-from foodjax.workdir.logs import read_metrics
+from foodjax.workdir.metrics import read_metrics
 
 pytestmark = pytest.mark.slow
 

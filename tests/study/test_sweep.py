@@ -102,6 +102,38 @@ def test_a_sweep_that_is_killed_ends_as_one_that_was_not(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
+def test_two_sweeps_on_one_folder_share_the_work(tmp_path):
+    path = write_experiment(tmp_path, ["", "blocks=1", "lr=2e-3"], seeds=2)
+    folder = tmp_path / "runs"
+    arguments = "--mode", "sweep", "--config", path, "--workdir", folder
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with start_main(*arguments, **options) as one, start_main(*arguments, **options) as two:
+        said = [process.communicate(timeout=400)[0] for process in (one, two)]
+    assert [one.returncode, two.returncode] == [0, 0], said
+    ended = [re.findall(r"^(\S+-seed\d): val_loss", text, re.MULTILINE) for text in said]
+    assert all(ended), "each did something"
+    assert sorted(ended[0] + ended[1]) == sorted(
+        f"{label}-seed{k}" for label in ("baseline", "blocks=1", "lr=2e-3") for k in (0, 1)
+    )
+    for run in folder.glob("*-seed?"):  # each was started once, and to its end
+        assert [s["outcome"] for s in json.loads((run / "run.json").read_text())["sessions"]] == ["finished"]
+    assert len(list(csv.DictReader((folder / "comparison" / "table.csv").open()))) == 3
+
+
+def test_a_run_that_somebody_else_trains_waits_again(tmp_path, monkeypatch):
+    path = write_experiment(tmp_path, [""])
+    (trial,) = space.create_trials(str(path), {}, tmp_path / "runs")
+    runner = sweep.Scheduler({}, 1, SweepDisplay([trial]))
+    log = tmp_path / "log"
+    log.write_text(f"error: workdir {trial.workdir} is in use by another training: wait for it\n")
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"])
+    process.wait()
+    assert not runner._ended(sweep.TrialProcess(trial, process, 0, log, 0, time.monotonic()), None)
+    assert not runner.failed
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_hopeless_variants_are_pruned_and_the_kept_are_as_without(tmp_path):
     path = write_experiment(tmp_path, ["", "lr=1e-9", "lr=2e-3", "lr=1e-8"], epochs=4)
     folder = tmp_path / "runs"
