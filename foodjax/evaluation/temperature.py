@@ -131,8 +131,8 @@ def of_checkpoint(config: Config, workdir: Path, step: int) -> Temperature | Non
     fitted = read(folder, step)
     if fitted is None:
         raise UserError(
-            f"{folder} has no {FILE} of its best checkpoint, step {step}: foodjax evaluate on the run's own data fits it"
-            f"{'' if folder == workdir else ', with the same eval values'}; or set --config.eval.calibrate=False"
+            f"{folder} has no {FILE} of its best checkpoint, step {step}: foodjax evaluate on the run's own data fits "
+            f"it{'' if folder == workdir else ', with the same eval values'}; or set --config.eval.calibrate=False"
         )
     return fitted
 

@@ -28,6 +28,7 @@ _LABEL = (
     "label", "labels", "class", "classname", "classes", "category", "categoryname", "target", "species", "breed",
     "tag", "y", "labelname", "classid", "labelid", "categoryid",
 )  # fmt: skip
+_MAX_DEPTH = 64  # folders, as in the tree
 _SPLIT = ("split", "part", "set", "subset", "partition", "dataset", "usage")
 
 
@@ -84,7 +85,7 @@ class _Files:
         found = self._ending(_end(called, 2))
         if not found and not self._folders_fit:
             found = self._ending(_end(called, 1))
-        for count in range(called.count("/") + 1, 2, -1):  # as much of the path as fits
+        for count in range(min(called.count("/") + 1, _MAX_DEPTH), 2, -1):  # as much of the path as fits
             end = _end(called, count)
             if fitting := [path for path in found if end in (_end(_plain(path), count), _end(_bare(path), count))]:
                 return fitting
