@@ -23,8 +23,10 @@ def _run(given: Given) -> None:
     if any(study_sweep.is_finished(trial) for trial in trials):
         claim = claims.claimed(workdir / "comparison", seconds=-1)  # sweeps that share a folder end together
         assert claim is not None
-        with claim:
+        try:
             page.write_comparison([f"{glob.escape(str(workdir))}/*"], flags.baseline, workdir / "comparison")
+        finally:
+            claim.release()
     if failed:
         raise UserError(failed)
 

@@ -155,7 +155,9 @@ def _blocks(listed: Any) -> tuple[Block, ...]:
         blocks.append(_block(f"model.blocks[{i}]", dict(_items(block))))
         num_layers += blocks[-1].num_layers
         if num_layers > MAX_LAYERS:
-            raise UserError(f"model.blocks has more than {MAX_LAYERS} layers from its block {i} on: needs fewer")
+            raise UserError(
+                f"model.blocks has more than {MAX_LAYERS} layers by its block {i}: needs at most {MAX_LAYERS}"
+            )
     return tuple(blocks)
 
 

@@ -30,7 +30,7 @@ def is_number(value: Any) -> bool:
 
 
 def integer(low: int, high: int | None = None) -> Rule:
-    """Returns the rule of the integers >= `low`, up to `high` for those that a size in memory depends on."""
+    """Returns the rule of the integers from `low` on, or from `low` to `high` where memory depends on the value."""
     if high is None:
         return Rule(lambda v: is_int(v) and v >= low, f"an integer >= {low}")
     return Rule(lambda v: is_int(v) and low <= v <= high, f"an integer in [{low}, {high}]")
@@ -104,5 +104,5 @@ AREA = pair(lambda low, high: 0 < low <= high <= 1, "0 < low <= high <= 1")
 STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
 PADDING = Rule(
     lambda v: isinstance(v, tuple) and 0 < len(v) <= MAX_DEPTH and set(v) <= {"SAME", "VALID"},
-    "a tuple of 'SAME' or 'VALID', one for each convolution",
+    f"a tuple of 'SAME' or 'VALID', one for each convolution, at most {MAX_DEPTH}",
 )

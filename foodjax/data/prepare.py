@@ -242,6 +242,6 @@ def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
         if len(digests) != len(ids):
             raise ValueError(f"{len(digests)} digests for {len(ids)} ids")
         prepared = Prepared(names, images, labels, ids, Found.from_info(info), digests, checksum, folder.name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"the prepared cache {folder} is damaged ({first_line(error)})") from None
     return prepared

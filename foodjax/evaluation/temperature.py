@@ -100,7 +100,7 @@ def read(folder: Path, step: int) -> Temperature | None:
         fitted = _checked(files.read_json(path))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise UserError(
             f"{path} is damaged ({first_line(error)}): delete it, then foodjax evaluate fits it again"
         ) from None
@@ -127,7 +127,7 @@ def of_checkpoint(config: Config, workdir: Path, step: int) -> Temperature | Non
     """
     if not config.eval.calibrate:
         return None
-    folder = views.place(workdir, config, workdir)
+    folder = views.place(workdir, views.changes(config, workdir))
     fitted = read(folder, step)
     if fitted is None:
         raise UserError(
@@ -151,7 +151,9 @@ def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) 
     checkpoints = Checkpoints(workdir)
     step = checkpoints.best_step()
     checkpoints.close()
-    if not config.eval.calibrate or step is None or read(views.place(workdir, config, workdir), step) is not None:
+    if not config.eval.calibrate or step is None:
+        return None
+    if read(views.place(workdir, views.changes(config, workdir)), step) is not None:
         return None
     try:
         data = load_data(config)

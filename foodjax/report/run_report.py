@@ -22,7 +22,6 @@ from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record, views
-from foodjax.workdir.description import read_description
 from foodjax.workdir.metrics import read_metrics
 
 _GRID = 20  # photographs, 4 rows of 5
@@ -139,8 +138,8 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
         "test images": f"{scores.num_examples:,}",
         "test loss": f"{scores.loss:.3f} nats",
     }
-    if view := views.changes(evaluated.engine.config, read_description(workdir)[0]):
-        facts["unlike the run"] = ", ".join(f"{key}={value}" for key, value in view.items())
+    if view := views.changes(evaluated.engine.config, workdir):
+        facts["unlike the run"] = views.words(view)
     if rows:
         facts["epochs"] = f"{rows[-1]['epoch']}, best {best}"
     seconds = _seconds(sessions)

@@ -89,7 +89,7 @@ def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
 
     Args:
         workdir: of the run.
-        name: of the source of other photographs and of another view; "" for the run's own.
+        name: of other photographs, of another view, or of both; "" for the run's own.
         data: what evaluation.json says of them; others of one name get a number.
     """
     if not name:
@@ -97,7 +97,7 @@ def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
     name = cut(name, 200)
     for number in itertools.count(1):
         folder = workdir / (f"evaluation-{name}" if number == 1 else f"evaluation-{name}-{number}")
-        if not folder.exists() or {path.name for path in folder.glob("*")} == {temperature_lib.FILE}:
+        if not folder.exists() or {path.name for path in folder.glob("*")} <= {temperature_lib.FILE}:
             return folder
         try:
             found = files.read_json(folder / "evaluation.json")["data"]
@@ -107,7 +107,7 @@ def choose_folder(workdir: Path, name: str, data: dict[str, Any]) -> Path:
                 # Before format 10 the place alone was stored.
                 if "content" in found or found == {k: v for k, v in data.items() if k != "content"}:
                     return folder
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # not ours to overwrite
     raise AssertionError
 
@@ -141,10 +141,10 @@ def evaluate_best(
         UserError: there is no checkpoint or no temperature, or the files cannot be written.
     """
     step, variables = engine.load_weights(workdir)
-    base = workdir if output is None else output
+    base, view = workdir if output is None else output, views.changes(engine.config, workdir)
     if engine.config.eval.calibrate and validation is not None:
         temperature = temperature_lib.fit(engine.validate(variables, validation), step)
-        temperature_lib.write(views.place(base, engine.config, workdir), temperature)
+        temperature_lib.write(views.place(base, view), temperature)
     else:
         temperature = temperature_lib.of_checkpoint(engine.config, workdir, step)
     predictions = engine.evaluate_rows(variables, data, rows)
@@ -152,9 +152,9 @@ def evaluate_best(
         predictions = temperature_lib.apply(predictions, temperature)
     scores = compute_scores(predictions, engine.class_names)
     of = place_of(engine.config) | {"content": identity.content(identity.photographs(data, rows))}
-    if view := views.changes(engine.config, read_description(workdir)[0]):
+    if view:
         of["view"] = view
-        say(f"with {', '.join(f'{key}={value}' for key, value in view.items())}, unlike the run's own evaluation")
+        say(f"with {views.words(view)}, unlike the run's own evaluation")
     folder = choose_folder(base, "-".join(filter(None, (name, views.label(view)))), of)
     more = {"temperature": temperature.temperature if temperature else None, "data": of}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)

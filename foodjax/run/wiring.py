@@ -29,7 +29,7 @@ from foodjax.workdir.checkpoint_content import num_bytes
 from foodjax.workdir.checkpoints import load_best_weights
 from foodjax.workdir.description import read_description
 
-_SMALL_BATCH = 64  # images; batches up to this size stay as they are, whatever the data
+_SMALL_BATCH = 64  # images; a batch of up to this size is made whole, however few the data has
 
 
 class Engine:
@@ -87,12 +87,12 @@ class Engine:
         Raises:
             UserError: the weights of model.init_from cannot be used.
         """
-        _check_memory(self.abstract_state())
         # As one program: it is compiled, and kept in the compilation cache, once.
         create = jax.jit(
             lambda: create_train_state(self.config, self.model, self.tx),
             out_shardings=NamedSharding(self.mesh, PartitionSpec()),
         )
+        _check_memory(create.eval_shape())  # creating it then traces nothing again
         state, origin = create(), self.config.model.init_from
         if weights is not None:
             return transfer.initialise(state, weights, keep_head=False, origin="the weights")

@@ -5,6 +5,7 @@ from pathlib import Path
 import filelock
 
 from foodjax.study.space import Trial
+from foodjax.system.files import PathLike, to_path
 
 
 def first_free(waiting: list[Trial]) -> tuple[Trial, filelock.BaseFileLock] | None:
@@ -17,13 +18,14 @@ def first_free(waiting: list[Trial]) -> tuple[Trial, filelock.BaseFileLock] | No
     return None
 
 
-def claimed(place: Path, seconds: float = 0) -> filelock.BaseFileLock | None:
-    """Returns a lock on something in the folder of a sweep, which the sweeps that share it do not have; or None.
+def claimed(place: PathLike, seconds: float = 0) -> filelock.BaseFileLock | None:
+    """Claims a workdir or the comparison of a sweep; returns the lock, or None where another sweep has it.
 
     Args:
-        place: of the folder.
+        place: the workdir or the folder of the comparison.
         seconds: to wait for it; -1 waits for ever.
     """
+    place = to_path(place)
     folder = place.parent / ".claims"
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / place.name)

@@ -18,6 +18,9 @@ from foodjax.study.results import MADE_WITH, RunResult
 from foodjax.system.errors import UserError
 
 RESAMPLES = 9999
+# Keys in which the seeds of a variant may differ. A run may go on with more patience, but a seed that had more is no
+# repetition of the others.
+_MAY_DIFFER = {*not_identity(), "name", "seed", "data.decoding"} - {"train.patience"}
 
 
 class Spread(NamedTuple):
@@ -131,7 +134,7 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
     flags = []
     for run in group[1:]:
         # Older versions decoded otherwise; where the pixels show that, they are flagged below.
-        found = difference(group[0].config, run.config, ignore=(*not_identity(), "name", "seed", "data.decoding"))
+        found = difference(group[0].config, run.config, ignore=_MAY_DIFFER)
         if found:
             raise UserError(f"{group[0].workdir} and {run.workdir} have the same label but differ: {found}")
     seeds, others = ({run.config.seed for run in runs} for runs in (group, base))

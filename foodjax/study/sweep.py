@@ -55,7 +55,7 @@ class TrialProcess(NamedTuple):
     log: Path
     log_start: int
     since: float
-    claim: filelock.BaseFileLock | None = None
+    claim: filelock.BaseFileLock
 
 
 def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int) -> str:
@@ -131,8 +131,7 @@ class Scheduler:
                         running.remove(one)
                         if not self._ended(one, until):
                             waiting.append(one.trial)
-                        if one.claim is not None:
-                            one.claim.release()
+                        one.claim.release()
                     elif until is not None and epochs_done(one.trial) >= until:
                         one.process.terminate()  # it saves its step, and continues from there if its variant is kept
                 self.display.update(len(running))
@@ -156,7 +155,7 @@ class Scheduler:
                     self._largest = max(self._largest, psutil.Process(one.process.pid).memory_info().rss)
         return 0 < self._largest < MEMORY_SHARE * psutil.virtual_memory().available
 
-    def _start(self, trial: Trial, slot: int, claim: filelock.BaseFileLock | None = None) -> TrialProcess:
+    def _start(self, trial: Trial, slot: int, claim: filelock.BaseFileLock) -> TrialProcess:
         log = trial.workdir.with_name(trial.workdir.name + ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         command, environment = program()
@@ -174,7 +173,7 @@ class Scheduler:
         return TrialProcess(trial, process, slot, log, start, time.monotonic(), claim)
 
     def _ended(self, one: TrialProcess, until: int | None) -> bool:
-        """Tells how a run ended; returns False where a training of somebody else had its workdir: it waits again."""
+        """Tells how a run ended; returns False if it has to wait again, since another training had its workdir."""
         code, name = one.process.returncode, one.trial.workdir.name
         if self._done(one.trial, until):
             self.display.ended(one.trial, run_record.read(one.trial.workdir)["result"])

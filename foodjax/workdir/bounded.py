@@ -3,14 +3,14 @@
 A checkpoint may come from anybody. It says itself how large its pieces are, and tensorstore takes memory for a piece
 before it looks at the network's shapes: 40 KB may take gigabytes. The child costs 0.3 s. Linux alone keeps the limit.
 
-    python bounded.py BYTES ITEM     in the child: needs numpy and tensorstore alone
+    python bounded.py ITEM BYTES ...     in the child: needs numpy and tensorstore alone
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 SLACK = 2**28  # bytes beyond the promised ones, for tensorstore's own work
 MAX_LISTS = 2**22  # bytes of the lists of arrays, JSON that orbax parses
@@ -19,28 +19,29 @@ _TOO_LARGE = 3  # exit status of the child
 _KINDS = {"/.zarray": "zarr", "/zarr.json": "zarr3"}  # end of a key -> tensorstore's driver
 
 
-def check_growth(item: Path, promised: int) -> None:
-    """Checks that reading an item of a checkpoint takes no more memory than its arrays may.
+def check_growth(promised: Mapping[Path, int]) -> None:
+    """Checks that reading items of a checkpoint takes no more memory than their arrays may.
 
     Args:
-        item: folder of the item.
-        promised: bytes of the arrays that it should hold.
+        promised: folder of each item -> bytes of the arrays that it should hold.
 
     Raises:
-        ValueError: it takes more, or its lists are too large.
+        ValueError: one takes more, or its lists are too large.
     """
-    for name in _LISTS:
-        if (size := _size(item / name)) > MAX_LISTS:
-            raise ValueError(f"{name} has {size:,} bytes: needs at most {MAX_LISTS:,}")
+    for item in promised:
+        for name in _LISTS:
+            if (size := _size(item / name)) > MAX_LISTS:
+                raise ValueError(f"{name} has {size:,} bytes: needs at most {MAX_LISTS:,}")
     if not sys.executable or not sys.platform.startswith("linux"):
         return
     # Without -I or -E: the packages may be where PYTHONPATH says. One arena: each takes address space of its own.
-    command = [sys.executable, "-P", __file__, str(promised), str(item)]
+    command = [sys.executable, "-P", __file__, *(str(word) for pair in promised.items() for word in pair)]
     found = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | {"MALLOC_ARENA_MAX": "1"}
     )
     if found.returncode == _TOO_LARGE or found.returncode < 0:  # it was refused memory, and killed by that
-        raise ValueError(f"its files expand to more than the {promised:,} bytes of its arrays: refused")
+        total = sum(promised.values())
+        raise ValueError(f"its files expand to more than the {total:,} bytes of its arrays: refused")
     if found.returncode != 0:
         raise ValueError((found.stderr.decode(errors="replace").strip().splitlines() or ["cannot be read"])[-1])
 
@@ -53,7 +54,7 @@ def _size(path: Path) -> int:
 
 
 def _read(item: str, promised: int) -> None:
-    """Reads every array of an item; one that is damaged is passed over: this function's caller reads it again."""
+    """Reads every array of an item; passes over one that is damaged, since the parent finds that, too."""
     import tensorstore as ts
 
     limits = {"data_copy_concurrency": {"limit": 1}, "file_io_concurrency": {"limit": 1}}
@@ -61,7 +62,7 @@ def _read(item: str, promised: int) -> None:
     base = f"file://{item}/"
     is_ocdbt = os.path.exists(os.path.join(item, "manifest.ocdbt"))
     store = {"driver": "ocdbt", "base": base} if is_ocdbt else {"driver": "file", "path": f"{item}/"}
-    for key in _opened(ts.KvStore.open(store, context=context)).list().result():
+    for key in ts.KvStore.open(store, context=context).result().list().result():
         name = key.decode(errors="surrogateescape")
         driver = next((driver for end, driver in _KINDS.items() if name.endswith(end)), None)
         if driver is None:
@@ -69,7 +70,7 @@ def _read(item: str, promised: int) -> None:
         folder = name.rpartition("/")[0] + "/"
         place = {**store, "path": folder} if is_ocdbt else {"driver": "file", "path": f"{item}/{folder}"}
         try:
-            array = _opened(ts.open({"driver": driver, "kvstore": place}, read=True, context=context))
+            array = ts.open({"driver": driver, "kvstore": place}, read=True, context=context).result()
             if array.size * array.dtype.numpy_dtype.itemsize > promised:
                 raise MemoryError
             array.read().result()
@@ -79,23 +80,20 @@ def _read(item: str, promised: int) -> None:
             continue
 
 
-def _opened(future: Any) -> Any:
-    return future.result()
-
-
 def _main() -> int:
     import resource
 
     import tensorstore  # noqa: F401, its own memory does not count
 
-    promised, item = int(sys.argv[1]), sys.argv[2]
+    promised = dict(zip(sys.argv[1::2], map(int, sys.argv[2::2]), strict=True))
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
-    limit = used + 2 * promised + SLACK
+    limit = used + 2 * max(promised.values()) + SLACK  # one array is read after the other
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     try:
-        _read(item, promised)
+        for item, size in promised.items():
+            _read(item, size)
     except MemoryError:
         return _TOO_LARGE
     return 0

@@ -60,11 +60,14 @@ class ItemReader:
         """Reads all items."""
         stored = read_loop_state(folder)
         if "digest" in stored:  # the older form
+            check_growth({folder / "state": num_bytes(like)})
             state = self._read(folder / "state", like, mesh)
             _verify(state, stored.pop("digest"), stored)
         else:
             like_weights, like_training = like.split()
-            weights = self.read_weights(folder, like_weights, mesh)
+            items = {folder / "weights": like_weights, folder / "training": like_training}
+            check_growth({item: num_bytes(arrays) for item, arrays in items.items()})
+            weights = self._read_weights(folder, stored, like_weights, mesh)
             training = self._read(folder / "training", like_training, mesh)
             _verify(training, stored.pop("training"), stored)
             state = training.join(weights)
@@ -75,12 +78,11 @@ class ItemReader:
         """Reads what evaluation runs on, and no file of the rest; of an older checkpoint all, and drops the rest."""
         stored = read_loop_state(folder)
         if "digest" not in stored:
-            weights = self._read(folder / "weights", like, mesh)
-            _verify(weights, stored["weights"], {"step": int(folder.name)})
-            return weights
+            check_growth({folder / "weights": num_bytes(like)})
+            return self._read_weights(folder, stored, like, mesh)
         # The checkpoint itself knows its optimizer: the names of its arrays are all that the checksum needs. Beside the
         # weights it holds averaged ones, and two arrays of the optimizer at most for each.
-        check_growth(folder / "state", 4 * num_bytes(like) + 2**20)
+        check_growth({folder / "state": 4 * num_bytes(like) + 2**20})
         whole = self._tree(folder / "state")
         _check_fit(folder, _variables(whole), like)
         state = self._reader.restore(folder / "state", _placed(whole, mesh))
@@ -88,8 +90,12 @@ class ItemReader:
         _check_step(folder, state["step"])
         return _variables(state)
 
+    def _read_weights(self, folder: Path, stored: dict[str, Any], like: Any, mesh: Mesh) -> Any:
+        weights = self._read(folder / "weights", like, mesh)
+        _verify(weights, stored["weights"], {"step": int(folder.name)})
+        return weights
+
     def _read(self, path: Path, like: Any, mesh: Mesh) -> Any:
-        check_growth(path, num_bytes(like))
         _check_fit(path.parent, self._tree(path), like)
         return self._reader.restore(path, _placed(like, mesh))
 

@@ -77,7 +77,7 @@ def read(workdir: files.PathLike) -> Recorded | None:
         found = {part: _photographs(stored[part]) for part in (*PARTS, UNUSED)}
         own = {part: {"images": len(found[part]), "content": identity.content(found[part])} for part in PARTS}
         whole = stored["is_whole"] is True
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return Recorded(last) if last else None
     # A start that ended between the two files leaves digests of other photographs in run.json: they count for nothing.
     if last and all(last[part].get("content") == own[part]["content"] for part in PARTS):

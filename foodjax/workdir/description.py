@@ -16,10 +16,10 @@ from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
 from foodjax.workdir.metrics import read_metrics
 
+IN_USE = "is in use by another training"  # a sweep knows a refused training by it
+_MAX_CONFIG = 2**20  # bytes; a config of a hundred blocks has 20 KB
 # What a process that died at its very start, or refused its photographs, may have left, and the pictures of a smoke
 # test.
-IN_USE = "is in use by another training"
-_MAX_CONFIG = 2**20  # bytes; one of a hundred blocks has 20 KB
 _OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "photographs.csv", "prepared"}
 
 
@@ -129,7 +129,7 @@ def read_description(workdir: files.PathLike) -> tuple[Config, tuple[str, ...]]:
         if (workdir / "checkpoints").is_dir():
             raise UserError(_missing(workdir, Path(error.filename).name)) from None
         raise UserError(f"workdir {workdir} holds no run: needs the workdir of a training") from None
-    except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"workdir {workdir} is damaged: {first_line(error)}") from None
     try:
         return stored_lib.complete(config), tuple(names)

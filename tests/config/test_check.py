@@ -90,12 +90,12 @@ def test_the_defaults_change_nothing_and_lack_only_blocks():
         ({"kind": ["conv"]}, r"model.blocks\[0\].kind is \['conv'\]: needs one of"),
         (
             {"kind": "stem", "features": 8, "patch": 2},
-            r"config lacks 'model.blocks\[0\].kernel.: needs an integer in .1, 8192.",
+            r"config lacks 'model.blocks\[0\].kernel': needs an integer in \[1, 8192\]",
         ),
         ({"kind": "stem", "features": 8, "patch": 2, "kernl": 3}, "did you mean 'kernel'"),
         (
             {"kind": "stem", "features": 0, "patch": 2, "kernel": 3},
-            r"blocks\[0\].features is 0: needs an integer in .1, 65536.",
+            r"blocks\[0\].features is 0: needs an integer in \[1, 65536\]",
         ),
         (3, "model.blocks is .*needs a tuple of blocks"),
     ],

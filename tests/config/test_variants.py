@@ -142,7 +142,7 @@ def test_changes_apply_from_left_to_right():
         ("drop_block=True", "needs a block from 1 to 4"),
         ("blocks=5", "needs a block from 1 to 4"),
         ("pool=mean", "variant pool is 'mean': needs avg, max or flatten"),
-        ("kernel=big", r"model.blocks\[0\].kernel is 'big': needs an integer in .1, 8192."),
+        ("kernel=big", r"model.blocks\[0\].kernel is 'big': needs an integer in \[1, 8192\]"),
         ("lr=fast", "optimizer.learning_rate is 'fast': needs a number > 0"),
         ("lr={[]:1}", r"optimizer.learning_rate is '\{\[\]:1\}': needs a number > 0"),
         ("lr=" + "-" * 99_999 + "1", "needs a number > 0"),

@@ -319,7 +319,7 @@ def given(workdir, *words):
     [
         ("--config.eval.calibrate=maybe", "eval.calibrate is 'maybe': needs true or false"),
         ("--config.train.epochs=3", "evaluate cannot change train.epochs: needs one of .*data.dir"),
-        ("--config.data.eval_batch_size=0", "data.eval_batch_size is 0: needs an integer in .1, 65536."),
+        ("--config.data.eval_batch_size=0", r"data.eval_batch_size is 0: needs an integer in \[1, 65536\]"),
     ],
 )
 def test_an_override_of_the_workdirs_config_that_cannot_be(trained, override, message):

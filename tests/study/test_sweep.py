@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import run_main, start_main, write_experiment
 
-from foodjax.study import space, sweep
+from foodjax.study import claims, space, sweep
 from foodjax.study.display import SweepDisplay
 
 
@@ -27,7 +27,8 @@ def test_another_run_starts_only_where_memory_allows(tmp_path, monkeypatch):
     try:
         assert process.stdout is not None
         assert process.stdout.readline()
-        running = [sweep.TrialProcess(trials[0], process, 0, tmp_path / "log", 0, time.monotonic())]
+        claim = claims.claimed(trials[0].workdir)
+        running = [sweep.TrialProcess(trials[0], process, 0, tmp_path / "log", 0, time.monotonic(), claim)]
         assert not runner._fits(running)  # in its first epoch: how much it will take is not known
         trials[0].workdir.mkdir()
         (trials[0].workdir / "metrics.jsonl").write_text('{"epoch": 1, "val_loss": 1.0}\n')
@@ -120,7 +121,7 @@ def test_two_sweeps_on_one_folder_share_the_work(tmp_path):
     assert len(list(csv.DictReader((folder / "comparison" / "table.csv").open()))) == 3
 
 
-def test_a_run_that_somebody_else_trains_waits_again(tmp_path, monkeypatch):
+def test_a_run_that_somebody_else_trains_waits_again(tmp_path):
     path = write_experiment(tmp_path, [""])
     (trial,) = space.create_trials(str(path), {}, tmp_path / "runs")
     runner = sweep.Scheduler({}, 1, SweepDisplay([trial]))
@@ -128,7 +129,8 @@ def test_a_run_that_somebody_else_trains_waits_again(tmp_path, monkeypatch):
     log.write_text(f"error: workdir {trial.workdir} is in use by another training: wait for it\n")
     process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"])
     process.wait()
-    assert not runner._ended(sweep.TrialProcess(trial, process, 0, log, 0, time.monotonic()), None)
+    claim = claims.claimed(trial.workdir)
+    assert not runner._ended(sweep.TrialProcess(trial, process, 0, log, 0, time.monotonic(), claim), None)
     assert not runner.failed
 
 

@@ -26,10 +26,10 @@ LIST = "Archive(Path({!r})).listing()"
 MOST = 160  # MiB; a member of an archive may have 256
 
 
-def tar(*members, form=tarfile.PAX_FORMAT):
+def tar(*members):
     """Returns the bytes of a tar of (TarInfo, content)."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=form) as file:
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as file:
         for info, content in members:
             info.size = len(content)
             file.addfile(info, io.BytesIO(content))
@@ -126,9 +126,7 @@ KERNELS = {
 def test_an_array_of_keras_that_is_stored_as_keras_never_does_is_refused(tmp_path, kind):
     path = tmp_path / "w.weights.h5"
     keras_file(path, KERNELS[kind])
-    imports = (
-        "from pathlib import Path; from foodjax.exchange import keras_file; from foodjax.system.errors import UserError"
-    )
+    imports = ERRORS + "from foodjax.exchange import keras_file"
     needed = "keras_file.Layer('dense', 'dense', {'kernel': (1000, 10)})"
     taken, problem = grown(imports, f"keras_file.read(Path({str(path)!r}), [{needed}])")
     assert taken < MOST

@@ -157,10 +157,15 @@ class Archive(Source):
 
 def _foreign(path: Path) -> str:
     """Returns the kind of an archive that is not read, by its first bytes; "" for none."""
+    kinds = {b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard", b"PAR1": "Parquet"}
+    return _by_start(path, kinds) or ""
+
+
+def _by_start(path: Path, kinds: dict[bytes, Any]) -> Any:
+    """Returns the value of the bytes that a file begins with; None where it begins with none of them."""
     with path.open("rb") as file:
         start = file.read(8)
-    kinds = {b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard", b"PAR1": "Parquet"}
-    return next((kind for magic, kind in kinds.items() if start.startswith(magic)), "")
+    return next((kind for magic, kind in kinds.items() if start.startswith(magic)), None)
 
 
 # Name, size, kind (file, folder, or what is refused) and a function that returns the content.
@@ -177,22 +182,20 @@ def _tar_members(path: Path) -> Iterator[_Member]:
                 kind = "a sparse file"
             unpacked.allow(member.size)
             yield member.name, member.size, kind, lambda member=member: tar.extractfile(member).read()  # pyright: ignore
-            tar.members.clear()  # it keeps every header
+            tar.members.clear()  # tarfile keeps every header
 
 
 class _Unpacked:
     """The bytes of a tar archive of any compression, unpacked in small pieces, for tarfile's stream.
 
-    A read beyond the next member's content and headers of the allowed size raises UserError: tarfile itself reads
-    headers of any number and length before it returns one.
+    tarfile reads any number of headers before it returns a member. Here `read` raises UserError when the headers are
+    longer than MAX_HEADERS_BYTES.
     """
 
     def __init__(self, path: Path):
-        with path.open("rb") as file:
-            start = file.read(6)
         kinds = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"\x5d\0\0\x80": lzma.open}
-        unpack: Any = next((unpack for magic, unpack in kinds.items() if start.startswith(magic)), open)
-        # Of compressed bytes these modules take no more at once than fills the buffer; tarfile's own unpacking does.
+        unpack = _by_start(path, kinds) or open
+        # These modules unpack no more than is read; tarfile's own unpacking expands 10 KB at once, whatever it becomes.
         self._file: IO[bytes] = unpack(path, "rb")
         self._path, self._count = path, 0
         self.allow(0)

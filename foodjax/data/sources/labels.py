@@ -16,7 +16,7 @@ from foodjax.data.sources import refuse
 from foodjax.data.sources.base import Example, Unused
 from foodjax.data.sources.locate import WHOLE, Located
 from foodjax.data.sources.part_names import part_of
-from foodjax.data.sources.tree import Folder
+from foodjax.data.sources.tree import MAX_DEPTH, Folder
 from foodjax.system.errors import UserError, first_line
 
 # In the order of preference; lower case, letters and digits alone.
@@ -28,7 +28,6 @@ _LABEL = (
     "label", "labels", "class", "classname", "classes", "category", "categoryname", "target", "species", "breed",
     "tag", "y", "labelname", "classid", "labelid", "categoryid",
 )  # fmt: skip
-_MAX_DEPTH = 64  # folders, as in the tree
 _SPLIT = ("split", "part", "set", "subset", "partition", "dataset", "usage")
 
 
@@ -85,7 +84,7 @@ class _Files:
         found = self._ending(_end(called, 2))
         if not found and not self._folders_fit:
             found = self._ending(_end(called, 1))
-        for count in range(min(called.count("/") + 1, _MAX_DEPTH), 2, -1):  # as much of the path as fits
+        for count in range(min(called.count("/") + 1, MAX_DEPTH), 2, -1):  # as much of the path as fits
             end = _end(called, count)
             if fitting := [path for path in found if end in (_end(_plain(path), count), _end(_bare(path), count))]:
                 return fitting

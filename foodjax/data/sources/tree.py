@@ -14,7 +14,7 @@ from foodjax.data.formats import is_junk, is_picture
 from foodjax.system.errors import UserError
 
 _MAX_LINKED = 100_000  # folders that are reached through links
-_MAX_DEPTH = 64
+MAX_DEPTH = 64  # folders, one in the other
 # Files by which a folder is known that foodjax wrote: a run, its pages and evaluations, a comparison, a prepared set.
 _OWN = (
     {"config.json", "dataset.json"},
@@ -132,8 +132,8 @@ def scan(root: str) -> Folder:
                         real = os.path.realpath(entry.path) if by_link else os.path.join(above[-1], entry.name)
                         if real in above:
                             folder.files[entry.name] = "a link to a folder that it lies in"
-                        elif len(above) > _MAX_DEPTH:
-                            raise UserError(f"the folders in {root} lie more than {_MAX_DEPTH} deep: needs fewer")
+                        elif len(above) > MAX_DEPTH:
+                            raise UserError(f"the folders in {root} lie more than {MAX_DEPTH} deep: needs fewer")
                         else:
                             inner = folder.folders[entry.name] = Folder(entry.name, folder.inside(entry.name))
                             waiting.append((inner, entry.path, (*above, real), linked or by_link))
@@ -179,8 +179,8 @@ def from_files(name: str, paths: Iterable[str]) -> Folder:
         *folders, last = [part for part in path.split("/") if part not in ("", ".")] or [""]
         if not last or is_junk(last, is_folder=False) or any(is_junk(part, is_folder=True) for part in folders):
             continue
-        if len(folders) > _MAX_DEPTH:
-            raise UserError(f"the folders in {name} lie more than {_MAX_DEPTH} deep: needs fewer")
+        if len(folders) > MAX_DEPTH:
+            raise UserError(f"the folders in {name} lie more than {MAX_DEPTH} deep: needs fewer")
         folder = top
         for part in folders:
             if part not in folder.folders:
