@@ -19,8 +19,8 @@ import numpy as np
 
 from foodjax.exchange import keras_hdf5
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.files import MAX_JSON
 
-_MAX_JSON = 2**20  # bytes; as objects it takes up to thirty times as much; the tutorial's model has 20 KB
 _KINDS = {
     "InputLayer": "input",
     "Conv2D": "conv2d",
@@ -100,9 +100,9 @@ def _text(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     if name not in archive.namelist():
         raise UserError(f"{path} holds no {name}: needs a model that Keras 3 saved")
     with archive.open(name) as file:
-        text = file.read(_MAX_JSON + 1)
-    if len(text) > _MAX_JSON:
-        raise UserError(f"{path} holds a {name} above {_MAX_JSON} bytes: needs a model that Keras saved")
+        text = file.read(MAX_JSON + 1)
+    if len(text) > MAX_JSON:
+        raise UserError(f"{path} holds a {name} above {MAX_JSON} bytes: needs a model that Keras saved")
     return text
 
 
@@ -227,7 +227,7 @@ def _arrays(path: Path, file: h5py.File, layers: list[Layer]) -> list[tuple[np.n
             shape, variables = layer.facts["kernel"], keras_hdf5.variables(file, layer.facts["group"])
             if len(variables) != 2 or variables[1].shape != shape[-1:]:
                 raise UserError(f"{path} holds {len(variables)} arrays for {_quote(layer.name)}: needs kernel and bias")
-            pairs.append(tuple(np.asarray(x[...], np.float32) for x in variables))
+            pairs.append(tuple(keras_hdf5.values(x) for x in variables))
     return pairs
 
 

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import h5py
+import numpy as np
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # name of the layer list in Keras 3 and in late Keras 2
 
@@ -25,22 +26,26 @@ def kernel_shape(file: h5py.File, group: str) -> tuple[int, ...]:
 
 
 def variables(file: h5py.File, group: str) -> list[h5py.Dataset]:
-    """Returns a layer's arrays, kernel first; raises ValueError unless they are plain arrays of floats.
-
-    HDF5 expands a compressed chunk to any size before it looks at the array's, so only plain ones are read: Keras
-    compresses nothing.
-    """
+    """Returns a layer's arrays, kernel first; raises ValueError unless they are plain arrays of floats."""
     stored = _child(_child(container(file), group), "vars")
     datasets = [_child(stored, str(i)) for i in range(len(stored))]
     for dataset in datasets:
         # External and virtual data would read other files of this machine.
         if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual or dataset.dtype.kind != "f":
             raise ValueError(f"{dataset.name} is not a plain array of floats")
-        if dataset.id.get_create_plist().get_nfilters():
-            raise ValueError(f"{dataset.name} is compressed: needs the file as Keras writes it")
-        if dataset.chunks and math.prod(dataset.chunks) > math.prod(dataset.shape):
-            raise ValueError(f"{dataset.name} is stored in pieces that are larger than the array")
     return datasets
+
+
+def values(dataset: h5py.Dataset) -> np.ndarray:
+    """Returns an array, float32; raises ValueError where it is not stored as Keras does, uncompressed.
+
+    HDF5 expands a compressed piece of an array to any size before it looks at the size of the array.
+    """
+    if dataset.id.get_create_plist().get_nfilters():
+        raise ValueError(f"{dataset.name} is compressed: needs the file as Keras writes it")
+    if dataset.chunks and math.prod(dataset.chunks) > math.prod(dataset.shape):
+        raise ValueError(f"{dataset.name} is stored in pieces that are larger than the array")
+    return np.asarray(dataset[...], np.float32)
 
 
 def _child(group: Any, name: str) -> Any:

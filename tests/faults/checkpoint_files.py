@@ -6,8 +6,8 @@ After a damage the training either goes on from a checkpoint that is, to the bit
 one from then on; or it is refused in one line and every file stays as it was. The weights that evaluate either come
 back to the bit or are refused, and no damage to another item than theirs costs them. Half of the runs have checkpoints
 of the older form, which new ones then join; in half the weights are averages. A trial that takes longer than 30 s ends
-the process with the traceback of where it hung, and so does one that would start a program, unpickle or connect. Prints
-a table; the status is 1 when anything failed.
+the process with the traceback of where it hung, and so does one that would start another program than `bounded`,
+unpickle or connect. Prints a table; the status is 1 when anything failed.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from foodjax.steps.metrics import Metrics
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import create_train_state
 from foodjax.system.errors import UserError
+from foodjax.workdir import bounded
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints, load_best_weights
 
@@ -231,7 +232,9 @@ class Trials:
         }
 
 
-def end_harm(event: str, _) -> None:
+def end_harm(event: str, given: tuple) -> None:
+    if event == "subprocess.Popen" and list(given[1][:3]) == [sys.executable, "-P", bounded.__file__]:
+        return  # foodjax's own child, which reads the checkpoint first
     if event in HARMFUL:
         traceback.print_stack()
         print(f"a checkpoint made the reader call {event}", file=sys.stderr, flush=True)
