@@ -138,8 +138,8 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
         "test images": f"{scores.num_examples:,}",
         "test loss": f"{scores.loss:.3f} nats",
     }
-    if view := views.changes(evaluated.engine.config, workdir):
-        facts["unlike the run"] = views.words(view)
+    if evaluated.view:
+        facts["unlike the run"] = views.words(evaluated.view)
     if rows:
         facts["epochs"] = f"{rows[-1]['epoch']}, best {best}"
     seconds = _seconds(sessions)

@@ -49,6 +49,7 @@ class Evaluation(NamedTuple):
         folder: where they were written.
         temperature: of the probabilities; None without eval.calibrate.
         duplicates: among the photographs of the run and those that were evaluated; None where these are not known.
+        view: values of eval.size and others in which the evaluation differs from its run, by the names of the keys.
     """
 
     engine: Engine
@@ -60,6 +61,7 @@ class Evaluation(NamedTuple):
     folder: Path
     temperature: temperature_lib.Temperature | None
     duplicates: Duplicates | None = None
+    view: dict[str, Any] = {}
 
     @property
     def accuracy(self) -> float:
@@ -165,7 +167,7 @@ def evaluate_best(
         print(temperature)
     print(sentence(scores))
     say(f"checkpoint of step {step}; tables in {folder}")
-    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature, duplicates)
+    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature, duplicates, view)
 
 
 def evaluate_workdir(
