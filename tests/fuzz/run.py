@@ -75,8 +75,11 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
     """Hands this process to libFuzzer, which ends it: it prints "Done N runs", or a finding, with status 77."""
     import atheris
 
-    sys.modules.pop("tarfile", None)  # imported again, with what counts its branches
-    with atheris.instrument_imports(include=["foodjax", "PIL", "tarfile"]):
+    for module in ("tarfile", "zipfile", "csv"):
+        sys.modules.pop(module, None)  # imported again, with what counts its branches
+    with atheris.instrument_imports(
+        include=["foodjax", "PIL", "tarfile", "zipfile", "csv", "h11", "uvicorn.protocols"]
+    ):
         from targets import TARGETS
 
     target = choose(TARGETS, name)

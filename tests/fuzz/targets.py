@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import strangers
 from PIL import Image
 
 from experiments import food10
@@ -258,4 +259,4 @@ TARGETS = {
     "metrics": Target(metrics, lambda: [ROW * 2]),
     "progress": Target(progress, lambda: [json.dumps(PROGRESS).encode()]),
     "events": Target(events, _events),
-}
+} | {name: Target(check, seeds) for name, (check, seeds) in strangers.TARGETS.items()}

@@ -1,4 +1,4 @@
-"""Whatever a file or a command line holds, only the project's own errors come out. More examples: -m slow.
+"""Whatever a file or a command line holds, only the project's own errors come out. Guided by coverage: -m slow.
 
 What is fed and what must hold is in `fuzz/targets.py`, which `fuzz/run.py` feeds for longer, guided by coverage.
 """
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from foodjax.config import keys
 
-FEW = settings(
+FEW = settings(  # the same each time; other examples are what fuzz/run.py is for
     max_examples=60, deadline=5000, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-MANY = settings(FEW, max_examples=2000)  # the same each time; other examples are what fuzz/run.py is for
+FEWER = {"checkpoint": settings(FEW, max_examples=6)}  # each starts a child process
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -63,15 +63,14 @@ FURTHER = {
 }
 
 
-@pytest.mark.parametrize("limits", [FEW, pytest.param(MANY, marks=pytest.mark.slow)], ids=["few", "many"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_only_our_own_errors_come_out(name, limits, tmp_path):
+def test_only_our_own_errors_come_out(name, tmp_path):
     target = TARGETS[name]
     inputs = st.binary(max_size=2000) | broken(target.seeds())
     if name in FURTHER:
         inputs |= FURTHER[name].map(str.encode)
 
-    @limits
+    @FEWER.get(name, FEW)
     @given(inputs)
     def feed(content):
         target.feed(tmp_path / "scratch", content)
