@@ -18,7 +18,7 @@ def start() -> None:
     verb = name_of_verb(sys.argv[1:])
     continued = verb in CONTINUED
     end_at_once(sigterm_status=0 if continued else 128 + signal.SIGTERM)
-    if verb != "serve":  # a server returns the memory of large photographs to the system
+    if verb != "serve":  # a server returns memory to the system, see return_large_blocks
         with held():  # the program that starts again takes a signal of this moment with its own handlers
             tune_malloc()  # before anything large is loaded
     watch_output(goes_on=continued)

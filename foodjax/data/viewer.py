@@ -1,7 +1,10 @@
 """Photographs as a viewer shows them: upright, transparent parts on white, 16 bits scaled to 8.
 
-Of several frames the first is shown. Colour profiles are not applied.
+Of several frames the first is shown. Colour profiles are not applied. Pixels are changed strip by strip: beside the
+picture and the result there is no third of their size.
 """
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -15,6 +18,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_STRIP = 2**20  # pixels that are changed at once
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # of TIFF: two tags, and a value of the second
 
 
@@ -32,9 +36,29 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if turn is not None:
         image = image.transpose(turn)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return _changed(image, "RGB", _on_white)
     return image.convert("RGB")
+
+
+def _on_white(strip: Image.Image) -> Image.Image:
+    strip = strip.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("RGB")
+
+
+def _changed(image: Image.Image, mode: str, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Returns a new picture of a mode, of which each strip is what `change` made of it."""
+    result = Image.new(mode, image.size)
+    for top, strip in _strips(image):
+        result.paste(change(strip), (0, top))
+    return result
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yields the first row and the pixels of each strip."""
+    width, height = image.size
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(top + rows, height)))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -55,18 +79,25 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: a value is out of range.
     """
-    values, tags = np.asarray(image), getattr(image, "tag_v2", {})
+    tags = getattr(image, "tag_v2", {})
     white = 65535
     if image.mode == "F":
         white = 1
     elif tags.get(_BITS_PER_SAMPLE) == (12,):
         white = 4095
-    low, high = values.min(), values.max()
+    extremes = [(values.min(), values.max()) for values in (np.asarray(strip) for _, strip in _strips(image))]
+    low, high = np.min([low for low, _ in extremes]), np.max([high for _, high in extremes])
     if not 0 <= low <= high <= white:
         raise ValueError(f"grey values from {low} to {high}: needs 0 to {white}, or 8 bits")
-    levels = (values / (white / 255)).round().astype(np.uint8)
-    grey = Image.fromarray(255 - levels if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else levels)
-    clear = image.info.get("transparency")
-    if isinstance(clear, int):  # the value of transparent pixels, of 16 bits
-        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    return grey
+    clear = image.info.get("transparency")  # the value of transparent pixels, of 16 bits
+    inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+    def scale(strip: Image.Image) -> Image.Image:
+        values = np.asarray(strip)
+        levels = (values / (white / 255)).round().astype(np.uint8)
+        grey = Image.fromarray(255 - levels if inverted else levels)
+        if isinstance(clear, int):
+            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        return grey
+
+    return _changed(image, "LA" if isinstance(clear, int) else "L", scale)

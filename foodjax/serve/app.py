@@ -35,6 +35,7 @@ from foodjax.serve.connections import Connection
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.malloc import return_large_blocks
 from foodjax.system.text import printable
 
 MAX_BYTES = 20 * 2**20  # of an upload
@@ -229,6 +230,7 @@ def serve_workdir(
     except (OSError, OverflowError) as error:
         raise UserError(f"cannot listen on --host {host} --port {port}: {error}") from None
     with listener:
+        return_large_blocks()
         guesser = Guesser(workdir, config)
         app = create_app(guesser, f"{guesser.config.name}: predict a photograph", _allowed(host))
         if guesser.predictor.temperature is not None:

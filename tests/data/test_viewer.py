@@ -173,3 +173,21 @@ def test_the_first_of_several_frames_is_shown(picture, kind):
 def test_a_colour_profile_is_not_applied(picture):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     np.testing.assert_array_equal(shown(encode(picture, icc_profile=profile)), np.asarray(picture))
+
+
+@pytest.mark.parametrize("strip", [1, 50, 10**6])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16"])
+def test_strips_are_changed_as_the_whole_picture(picture, mode, strip, monkeypatch):
+    if mode == "I;16":
+        values = np.asarray(picture.convert("L")).astype(np.uint16) * 257 + 3
+        stored = encode(Image.fromarray(values), transparency=int(values[3, 4]))
+        expected = np.repeat((values / 257).round().astype(np.uint8)[..., None], 3, -1)
+        expected[values == values[3, 4]] = 255
+    else:
+        clear = picture.convert("RGBA")
+        clear.putalpha(picture.convert("L"))
+        clear = clear.quantize(16) if mode == "P" else clear.convert(mode)
+        stored, whole = encode(clear), clear.convert("RGBA")
+        expected = np.asarray(Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB"))
+    monkeypatch.setattr("foodjax.data.viewer._STRIP", strip)
+    np.testing.assert_array_equal(shown(stored), expected)
