@@ -1,13 +1,17 @@
-"""The page under idle and slow connections, from a process of its own."""
+"""The page under idle and slow connections and large uploads, from a process of its own."""
 
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import psutil
 import pytest
-from helpers import start_main
+from helpers import encode, start_main
 from PIL import Image
 
 HEADER = (
@@ -28,11 +32,11 @@ def server(workdir):
             process.kill()
 
 
-def ask(port, photo):
-    """Returns the status of the answer to a photograph; URLError after 10 seconds without one."""
+def ask(port, photo, seconds=10):
+    """Returns the status of the answer to a photograph; URLError after so many seconds without one."""
     headers = {"content-type": "application/octet-stream"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", data=photo.read_bytes(), headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", data=photo, headers=headers)
+    with urllib.request.urlopen(request, timeout=seconds) as answer:
         return answer.status
 
 
@@ -44,10 +48,9 @@ def open_many(port, number, begin=b""):
 
 
 @pytest.mark.slow
-def test_idle_and_slow_connections_keep_nobody_out_and_nothing_keeps_the_end_away(server, tmp_path):
+def test_idle_and_slow_connections_keep_nobody_out_and_nothing_keeps_the_end_away(server):
     process, port = server
-    photo = tmp_path / "photo.png"
-    Image.new("RGB", (40, 30), "red").save(photo)
+    photo = encode(Image.new("RGB", (40, 30), "red"))
     opened = open_many(port, 400) + open_many(port, 20, HEADER + b"abc") + open_many(port, 20, b"POST /pre")
     assert ask(port, photo) == 200
     for one in opened[400:405]:  # in the middle of their uploads
@@ -74,3 +77,17 @@ def test_a_header_that_does_not_end_is_cut_off(server):
             assert one.recv(10) == b""
         except ConnectionResetError:
             pass
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems' malloc is left as it is")
+def test_the_memory_of_large_uploads_is_given_back(server):
+    process, port = server
+    assert ask(port, encode(Image.new("RGB", (40, 30), "red"))) == 200
+    memory = psutil.Process(process.pid).memory_info
+    idle = memory().rss
+    clear = encode(Image.new("RGBA", (7000, 7000), (200, 30, 30, 128)), compress_level=1)
+    deep = encode(Image.fromarray(np.full((7000, 7000), 40000, np.uint16)), compress_level=1)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda photo: ask(port, photo, 100), [clear, clear, deep, deep] * 2)) == [200] * 8
+    assert memory().rss - idle < 300 * 10**6
