@@ -1,7 +1,9 @@
 """Connections of the page: how long one may be idle or slow, and how many may be open at once."""
 
 import asyncio
+import contextlib
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_OPEN = 256  # connections; one more closes the oldest one that asks for nothing
@@ -35,6 +37,16 @@ class Connection(H11Protocol):
         super().on_response_complete()
         if not self._is_busy:
             self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers a request that is no HTTP; where an answer has begun already, the connection is only closed."""
+        if self._is_busy:  # what is in work ends as if its client had gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        with contextlib.suppress(h11.LocalProtocolError):  # after HEAD it may send no body
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                super().send_400_response(msg)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the time limit."""

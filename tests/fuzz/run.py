@@ -82,8 +82,12 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
     ):
         from targets import TARGETS
 
+        import foodjax  # not before: what is imported already is not instrumented
+
+    foodjax.setup()  # as the command line does
     target = choose(TARGETS, name)
     for seed_content in target.seeds():
+        target.feed(folder / "scratch", seed_content)  # imports and compiles what the time limit is not for
         (folder / "corpus" / hashlib.sha256(seed_content).hexdigest()[:16]).write_bytes(seed_content)
     arguments = [
         f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", f"-rss_limit_mb={used() + MOST}",
@@ -121,9 +125,6 @@ def main() -> int:
         options = [f"--folder={args.folder}", f"--seconds={args.seconds}", f"--seed={args.seed}"]
         options += ["--blind"] * args.blind
         return max(subprocess.run([sys.executable, __file__, name, *options]).returncode != 0 for name in TARGETS)
-    import foodjax
-
-    foodjax.setup()  # as the command line does
     folder = args.folder.resolve() / args.target
     for name in ("corpus", "findings", "scratch"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -133,6 +134,9 @@ def main() -> int:
         return 1  # not reached: libFuzzer ends the process
     from targets import TARGETS
 
+    import foodjax
+
+    foodjax.setup()  # as the command line does
     found = blind(choose(TARGETS, args.target), folder, args.seconds, args.seed)
     print(found, end="", file=sys.stderr)
     return 1 if found else 0

@@ -11,21 +11,43 @@ import json
 import logging
 import os
 import struct
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+import h5py
+import jax
+import jax.numpy as jnp
 import numpy as np
+import uvicorn
 from PIL import Image
+from uvicorn.server import ServerState
 
+from experiments import demo
+from foodjax import cli
+from foodjax.config.check import checked
 from foodjax.data.sources.archive import Archive
 from foodjax.data.sources.base import Listing
 from foodjax.data.sources.labels import read_labels
 from foodjax.data.sources.layouts import Options, list_tree
 from foodjax.data.sources.tree import from_files
+from foodjax.evaluation import temperature
+from foodjax.exchange import keras_file
+from foodjax.models.torch_weights import load_resnet
+from foodjax.run.evaluate import choose_folder
+from foodjax.run.wiring import Engine
+from foodjax.serve import app as serve
+from foodjax.serve.connections import Connection
+from foodjax.steps.early_stopping import EarlyStopping
+from foodjax.steps.metrics import Metrics
 from foodjax.system import cells, files, text
 from foodjax.system.errors import UserError
+from foodjax.workdir import data_record, run_record
+from foodjax.workdir.checkpoint_content import LoopState
+from foodjax.workdir.checkpoints import Checkpoints
 
 PICTURES = ("train/bars/0.png", "train/bars/1.jpg", "train/ring/0.png", "test/bars/0.png", "test/ring/2.png", "a.txt")
 TABLES = [
@@ -111,10 +133,6 @@ def csv_file(folder: Path, content: bytes) -> bool:
 
 def records(folder: Path, content: bytes) -> bool:
     """run.json, data.json, calibration.json and evaluation.json of a workdir; each is the whole input."""
-    from foodjax.evaluation import temperature
-    from foodjax.run.evaluate import choose_folder
-    from foodjax.workdir import data_record, run_record
-
     (folder / "evaluation-photos").mkdir()
     for name in ("run.json", "data.json", "calibration.json", "evaluation-photos/evaluation.json"):
         (folder / name).write_bytes(content)
@@ -171,8 +189,6 @@ VARIABLES = ("HOME", "XDG_CACHE_HOME", "TMPDIR", "JAX_ENABLE_X64", "COLUMNS", "T
 
 def environment(folder: Path, content: bytes) -> bool:
     """Values of environment variables between zero bytes, in the order of VARIABLES."""
-    from foodjax import cli
-
     before = dict(os.environ)
     try:
         for name, value in zip(VARIABLES, content.split(b"\0"), strict=False):
@@ -238,16 +254,10 @@ class _Guesser:
 
 @functools.cache
 def _server() -> Any:
-    import anyio
-    import uvicorn
-    from uvicorn.server import ServerState
-
-    from foodjax.serve import app as serve
-
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = serve.create_app(_Guesser(), "fuzz", ["127.0.0.1"])  # pyright: ignore[reportArgumentType]
-    config = uvicorn.Config(app, http=serve.Connection, log_level="error", access_log=False, lifespan="off")
+    config = uvicorn.Config(app, http=Connection, log_level="error", access_log=False, lifespan="off")
     config.load()
 
     async def fill() -> None:
@@ -294,8 +304,6 @@ def http(_: Path, content: bytes) -> bool:
 
 def keras(folder: Path, content: bytes) -> bool:
     """A file of weights that Keras wrote."""
-    from foodjax.exchange import keras_file
-
     path = folder / "w.weights.h5"
     path.write_bytes(content)
     needed = [keras_file.Layer("dense", "dense", {"kernel": (4, 2)})]
@@ -310,8 +318,6 @@ def keras(folder: Path, content: bytes) -> bool:
 
 def safetensors(folder: Path, content: bytes) -> bool:
     """Weights of a ResNet, .safetensors."""
-    from foodjax.models.torch_weights import load_resnet
-
     path = folder / "w.safetensors"
     path.write_bytes(content)
     try:
@@ -328,19 +334,6 @@ PARTS = ("progress/metadata", "weights/_METADATA", "weights/manifest.ocdbt", "we
 @functools.cache
 def _checkpoint() -> tuple[Any, Any, dict[str, bytes]]:
     """Returns a reader, the shapes of the weights and the files of a good checkpoint of step 3."""
-    import tempfile
-
-    import jax
-    import jax.numpy as jnp
-
-    from experiments import demo
-    from foodjax.config.check import checked
-    from foodjax.run.wiring import Engine
-    from foodjax.steps.early_stopping import EarlyStopping
-    from foodjax.steps.metrics import Metrics
-    from foodjax.workdir.checkpoint_content import LoopState
-    from foodjax.workdir.checkpoints import Checkpoints
-
     config = demo.get_config("blocks=1")
     config.data.image_size = 8
     config.model.blocks[0].features = 2
@@ -358,8 +351,6 @@ def _checkpoint() -> tuple[Any, Any, dict[str, bytes]]:
 
 def checkpoint(folder: Path, content: bytes) -> bool:
     """The files of a checkpoint's weights and its progress, each behind its length; those that are missing are good."""
-    from foodjax.workdir.checkpoints import Checkpoints
-
     like, mesh, good = _checkpoint()
     given = list(_unpack(content))
     for number, name in enumerate(_changeable(good)):
@@ -421,8 +412,6 @@ def _requests() -> list[bytes]:
 
 
 def _keras_files() -> list[bytes]:
-    import h5py
-
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         group = file.create_group("layers/dense/vars")

@@ -91,3 +91,20 @@ def test_the_memory_of_large_uploads_is_given_back(server):
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(lambda photo: ask(port, photo, 100), [clear, clear, deep, deep] * 2)) == [200] * 8
     assert memory().rss - idle < 300 * 10**6
+
+
+@pytest.mark.slow
+def test_bytes_that_are_no_http_close_the_connection_without_a_word(server):
+    process, port = server
+    for path, begun in (("POST /", b"HTTP/1.1 405 "), ("POST /predict", b""), ("HEAD /predict", b"HTTP/1.1 405 ")):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+            kind = "Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n"
+            one.sendall(f"{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{kind}\r\n3\r\nabc\r\n".encode())
+            assert not begun or one.recv(4096).startswith(begun)
+            one.sendall(b"no chunk\r\n")
+            while one.recv(4096):
+                pass
+    assert ask(port, encode(Image.new("RGB", (40, 30), "red"))) == 200
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)
+    assert process.stderr.read() == ""
