@@ -41,7 +41,7 @@ def setup() -> None:
     - TensorFlow: foodjax hides the GPUs from it before it uses it, so that JAX has their memory. Errors alone are
       logged and oneDNN is off, where TensorFlow is imported afterwards.
     - Logs: absl's logger (used by orbax and TensorFlow Datasets) and Pillow's show critical messages only: what
-      they log as an error is raised as well.
+      they log as an error is raised as well. matplotlib's shows errors: it works in a home that cannot be written too.
     - Warnings: Pillow's are ignored, and matplotlib's about characters that its font lacks: pages show them.
     - The late errors of a failed read of a checkpoint are dropped: `sys.unraisablehook`, asyncio's log and the
       warning "coroutine ... was never awaited".
@@ -60,6 +60,7 @@ def setup() -> None:
 
     for name in ("absl", "PIL"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     logging.getLogger("asyncio").addFilter(_is_no_late_record)
     warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -288,7 +288,7 @@ def http(_: Path, content: bytes) -> bool:
             if piece and not transport.closed:
                 connection.data_received(piece)
             await asyncio.sleep(0)
-        while first % 2 == 0 and connection._is_busy and not connection.cycle.more_body:
+        while first % 2 == 0 and not transport.closed and connection._is_busy and not connection.cycle.more_body:
             await asyncio.sleep(0.001)
         connection.connection_lost(None)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

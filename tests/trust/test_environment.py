@@ -13,18 +13,26 @@ import foodjax
 from foodjax.system import files
 from foodjax.system.errors import UserError
 
-# Environment -> what it takes away or sets.
+# Environment -> what it takes away or sets: variables, or a function that the process calls first.
 ENVIRONMENTS = {
     "no home": {"HOME": None},
     "an empty home": {"HOME": ""},
+    "a home that cannot be written": {"HOME": "/proc"},
     "float64": {"JAX_ENABLE_X64": "1"},
-    "plain C": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"},
-    "40 columns": {"COLUMNS": "40"},
-    "no colour": {"NO_COLOR": "1"},
-    "a dumb terminal": {"TERM": "dumb"},
+    "a dumb terminal of 40 columns, plain C": {
+        "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"
+    },
     "no place for temporary files": {"TMPDIR": "/no/such/place"},
     "a cache of one's own": {"JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"},
-}
+    "one core": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
+    "3 GiB of addresses": lambda: limit_addresses(3),
+}  # fmt: skip
+
+
+def limit_addresses(gib):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30),) * 2)
 
 
 @pytest.fixture
@@ -46,26 +54,39 @@ def changed(changes, tmp_path):
     return environment
 
 
-def run(arguments, environment, cwd):
+def run(arguments, environment, cwd, begin=None):
     command = [sys.executable, MAIN[0], *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300, preexec_fn=begin
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_verb_in_an_odd_environment(tmp_path, workdir, photo, name):
-    environment = changed(ENVIRONMENTS[name], tmp_path)
+    begin = ENVIRONMENTS[name] if callable(ENVIRONMENTS[name]) else None
+    if begin and not sys.platform.startswith("linux"):
+        pytest.skip("other systems have no such limits")
+    environment = changed({} if begin else ENVIRONMENTS[name], tmp_path)
     here = tmp_path / "here"
     here.mkdir()
+    cache = []
+    if name == "a home that cannot be written":
+        done = run(["train", "--config", "demo", "--workdir", here / "run"], environment, here)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.endswith(": set data.cache_dir to a writable folder\n")
+        assert done.stderr.count("\n") == 1
+        cache = [f"--config.data.cache_dir={tmp_path / 'cache'}"]
     for arguments in (
         ["summary", "--config", "food10"],
         ["predict", "--workdir", workdir, photo],
         ["train", "--config", "demo:blocks=1", "--config.data.drawn_train=8", "--config.data.drawn_test=3",
-         "--config.data.batch_size=8", "--config.train.epochs=1", "--workdir", here / "run"],
+         "--config.data.batch_size=8", "--config.train.epochs=1", "--workdir", here / "run", *cache],
         ["evaluate", "--workdir", here / "run"],
         ["compare", here / "run"],
     ):  # fmt: skip
-        done = run(arguments, environment, here)
+        done = run(arguments, environment, here, begin)
         assert done.returncode == 0, (arguments, done.stderr[-2000:])
         assert "Traceback" not in done.stderr
     assert not (here / "~").exists()
@@ -73,6 +94,21 @@ def test_every_verb_in_an_odd_environment(tmp_path, workdir, photo, name):
         assert "JAX_ENABLE_X64 is left out: runs are computed in float32" in done.stdout
     if name == "a cache of one's own":
         assert any((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep no limit of addresses")
+@pytest.mark.parametrize("verb,needed", [
+    (["summary", "--config", "food10"], 2), (["predict", "--workdir", "{run}", "{photo}"], 2),
+    (["train", "--config", "demo", "--workdir", "{run}"], 3), (["evaluate", "--workdir", "{run}"], 3),
+    (["compare", "{run}"], 2),
+])  # fmt: skip
+def test_too_few_addresses_are_one_line(tmp_path, workdir, photo, verb, needed):
+    arguments = [part.format(run=workdir, photo=photo) for part in verb]
+    before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
+    done = run(arguments, one_device_environment(), tmp_path, lambda: limit_addresses(1))
+    line = f"error: the address space is limited to 1.0 GiB (ulimit -v): {verb[0]} needs at least {needed} GiB\n"
+    assert (done.returncode, done.stderr) == (2, line)
+    assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
 
 
 @pytest.mark.parametrize("platform", ["cuda", "nonsense"])
