@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from foodjax.exchange import keras_hdf5
+from foodjax.system import memory
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import MAX_JSON
 
@@ -33,6 +34,7 @@ _KINDS = {
     "ReLU": "re_lu",
     "Softmax": "softmax",
 }  # class -> name of its group in the HDF5 file
+_SLACK = 2**25  # bytes beyond the weights, for zip and HDF5
 _NEEDS = "needs a Sequential model of Conv2D, MaxPooling2D, Flatten or GlobalAveragePooling2D, Dense and Dropout"
 
 
@@ -78,22 +80,28 @@ def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.nda
     """
     check(path)
     weighted = [layer for layer in needed if "kernel" in layer.facts]
+    size = sum(4 * int(np.prod(layer.facts["kernel"])) for layer in weighted)
     try:
-        if path.name.endswith(".weights.h5"):
-            with h5py.File(path, "r") as file:
-                layers = _layers_of_groups(path, file)
-                _compare(path, layers, weighted)
-                return _arrays(path, file, layers), []
-        size = sum(4 * int(np.prod(layer.facts["kernel"])) for layer in weighted)
-        with zipfile.ZipFile(path) as archive, _weights(path, archive, 16 * size + 2**24) as file:
-            layers = _layers_of_config(path, json.loads(_text(path, archive, "config.json")), file)
-            _compare(path, layers, needed)
-            return _arrays(path, file, layers), _remarks(layers, needed)
+        # HDF5 takes what the lengths in a file's headers say: a file of 5 KB may ask for all memory.
+        with memory.limited(4 * size + _SLACK):
+            return _read(path, needed, weighted, size)
     except UserError:
         raise
     # A damaged or forged file can make zipfile, json and h5py raise nearly anything.
     except Exception as error:
         raise UserError(f"{path} is not a whole file that Keras wrote: {first_line(error)}") from None
+
+
+def _read(path: Path, needed: list[Layer], weighted: list[Layer], size: int) -> Any:
+    if path.name.endswith(".weights.h5"):
+        with h5py.File(path, "r") as file:
+            layers = _layers_of_groups(path, file)
+            _compare(path, layers, weighted)
+            return _arrays(path, file, layers), []
+    with zipfile.ZipFile(path) as archive, _weights(path, archive, 16 * size + 2**24) as file:
+        layers = _layers_of_config(path, json.loads(_text(path, archive, "config.json")), file)
+        _compare(path, layers, needed)
+        return _arrays(path, file, layers), _remarks(layers, needed)
 
 
 def _text(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:

@@ -1,6 +1,8 @@
 """How much memory this process may still take."""
 
 import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -44,6 +46,29 @@ def check_limit(gib: int, what: str) -> None:
         raise UserError(
             f"the address space is limited to {limit / 2**30:.1f} GiB (ulimit -v): {what} needs at least {gib} GiB"
         )
+
+
+@contextlib.contextmanager
+def limited(growth: int) -> Iterator[None]:
+    """Within it the process is refused more than `growth` further bytes of addresses: for libraries that trust files.
+
+    Linux alone; elsewhere nothing is limited. All threads share the limit.
+
+    Raises:
+        MemoryError: or what the library makes of it, if more is asked for.
+    """
+    if resource is None or not sys.platform.startswith("linux"):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = psutil.Process().memory_info().vms + growth
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def check(needed: int, what: str) -> None:

@@ -20,8 +20,6 @@ import time
 import traceback
 from pathlib import Path
 
-import psutil
-
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 HANG = 5  # seconds that one input may take
@@ -90,18 +88,31 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
         target.feed(folder / "scratch", seed_content)  # imports and compiles what the time limit is not for
         (folder / "corpus" / hashlib.sha256(seed_content).hexdigest()[:16]).write_bytes(seed_content)
     arguments = [
-        f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", f"-rss_limit_mb={used() + MOST}",
+        f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", f"-rss_limit_mb={used() + 16 * MOST}",
         f"-artifact_prefix={folder / 'findings'}/", "-print_final_stats=1", "-max_len=65536", "-verbosity=0",
     ]  # fmt: skip
     atheris.Setup(
-        [sys.argv[0], *arguments, str(folder / "corpus")], lambda content: target.feed(folder / "scratch", content)
+        [sys.argv[0], *arguments, str(folder / "corpus")], lambda content: measured(target, folder / "scratch", content)
     )
     atheris.Fuzz()
 
 
-def used() -> int:
-    """Returns the memory of this process, MiB."""
-    return psutil.Process().memory_info().rss // 2**20
+def measured(target, scratch: Path, content: bytes) -> None:
+    """Feeds one input; raises MemoryError if its peak is more than MOST above what was there.
+
+    HDF5 keeps what it had taken when it is refused more, so the memory of all inputs together says little.
+    """
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = used()
+    target.feed(scratch, content)
+    if (taken := used("VmHWM") - before) > MOST:
+        raise MemoryError(f"{taken} MiB")
+
+
+def used(name: str = "VmRSS") -> int:
+    """Returns the memory of this process, or its peak, MiB. Linux alone, as atheris."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
 
 
 def choose(targets, name: str):
