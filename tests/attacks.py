@@ -33,7 +33,7 @@ from PIL import Image
 from trust import test_growth as growth
 
 LIMIT = 60  # seconds of one command
-TRAIN = ["--config", "demo:blocks=1", "--config.train.epochs=1", "--config.data.num_classes=0"]
+TRAIN = ["--config", "demo", "--config.train.epochs=1", "--config.data.num_classes=0"]
 TRAIN += ["--config.data.batch_size=8"]
 SMALL = ["--config.data.image_size=16"]
 
@@ -149,7 +149,7 @@ def compared(change: Callable) -> Callable:
         shutil.copytree(run, folder / "runs/good")
         shutil.move(run, folder / "runs/bad")
         change(folder / "runs/bad")
-        return Attack(["compare", folder / "runs/good", folder / "runs/bad", "--output", folder / "page"])
+        return Attack(["compare", folder / "runs/*", "--output", folder / "page"])
 
     return attack
 
@@ -245,6 +245,21 @@ def highest(pid: int) -> float:
     return max(found)
 
 
+def command_line(code: Path, arguments: list) -> list[str]:
+    """Returns the arguments as a checkout takes them: those of before the verbs have --mode."""
+    given = list(map(str, arguments))
+    if (code / "foodjax/commands").exists():
+        return given
+    given = [str(code / f"experiments/{word}.py") if word in ("demo", "food10") else word for word in given]
+    verb, *rest = given
+    takes_value = [False, *(word.startswith("--") and "=" not in word for word in rest)]
+    files = [word for word, taken in zip(rest, takes_value, strict=False) if not word.startswith("--") and not taken]
+    rest = [word for word in rest if word not in files]
+    if files:
+        rest += ["--images" if verb == "predict" else "--runs", ",".join(files)]
+    return ["--mode", verb, *rest]
+
+
 def execute(code: Path, attack: Attack, folder: Path) -> tuple[float, float, str]:
     """Returns seconds, peak MiB, and the status with what the user reads."""
     variables = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTHONPATH")}
@@ -255,8 +270,9 @@ def execute(code: Path, attack: Attack, folder: Path) -> tuple[float, float, str
             variables[name] = value
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.monotonic()
+        command = [sys.executable, str(code / "main.py"), *command_line(code, attack.arguments)]
         process = subprocess.Popen(
-            [sys.executable, str(code / "main.py"), *map(str, attack.arguments)], env=variables, cwd=folder, stderr=err,
+            command, env=variables, cwd=folder, stderr=err,
             stdout=subprocess.PIPE if attack.pipe else out, preexec_fn=attack.begin, start_new_session=True, text=True,
         )  # fmt: skip
         if attack.pipe:

@@ -1,5 +1,6 @@
 """Small files that grow: what they expand to is bounded before memory is taken."""
 
+import base64
 import bz2
 import gzip
 import io
@@ -9,6 +10,7 @@ import os
 import shutil
 import sys
 import tarfile
+import zlib
 
 import h5py
 import numpy as np
@@ -131,6 +133,27 @@ def test_an_array_of_keras_that_is_stored_as_keras_never_does_is_refused(tmp_pat
     taken, problem = grown(imports, f"keras_file.read(Path({str(path)!r}), [{needed}])")
     assert taken < MOST
     assert "compressed" in problem or "larger than the array" in problem
+
+
+# A header of an HDF5 file of 4,808 bytes in which a fuzzer set a few bytes: HDF5 asks for chunks until memory ends.
+ENDLESS = (
+    "c-rgqaB<`1lHy_j0S*oZ76t(ZWbhvfP6(m$Ve$!3nh{EOK<O1sFmXn(oCH){5NbZUx{x4OSCH!eXaHu<16Byl!7vI&BJgl^3;@v)"
+    "P(Cb`o?t>%my=kDB0ma7!C+3m9jvJ8Qd0AZQ<2J34+`xK_VafEmB6raQ-K+^y!L?dGgwFC2p_;zj|H$p_ywHA)ngxcN9(cCasaa&"
+    "n81mut}L;rn1P1nfCf8iIe?yyM*(T&Km<30U%^XUIp86{FxpNTEeGJ`04zPt;6+tu0HqDl`dJQCDhCX>QO!k9$D;sOIlu}DGf2Sw"
+    "29~H0aVCfW3sfDfdxFkq2F5r@rJ#a5R8E0GoP$BU9xBfYj3JOb6BEQh4rmHtW}F}hZONgzsA53F1Cp+o;OWYOAHRB7xwk=ZG%cZm"
+    "277!ME!_brNV;HTWJF0{l&7-;LfBiX9fLBw01Yj3{r"
+)
+
+
+def test_a_keras_file_that_asks_for_all_memory_is_refused(tmp_path):
+    path = tmp_path / "w.weights.h5"
+    path.write_bytes(zlib.decompress(base64.b85decode(ENDLESS)))
+    imports = ERRORS + "from foodjax.exchange import keras_file"
+    taken, problem = grown(
+        imports, f"keras_file.read(Path({str(path)!r}), [keras_file.Layer('d', 'dense', {{'kernel': (4, 2)}})])"
+    )
+    assert taken < MOST
+    assert "is not a whole file that Keras wrote" in problem
 
 
 CONFIGS = {
