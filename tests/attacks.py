@@ -1,6 +1,6 @@
 """Runs strangers' files and odd environments against checkouts of foodjax, and prints what comes of each as a table.
 
-    python tests/attacks.py --folder DIR CHECKOUT [CHECKOUT ...] [--only TEXT]
+    python tests/attacks.py --folder DIR CHECKOUT [CHECKOUT ...] [--only TEXT ...]
 
 Each attack gets a good run of its own, which the checkout has trained on drawn pictures, and changes it. Time and
 memory are those of the command; its peak is the system's (VmHWM), of itself or the largest of its children. A command
@@ -268,7 +268,10 @@ def execute(code: Path, attack: Attack, folder: Path) -> tuple[float, float, str
         variables.pop(name, None)
         if value is not None:
             variables[name] = value
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as out,
+        tempfile.TemporaryFile("w+", errors="replace") as err,
+    ):
         start = time.monotonic()
         command = [sys.executable, str(code / "main.py"), *command_line(code, attack.arguments)]
         process = subprocess.Popen(
@@ -308,7 +311,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkouts", type=Path, nargs="+")
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", nargs="*", default=[""], help="attacks whose name holds one of these")
     args = parser.parse_args()
     print("| attack | bytes | checkout | s | MiB | status: what the user reads |\n|---|---|---|---|---|---|")
     for number, code in enumerate(path.resolve() for path in args.checkouts):
@@ -321,7 +324,7 @@ def main() -> None:
             train = ["train", *TRAIN, *SMALL, f"--config.data.dir={root / 'food-101'}", "--workdir", root / "good"]
             assert execute(code, Attack(train), root / "first")[2].startswith("0")
         for name, make in ATTACKS.items():
-            if args.only not in name:
+            if not any(text in name for text in args.only):
                 continue
             with tempfile.TemporaryDirectory(dir=root) as folder:
                 place = Path(folder)

@@ -17,6 +17,7 @@ from foodjax.study.compare import Row, compare
 from foodjax.study.results import RunResult, read_groups
 from foodjax.system import files
 from foodjax.system.console import say
+from foodjax.system.errors import UserError
 from foodjax.system.text import printable
 
 NOTE = (
@@ -43,6 +44,7 @@ def write_comparison(
     Raises:
         UserError: no finished run matches, or the folder cannot be written.
     """
+    folder = _beside(patterns) if folder is None else files.to_path(folder)
     groups, left_out = read_groups(patterns, baseline)
     rows = compare(groups)
     for line in tables.to_text(rows).splitlines():
@@ -56,7 +58,6 @@ def write_comparison(
         "table.tex": tables.to_latex(rows),
         "comparison.html": to_page(groups, rows, left_out),
     }
-    folder = _beside(patterns) if folder is None else files.to_path(folder)
     files.write_all(folder, contents)
     say(NOTE)
     say(f"table.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
@@ -64,12 +65,21 @@ def write_comparison(
 
 
 def _beside(patterns: files.PathLike | Sequence[files.PathLike]) -> Path:
-    """Returns comparison/ in the last folder of the first pattern that has no wildcard."""
+    """Returns comparison/ in the last folder of the first pattern that has no wildcard.
+
+    Raises:
+        UserError: it is a link, which whoever made the runs may have put there.
+    """
     first = patterns if isinstance(patterns, str | os.PathLike) else patterns[0]
     folder = files.to_path(first).parent
     while glob.has_magic(str(folder)):
         folder = folder.parent
-    return folder / "comparison"
+    found = folder / "comparison"
+    if found.is_symlink():
+        raise UserError(
+            f"{found} is a link to {os.path.realpath(found)}: nothing is written there: needs --output FOLDER"
+        )
+    return found
 
 
 def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:
@@ -107,7 +117,7 @@ def _curves(groups: list[list[RunResult]]) -> str:
     for k, (group, colour) in enumerate(zip(groups, _colours(len(groups)), strict=True)):
         for run in group:
             epochs, losses = zip(*((row["epoch"], row["val_loss"]) for row in run.metrics), strict=True)
-            label = group[0].label if run is group[0] else None
+            label = figures.plain_text([group[0].label])[0] if run is group[0] else None
             (line,) = axes.plot(epochs, losses, color=colour, label=label, linewidth=1 + 1.5 * (k == 0), alpha=0.8)
             line.set_gid(f"variant{k}")
     figures.label_axes(axes, "epoch", "validation loss (nats)")
@@ -120,7 +130,9 @@ def _cost(rows: list[Row]) -> str:
         mean, deviation = (100 * x for x in row.accuracy)
         error = None if math.isnan(deviation) else deviation
         x = row.multiply_adds / 1e6
-        drawn = axes.errorbar(x, mean, yerr=error, fmt="o", color=colour, label=row.label, capsize=3)
+        drawn = axes.errorbar(
+            x, mean, yerr=error, fmt="o", color=colour, label=figures.plain_text([row.label])[0], capsize=3
+        )
         drawn.lines[0].set_gid(f"variant{k}")
     figures.label_axes(axes, "multiply-adds of one image (millions)", "test accuracy (%)")
     return _svg(figure, axes, "test accuracy of every variant by its multiply-adds", [row.label for row in rows])

@@ -95,3 +95,13 @@ def test_a_hard_link_to_a_file_outside_is_not_written_through(tmp_path, outside)
     os.link(outside / "precious", tmp_path / "a")
     files.write_bytes(tmp_path / "a", b"new")
     assert _same(outside)
+
+
+def test_a_comparison_beside_strangers_runs_does_not_follow_a_link(tmp_path, workdir, outside):
+    shutil.copytree(workdir, tmp_path / "runs" / "a")
+    (tmp_path / "runs" / "comparison").symlink_to(outside)
+    with pytest.raises(UserError, match="comparison is a link to .*outside: nothing is written there: needs --output"):
+        foodjax.compare(f"{tmp_path}/runs/a")
+    assert _same(outside)
+    foodjax.compare(f"{tmp_path}/runs/a", output=tmp_path / "mine")
+    assert (tmp_path / "mine" / "comparison.html").exists()

@@ -1,6 +1,7 @@
 """Damaged and strange runs among those that are compared: a line each, and the others are compared."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -59,3 +60,34 @@ def test_predictions_that_are_not_utf_8_are_compared(tmp_path, workdir):
     path.write_bytes(path.read_bytes().replace(b"ring", b"r\xefng"))
     assert len(foodjax.compare(f"{tmp_path}/*", output=tmp_path / "page")) == 2
     assert (tmp_path / "page" / "comparison.html").read_text()
+
+
+SPECIAL = ["metrics.jsonl", "run.json", "config.json", "evaluation/predictions.csv"]
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_a_pipe_in_a_run_leaves_it_out(tmp_path, workdir, name, capsys):
+    for run in ("good", "bad"):
+        shutil.copytree(workdir, tmp_path / run)
+    (tmp_path / "bad" / name).unlink()
+    os.mkfifo(tmp_path / "bad" / name)
+    rows = foodjax.compare(f"{tmp_path}/*", output=tmp_path / "page")
+    assert [row.label for row in rows] == ["good"]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out:")]
+    assert "bad" in line
+
+
+def test_names_of_runs_are_no_code_anywhere(tmp_path, workdir, capsys):
+    names = ("=1+1 \x1b[2J", "<img src=x onerror=alert(1)>", "$\\bad{y}$|")
+    for name in names:
+        shutil.copytree(workdir, tmp_path / "runs" / name)
+        description = json.loads((tmp_path / "runs" / name / "config.json").read_text())
+        (tmp_path / "runs" / name / "config.json").write_text(json.dumps(description | {"name": name}))
+    foodjax.compare(f"{tmp_path}/runs/*", output=tmp_path / "page")
+    shown = capsys.readouterr().out
+    pages = [(tmp_path / "page" / f).read_text() for f in ("comparison.html", "table.csv", "table.md", "table.tex")]
+    for text in (shown, pages[0], *pages[2:]):  # the CSV holds the exact name
+        assert "\x1b" not in text
+    assert "<img src=x" not in pages[0]
+    assert not any(cell.startswith("=") for line in pages[1].splitlines() for cell in line.split(","))
+    assert "\\bad" not in pages[3]
