@@ -13,7 +13,7 @@ import foodjax
 from foodjax.system import files
 from foodjax.system.errors import UserError
 
-# Environment -> what it takes away or sets: variables, or a function that the process calls first.
+# Environment -> what it takes away or sets: variables, or Python that its process runs first.
 ENVIRONMENTS = {
     "no home": {"HOME": None},
     "an empty home": {"HOME": ""},
@@ -24,15 +24,9 @@ ENVIRONMENTS = {
     },
     "no place for temporary files": {"TMPDIR": "/no/such/place"},
     "a cache of one's own": {"JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"},
-    "one core": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
-    "3 GiB of addresses": lambda: limit_addresses(3),
+    "one core": "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
+    "3 GiB of addresses": "resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)",
 }  # fmt: skip
-
-
-def limit_addresses(gib):
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30),) * 2)
 
 
 @pytest.fixture
@@ -54,17 +48,21 @@ def changed(changes, tmp_path):
     return environment
 
 
-def run(arguments, environment, cwd, begin=None):
-    command = [sys.executable, MAIN[0], *map(str, arguments)]
+def run(arguments, environment, cwd, begin=""):
+    """Runs main.py in a process that first runs `begin`; a fork of this one, which has threads, could hang."""
+    command = [MAIN[0], *map(str, arguments)]
+    if begin:
+        start = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        command = ["-c", f"import os, resource, sys; {begin}; {start}", *command]
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300, preexec_fn=begin
+        [sys.executable, *command], capture_output=True, text=True, env=environment, cwd=cwd, timeout=300
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_verb_in_an_odd_environment(tmp_path, workdir, photo, name):
-    begin = ENVIRONMENTS[name] if callable(ENVIRONMENTS[name]) else None
+    begin = ENVIRONMENTS[name] if isinstance(ENVIRONMENTS[name], str) else ""
     if begin and not sys.platform.startswith("linux"):
         pytest.skip("other systems have no such limits")
     environment = changed({} if begin else ENVIRONMENTS[name], tmp_path)
@@ -105,7 +103,7 @@ def test_every_verb_in_an_odd_environment(tmp_path, workdir, photo, name):
 def test_too_few_addresses_are_one_line(tmp_path, workdir, photo, verb, needed):
     arguments = [part.format(run=workdir, photo=photo) for part in verb]
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
-    done = run(arguments, one_device_environment(), tmp_path, lambda: limit_addresses(1))
+    done = run(arguments, one_device_environment(), tmp_path, "resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)")
     line = f"error: the address space is limited to 1.0 GiB (ulimit -v): {verb[0]} needs at least {needed} GiB\n"
     assert (done.returncode, done.stderr) == (2, line)
     assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
