@@ -4,8 +4,8 @@
 
 Each attack gets a good run of its own, which the checkout has trained on drawn pictures, and changes it. Time and
 memory are those of the command; its peak is the system's (VmHWM), of itself or the largest of its children. A command
-is ended after 60 s. What the user reads is what is left out, or the last line; "OVERWRITTEN" says that a file outside
-was. Linux alone.
+is ended after 60 s. What the user reads is what is left out, or the last line; "WRITTEN OUTSIDE" says that a file
+outside the workdir was changed or made. Linux alone.
 """
 
 import argparse
@@ -14,11 +14,9 @@ import io
 import json
 import lzma
 import os
-import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,7 +26,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import psutil
-from helpers import make_food_root
+from helpers import begun_with, make_food_root, memory_mib
 from PIL import Image
 from trust import test_growth as growth
 
@@ -44,7 +42,7 @@ class Attack(NamedTuple):
     arguments: list
     size: int = 0
     variables: dict = {}
-    begin: Callable | None = None
+    begin: str = ""  # Python
     pipe: bool = False  # only the first line of the output is read
 
 
@@ -123,9 +121,9 @@ def keras_file(run: Path, folder: Path) -> Attack:
     return Attack(arguments, path.stat().st_size)
 
 
-def photo(folder: Path, name: str = "photo.png") -> Path:
-    Image.new("RGB", (20, 16), "red").save(folder / name)
-    return folder / name
+def photo(folder: Path) -> Path:
+    Image.new("RGB", (20, 16), "red").save(folder / "photo.png")
+    return folder / "photo.png"
 
 
 def scans(run: Path, folder: Path) -> Attack:
@@ -175,10 +173,8 @@ def not_utf_8(run: Path) -> None:
 
 def strange_name(run: Path, folder: Path) -> Attack:
     """Control characters, a formula and bytes that are no UTF-8."""
-    photo(folder, "=1+1\x1b[2J.png").rename(os.fsdecode(os.fsencode(folder) + b"/=1+1\x1b[2J\xe9.png"))
-    return Attack(
-        ["predict", "--workdir", run, folder / os.fsdecode(b"=1+1\x1b[2J\xe9.png"), "--output", folder / "top.csv"]
-    )
+    path = photo(folder).rename(folder / os.fsdecode(b"=1+1\x1b[2J\xe9.png"))
+    return Attack(["predict", "--workdir", run, path, "--output", folder / "top.csv"])
 
 
 def a_pipe(run: Path, folder: Path) -> Attack:
@@ -188,17 +184,13 @@ def a_pipe(run: Path, folder: Path) -> Attack:
     return Attack(["predict", "--workdir", run, folder / "photos"])
 
 
-def environment(verb: str = "predict", begin: Callable | None = None, pipe: bool = False, **variables) -> Callable:
+def environment(verb: str = "predict", begin: str = "", pipe: bool = False, **variables) -> Callable:
     def attack(run: Path, folder: Path) -> Attack:
         new = ["train", *TRAIN, f"--config.data.dir={folder.parent / 'food-101'}", "--workdir", folder / "new"]
         arguments = new if verb == "train" else [verb, "--workdir", run, photo(folder)]
         return Attack(arguments, 0, {k: v and v.format(folder=folder) for k, v in variables.items()}, begin, pipe)
 
     return attack
-
-
-def addresses() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
 
 
 def foreign_cache(run: Path, folder: Path) -> Attack:
@@ -230,7 +222,7 @@ ATTACKS = {
     "train without HOME": environment("train", HOME=None, XDG_CACHE_HOME=None),
     "predict without HOME": environment(HOME=None, XDG_CACHE_HOME=None),
     "train | head -1": environment("train", pipe=True),
-    "ulimit -v of 1 GiB": environment(begin=addresses),
+    "ulimit -v of 1 GiB": environment(begin="resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)"),
 }  # fmt: skip
 
 
@@ -240,8 +232,7 @@ def highest(pid: int) -> float:
     with contextlib.suppress(psutil.Error):
         for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
             with contextlib.suppress(OSError):
-                lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-                found += [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")]
+                found.append(memory_mib("VmHWM", process.pid))
     return max(found)
 
 
@@ -273,10 +264,10 @@ def execute(code: Path, attack: Attack, folder: Path) -> tuple[float, float, str
         tempfile.TemporaryFile("w+", errors="replace") as err,
     ):
         start = time.monotonic()
-        command = [sys.executable, str(code / "main.py"), *command_line(code, attack.arguments)]
+        command = begun_with(attack.begin, [str(code / "main.py"), *command_line(code, attack.arguments)])
         process = subprocess.Popen(
             command, env=variables, cwd=folder, stderr=err,
-            stdout=subprocess.PIPE if attack.pipe else out, preexec_fn=attack.begin, start_new_session=True, text=True,
+            stdout=subprocess.PIPE if attack.pipe else out, start_new_session=True, text=True,
         )  # fmt: skip
         if attack.pipe:
             assert process.stdout
@@ -300,7 +291,7 @@ def execute(code: Path, attack: Attack, folder: Path) -> tuple[float, float, str
     if "Traceback" in texts[0]:
         read = f"TRACEBACK {read}"
     if (folder / "outside/precious").read_text() != "precious" or len(list((folder / "outside").iterdir())) > 1:
-        read = f"OVERWRITTEN {read}"
+        read = f"WRITTEN OUTSIDE {read}"
     if (folder / "~").exists():
         read = f'A FOLDER "~" {read}'
     return seconds, peak, f"{process.returncode}: {read[:170]}"
@@ -313,6 +304,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=[""], help="attacks whose name holds one of these")
     args = parser.parse_args()
+    chosen = {name: make for name, make in ATTACKS.items() if any(text in name for text in args.only)}
+    if not chosen:
+        parser.error(f"--only {' '.join(args.only)}: no attack's name holds it")
+    for code in args.checkouts:
+        if not (code / "main.py").exists():
+            parser.error(f"{code} is no checkout of foodjax: it has no main.py")
     print("| attack | bytes | checkout | s | MiB | status: what the user reads |\n|---|---|---|---|---|---|")
     for number, code in enumerate(path.resolve() for path in args.checkouts):
         commit = subprocess.check_output(["git", "-C", code, "rev-parse", "--short", "HEAD"], text=True).strip()
@@ -323,9 +320,7 @@ def main() -> None:
             make_food_root(root / "food-101", num_train=20, num_test=15)
             train = ["train", *TRAIN, *SMALL, f"--config.data.dir={root / 'food-101'}", "--workdir", root / "good"]
             assert execute(code, Attack(train), root / "first")[2].startswith("0")
-        for name, make in ATTACKS.items():
-            if not any(text in name for text in args.only):
-                continue
+        for name, make in chosen.items():
             with tempfile.TemporaryDirectory(dir=root) as folder:
                 place = Path(folder)
                 (place / "outside").mkdir()

@@ -58,6 +58,23 @@ def run_main(*arguments, timeout: float = 400, check: bool = False, **options) -
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+def begun_with(begin: str, command: Sequence[str]) -> list[str]:
+    """Returns a command of Python whose process first runs `begin`, if given; it may use os, resource and sys.
+
+    subprocess' preexec_fn would fork this process, which has threads of JAX, and could hang.
+    """
+    if not begin:
+        return [sys.executable, *command]
+    start = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    return [sys.executable, "-c", f"import os, resource, sys; {begin}; {start}", *command]
+
+
+def memory_mib(name: str, pid: int | str = "self") -> float:
+    """Returns a line of a process' status, such as VmRSS or its peak, VmHWM, MiB. Linux alone."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0) / 1024
+
+
 def one_device_mesh():
     """Returns a mesh of the first device alone."""
     import jax

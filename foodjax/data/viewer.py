@@ -1,7 +1,7 @@
 """Photographs as a viewer shows them: upright, transparent parts on white, 16 bits scaled to 8.
 
-Of several frames the first is shown. Colour profiles are not applied. Pixels are changed strip by strip: beside the
-picture and the result there is no third of their size.
+Of several frames the first is shown. Colour profiles are not applied. Alpha and 16 bits are changed strip by
+strip, which takes no further memory of the size of the picture.
 """
 
 from collections.abc import Callable, Iterator
@@ -89,15 +89,16 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     low, high = np.min([low for low, _ in extremes]), np.max([high for _, high in extremes])
     if not 0 <= low <= high <= white:
         raise ValueError(f"grey values from {low} to {high}: needs 0 to {white}, or 8 bits")
-    clear = image.info.get("transparency")  # the value of transparent pixels, of 16 bits
+    clear = image.info.get("transparency")  # of 16 bits: the value of transparent pixels
+    mode = "LA" if isinstance(clear, int) else "L"
     inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
     def scale(strip: Image.Image) -> Image.Image:
         values = np.asarray(strip)
         levels = (values / (white / 255)).round().astype(np.uint8)
         grey = Image.fromarray(255 - levels if inverted else levels)
-        if isinstance(clear, int):
+        if mode == "LA":
             grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
         return grey
 
-    return _changed(image, "LA" if isinstance(clear, int) else "L", scale)
+    return _changed(image, mode, scale)

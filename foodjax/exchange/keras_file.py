@@ -34,6 +34,7 @@ _KINDS = {
     "ReLU": "re_lu",
     "Softmax": "softmax",
 }  # class -> name of its group in the HDF5 file
+_Found = tuple[list[tuple[np.ndarray, np.ndarray]], list[str]]  # weights, and remarks
 _SLACK = 2**25  # bytes beyond the weights, for zip and HDF5
 _NEEDS = "needs a Sequential model of Conv2D, MaxPooling2D, Flatten or GlobalAveragePooling2D, Dense and Dropout"
 
@@ -63,7 +64,7 @@ def check(path: Path) -> None:
         raise UserError(f"--keras is {path}: needs a file that ends with .keras or .weights.h5")
 
 
-def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[str]]:
+def read(path: Path, needed: list[Layer]) -> _Found:
     """Reads the weights of a file whose layers match `needed`.
 
     A .weights.h5 file contains kernel shapes, but no other properties; those are assumed to match.
@@ -92,7 +93,8 @@ def read(path: Path, needed: list[Layer]) -> tuple[list[tuple[np.ndarray, np.nda
         raise UserError(f"{path} is not a whole file that Keras wrote: {first_line(error)}") from None
 
 
-def _read(path: Path, needed: list[Layer], weighted: list[Layer], size: int) -> Any:
+def _read(path: Path, needed: list[Layer], weighted: list[Layer], size: int) -> _Found:
+    """As `read`; `weighted` are the needed layers with weights, which take `size` bytes."""
     if path.name.endswith(".weights.h5"):
         with h5py.File(path, "r") as file:
             layers = _layers_of_groups(path, file)

@@ -28,7 +28,7 @@ def tune_malloc() -> None:
 def return_large_blocks() -> None:
     """Makes glibc's malloc return each block of a MiB and more to the system as soon as it is freed.
 
-    Else the first large photograph raises that bound to 32 MiB, and a server keeps much of what later ones took
+    Otherwise the first large photograph raises that bound to 32 MiB, and a server keeps much of what later ones took
     (350 MiB after eight pictures of 49 million pixels). Other systems and C libraries are left as they are.
     """
     if sys.platform == "linux":

@@ -50,12 +50,10 @@ def check_limit(gib: int, what: str) -> None:
 
 @contextlib.contextmanager
 def limited(growth: int) -> Iterator[None]:
-    """Within it the process is refused more than `growth` further bytes of addresses: for libraries that trust files.
+    """Lets the process take at most `growth` further bytes of addresses: for libraries that trust what a file says.
 
-    Linux alone; elsewhere nothing is limited. All threads share the limit.
-
-    Raises:
-        MemoryError: or what the library makes of it, if more is asked for.
+    On Linux alone; other systems limit nothing. The limit holds for all threads. A library that asks for more raises
+    MemoryError, or an error of its own.
     """
     if resource is None or not sys.platform.startswith("linux"):
         yield

@@ -21,7 +21,10 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+
+from helpers import memory_mib  # noqa: E402, it imports nothing of foodjax
+
 HANG = 5  # seconds that one input may take
 MOST = 512  # MiB that one input may take
 
@@ -87,8 +90,9 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
     for seed_content in target.seeds():
         target.feed(folder / "scratch", seed_content)  # imports and compiles what the time limit is not for
         (folder / "corpus" / hashlib.sha256(seed_content).hexdigest()[:16]).write_bytes(seed_content)
+    most = int(memory_mib("VmRSS")) + 16 * MOST
     arguments = [
-        f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", f"-rss_limit_mb={used() + 16 * MOST}",
+        f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-timeout={HANG}", f"-rss_limit_mb={most}",
         f"-artifact_prefix={folder / 'findings'}/", "-print_final_stats=1", "-max_len=65536", "-verbosity=0",
     ]  # fmt: skip
     atheris.Setup(
@@ -100,19 +104,13 @@ def guided(name: str, folder: Path, seconds: int, seed: int) -> None:
 def measured(target, scratch: Path, content: bytes) -> None:
     """Feeds one input; raises MemoryError if its peak is more than MOST above what was there.
 
-    HDF5 keeps what it had taken when it is refused more, so the memory of all inputs together says little.
+    HDF5 never frees what it took before it was refused more, so the memory after many inputs says nothing of one.
     """
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = used()
+    before = memory_mib("VmRSS")
     target.feed(scratch, content)
-    if (taken := used("VmHWM") - before) > MOST:
-        raise MemoryError(f"{taken} MiB")
-
-
-def used(name: str = "VmRSS") -> int:
-    """Returns the memory of this process, or its peak, MiB. Linux alone, as atheris."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
+    if (taken := memory_mib("VmHWM") - before) > MOST:
+        raise MemoryError(f"{taken:.0f} MiB")
 
 
 def choose(targets, name: str):

@@ -76,10 +76,11 @@ def zip_file(folder: Path, content: bytes) -> bool:
     """An archive of photographs, .zip."""
     found = Archive(folder / "photos.zip")
     found.path.write_bytes(content)
-    return _is_read(found)
+    return is_read(found)
 
 
-def _is_read(found: Archive) -> bool:
+def is_read(found: Archive) -> bool:
+    """Reads all pictures of an archive; returns whether it could be used."""
     try:
         listing: Listing = found.listing()
         for part in (listing.train, listing.validation, listing.test):
@@ -326,9 +327,6 @@ def safetensors(folder: Path, content: bytes) -> bool:
         assert str(error)
         return False
     return bool(found["params"])
-
-
-PARTS = ("progress/metadata", "weights/_METADATA", "weights/manifest.ocdbt", "weights/ocdbt.process_0/manifest.ocdbt")
 
 
 @functools.cache

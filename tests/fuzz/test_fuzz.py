@@ -1,4 +1,4 @@
-"""Whatever a file or a command line holds, only the project's own errors come out. Guided by coverage: -m slow.
+"""Whatever a file or a command line holds, only the project's own errors come out. More examples: -m slow.
 
 What is fed and what must hold is in `fuzz/targets.py`, which `fuzz/run.py` feeds for longer, guided by coverage.
 """
@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from fuzz import run
+from fuzz.strangers import TARGETS as STRANGERS
 from fuzz.targets import CONFIG, TARGETS, Target
 from helpers import ROOT, one_device_environment
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,7 @@ from foodjax.config import keys
 FEW = settings(  # the same each time; other examples are what fuzz/run.py is for
     max_examples=60, deadline=5000, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+MANY = settings(FEW, max_examples=2000)
 FEWER = {"checkpoint": settings(FEW, max_examples=6)}  # each starts a child process
 
 JSON = st.recursive(
@@ -63,14 +65,20 @@ FURTHER = {
 }
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_only_our_own_errors_come_out(name, tmp_path):
+LIMITS = [pytest.param(name, FEWER.get(name, FEW), id=f"{name}-few") for name in TARGETS]
+LIMITS += [  # of strangers' files, whose examples take longer, many come from fuzz/run.py alone
+    pytest.param(name, MANY, id=f"{name}-many", marks=pytest.mark.slow) for name in TARGETS if name not in STRANGERS
+]
+
+
+@pytest.mark.parametrize("name,limits", LIMITS)
+def test_only_our_own_errors_come_out(name, limits, tmp_path):
     target = TARGETS[name]
     inputs = st.binary(max_size=2000) | broken(target.seeds())
     if name in FURTHER:
         inputs |= FURTHER[name].map(str.encode)
 
-    @FEWER.get(name, FEW)
+    @limits
     @given(inputs)
     def feed(content):
         target.feed(tmp_path / "scratch", content)

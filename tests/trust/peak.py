@@ -6,9 +6,8 @@ python peak.py IMPORTS CODE     in the child; prints the growth, MiB
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-from helpers import one_device_environment
+from helpers import memory_mib, one_device_environment
 
 
 def grown(imports: str, code: str, seconds: float = 60) -> tuple[float, str]:
@@ -21,21 +20,15 @@ def grown(imports: str, code: str, seconds: float = 60) -> tuple[float, str]:
     return float(number), problem.strip()
 
 
-def _highest() -> float:
-    """Returns the most memory that this process had so far, MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
 def _main() -> None:
     names: dict = {}
     exec(sys.argv[1], names)
-    before, problem = _highest(), ""
+    before, problem = memory_mib("VmHWM"), ""
     try:
         exec(sys.argv[2], names)
     except names["UserError"] as error:
         problem = str(error)
-    print(_highest() - before)
+    print(memory_mib("VmHWM") - before)
     print(problem)
 
 

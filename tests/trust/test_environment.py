@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import MAIN, ROOT, one_device_environment, run_main
+from helpers import MAIN, ROOT, begun_with, one_device_environment, run_main
 from PIL import Image
 
 import foodjax
@@ -49,14 +49,9 @@ def changed(changes, tmp_path):
 
 
 def run(arguments, environment, cwd, begin=""):
-    """Runs main.py in a process that first runs `begin`; a fork of this one, which has threads, could hang."""
-    command = [MAIN[0], *map(str, arguments)]
-    if begin:
-        start = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-        command = ["-c", f"import os, resource, sys; {begin}; {start}", *command]
-    return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, env=environment, cwd=cwd, timeout=300
-    )
+    """Runs main.py in a process that first runs `begin`."""
+    command = begun_with(begin, [MAIN[0], *map(str, arguments)])
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
 
 
 @pytest.mark.slow
