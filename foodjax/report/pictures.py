@@ -17,7 +17,8 @@ def encode(pixels: np.ndarray, kind: str = "JPEG") -> bytes:
     """Encodes uint8 (H, W, 3) or (H, W, 4) as a JPEG or PNG file."""
     check_dtype(pixels)
     buffer = io.BytesIO()
-    options = {"quality": 90, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
+    # PNG: 22 ms for a sheet of feature maps, where "optimize" takes 94 ms for 1 % less.
+    options = {"quality": 90, "subsampling": 0} if kind == "JPEG" else {"compress_level": 4}
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
 

@@ -19,7 +19,7 @@ LIBRARY = ("import", "train", "evaluate", "Predictor", "load_data", "report", "r
 SETUP = {
     "environment TF_CPP_MIN_LOG_LEVEL", "environment TF_ENABLE_ONEDNN_OPTS", "jax jax_compilation_cache_dir",
     "jax jax_cpu_enable_async_dispatch", "jax jax_persistent_cache_min_compile_time_secs", "logger PIL", "logger absl",
-    "logger asyncio", "sys.unraisablehook", "warnings.filters",
+    "logger asyncio", "logger matplotlib", "sys.unraisablehook", "warnings.filters",
 }  # fmt: skip
 DISTURBED = {
     "PIL LOAD_TRUNCATED_IMAGES", "PIL MAX_IMAGE_PIXELS", "logger jax", "logger orbax", "matplotlib svg.fonttype",
