@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import lzma
+import math
 import os
 import shutil
 import signal
@@ -34,6 +35,8 @@ LIMIT = 60  # seconds of one command
 TRAIN = ["--config", "demo", "--config.train.epochs=1", "--config.data.num_classes=0"]
 TRAIN += ["--config.data.batch_size=8"]
 SMALL = ["--config.data.image_size=16"]
+CONVS = [(3, 3, 3, 32), (3, 3, 32, 32), (3, 3, 32, 64), (3, 3, 64, 64), (3, 3, 64, 128), (3, 3, 128, 128)]
+CONVS += [(5, 5, 128, 512), (5, 5, 512, 512)]  # kernels of the tutorial's network
 
 
 class Attack(NamedTuple):
@@ -105,18 +108,20 @@ def configured(change: Callable, verb: str) -> Callable:
 
 
 def keras_file(run: Path, folder: Path) -> Attack:
-    """Chunks that are larger than their array."""
+    """Weights of the tutorial's network whose first kernel is in a chunk that is larger than the array: 1 GiB."""
     path = folder / "w.weights.h5"
+    kernels = {f"conv2d_{k}" if k else "conv2d": shape for k, shape in enumerate(CONVS)}
+    kernels |= {"dense": (2048, 1024), "dense_1": (1024, 10)}
     with h5py.File(path, "w") as file:
-        stored = file.create_group("layers/conv2d/vars").create_dataset(
-            "0",
-            shape=(3, 3, 3, 32),
-            maxshape=(None, 3, 3, 32),
-            chunks=(300_000, 3, 3, 32),
-            dtype="f4",
-            compression="gzip",
-        )
-        stored[...] = np.zeros(stored.shape, np.float32)
+        for name, shape in kernels.items():
+            stored = file.create_group(f"layers/{name}/vars")
+            if name == "conv2d":
+                rows = 2**30 // (4 * math.prod(shape[1:]))
+                more = {"maxshape": (None, *shape[1:]), "chunks": (rows, *shape[1:]), "compression": "gzip"}
+                stored.create_dataset("0", data=np.zeros(shape, np.float32), **more)
+            else:
+                stored.create_dataset("0", shape, np.float32)  # HDF5 writes no zeros
+            stored.create_dataset("1", shape[-1:], np.float32)
     arguments = ["import", "--keras", path, "--config", "food10", "--workdir", folder / "new"]
     return Attack(arguments, path.stat().st_size)
 
@@ -205,8 +210,7 @@ ATTACKS = {
     "a config's cache_dir outside": foreign_cache,
     **{f"tar.xz: {kind}": packed(kind) for kind in ("a long name", "many long names", "a header of many fields")},
     "chunk of .weights.h5 larger than its array": keras_file,
-    "checkpoint: a zstd chunk that expands": forged(growth.chunk_that_expands),
-    "checkpoint: a zstd chunk of a false size": forged(growth.chunk_with_a_false_size),
+    "checkpoint: a zstd chunk larger than its array": forged(growth.chunk_larger_than_its_array),
     "config of 300 blocks": configured(lambda c: c["model"].update(blocks=c["model"]["blocks"][:1] * 300), "predict"),
     "config of eval_batch_size 1e11": configured(lambda c: c["data"].update(eval_batch_size=10**11), "evaluate"),
     "progressive JPEG of many scans": scans,

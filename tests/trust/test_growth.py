@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import math
 import os
 import shutil
 import sys
@@ -220,6 +221,17 @@ def chunk_with_a_false_size(store, name):
     store.write(first_chunk(store, name), zstd(18_000, size=4)).result()
 
 
+def chunk_larger_than_its_array(store, name):
+    """A whole chunk of zeros, 73 KB, of which the array is a small part: 2.4 GB."""
+    found = json.loads(store.read(f"{name}/.zarray").result().value)
+    row = 4 * math.prod(found["shape"][1:])  # bytes
+    blocks = math.lcm(row, 2**17) // 2**17
+    blocks *= 18_000 // blocks
+    store.write(first_chunk(store, name), zstd(blocks)).result()
+    found["chunks"][0] = blocks * 2**17 // row
+    store.write(f"{name}/.zarray", json.dumps(found).encode()).result()
+
+
 def array_of_another_shape(store, name):
     found = json.loads(store.read(f"{name}/.zarray").result().value)
     found["shape"] = found["chunks"] = [10**6 * found["shape"][0], *found["shape"][1:]]
@@ -236,6 +248,7 @@ def large_pieces(store, name):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep no limit of memory")
 @pytest.mark.parametrize("change,line", [
     (array_of_another_shape, "expand to more than the"), (large_pieces, "expand to more than the"),
+    (chunk_larger_than_its_array, "expand to more than the"),
     (chunk_that_expands, "cannot read checkpoint"), (chunk_with_a_false_size, "cannot read checkpoint"),
 ])  # fmt: skip
 def test_a_checkpoint_that_grows_is_one_line(tmp_path, workdir, change, line):
