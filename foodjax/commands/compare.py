@@ -51,5 +51,5 @@ VERB = Verb(
         Flag("baseline", "LABEL", "label of the runs to compare the others with (default: the first)", ""),
         Flag("output", "DIR", "folder of the comparison (default: comparison beside the runs)", read=to_path),
     ),
-    address_space=2,
+    address_space=1,
 )  # fmt: skip

@@ -69,4 +69,5 @@ VERB = Verb(
         "foodjax evaluate --workdir /shared/runs/food10 --output mine",
     ),
     flags=(Flag("output", "FOLDER", "gets the files in the place of a workdir that is read-only", read=to_path),),
+    address_space=1,
 )

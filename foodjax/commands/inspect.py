@@ -15,5 +15,5 @@ VERB = Verb(
     _run,
     "file",
     ("foodjax inspect --config food10 --config.data.dir=food-101",),
-    address_space=2,
+    address_space=1,
 )

@@ -33,5 +33,5 @@ VERB = Verb(
              many=True),
         Flag("output", "FILE", "a new .csv or .json that gets the predictions", read=to_path),
     ),
-    address_space=2,
+    address_space=1,
 )  # fmt: skip

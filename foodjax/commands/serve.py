@@ -22,5 +22,5 @@ VERB = Verb(
         Flag("host", "ADDRESS", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1"),
         Flag("port", "PORT", "port to listen on; 0 takes a free one", 8000, integer(0, 65535)),
     ),
-    address_space=2,
+    address_space=1,
 )

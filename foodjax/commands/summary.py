@@ -24,5 +24,5 @@ VERB = Verb(
     _run,
     "any",
     ("foodjax summary --config food10:drop_block=4", "foodjax summary --workdir runs/food10"),
-    address_space=2,
+    address_space=1,
 )

@@ -85,7 +85,8 @@ class Verb(NamedTuple):
         examples: commands, for the help.
         flags: besides --config and --workdir.
         experiment: value of --config where it is not given.
-        address_space: GiB that it needs at least, where the system limits them (ulimit -v); as measured.
+        address_space: GiB that it needs at least, where the system limits them (ulimit -v); as measured with a small
+            network. run/addresses.py knows what others need.
     """
 
     name: str

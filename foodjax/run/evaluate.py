@@ -20,6 +20,7 @@ from foodjax.data.split import all_rows
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
+from foodjax.run import addresses
 from foodjax.run.test_set import open_test_set
 from foodjax.run.trained_data import find_duplicates_of
 from foodjax.run.wiring import Engine
@@ -142,6 +143,8 @@ def evaluate_best(
     Raises:
         UserError: there is no checkpoint or no temperature, or the files cannot be written.
     """
+    size = engine.eval_batch_size(len(rows))
+    addresses.check("evaluate", engine.model, engine.config.data.image_size, size)
     step, variables = engine.load_weights(workdir)
     base, view = workdir if output is None else output, views.changes(engine.config, workdir)
     if engine.config.eval.calibrate and validation is not None:

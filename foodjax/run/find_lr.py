@@ -15,6 +15,7 @@ from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.balance import class_weights
 from foodjax.data.host_batches import select_train_batches
+from foodjax.run import addresses
 from foodjax.run.chosen import load_chosen
 from foodjax.run.wiring import Engine
 from foodjax.system import files
@@ -92,6 +93,7 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
     names = data.train.class_names
     weights = class_weights(config, data.train.labels[data.parts.train], len(names))
     engine = Engine(config, names, learning_rate=rate_at, class_weights=weights)
+    addresses.check("train", engine.model, config.data.image_size, config.data.batch_size)
     state, losses = engine.create_state(), []
     batches = select_train_batches(config.data.backend)(data.train, data.parts.train, config, 0, NUM_STEPS)
     with Bar("learning rates", NUM_STEPS, config.data.batch_size) as bar:

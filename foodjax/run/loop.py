@@ -14,6 +14,7 @@ from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.balance import class_weights
 from foodjax.data.sets import Data
+from foodjax.run import addresses
 from foodjax.run.chosen import with_stored
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
@@ -127,6 +128,7 @@ class Loop:
         self.steps_per_epoch = len(data.parts.train) // engine.config.data.batch_size
         patience = self.config.train.patience
         self.stopping, self.total, self._rows = LoopState(EarlyStopping(patience), Metrics.zeros())
+        addresses.check("train", engine.model, self.config.data.image_size, self.config.data.batch_size)
         latest = checkpoints.restore_latest(engine.abstract_state(), engine.mesh)
         if latest is None:
             self.step, self.state = 0, engine.create_state()

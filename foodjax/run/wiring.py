@@ -125,13 +125,14 @@ class Engine:
         augment = self.config.augment if data.parts.validation_is_from_test else None
         return self.evaluate_rows(variables, data.validation, data.parts.validation, augment)
 
+    def eval_batch_size(self, num_images: int) -> int:
+        """Returns the pictures in a batch of an evaluation: no more than there are. A stranger may name any number."""
+        size = min(self.config.data.eval_batch_size, max(num_images, _SMALL_BATCH))
+        return -(-size // self.mesh.size) * self.mesh.size
+
     def evaluate_rows(self, variables: Any, data: Prepared, rows: Any, augment: Augment | None = None) -> Predictions:
         """Evaluates the examples `rows` of `data` with the weights `variables`."""
-        devices = self.mesh.size
-        # No larger than the data needs: a stranger's config may name any size. Padding fills the last batch.
-        size = min(self.config.data.eval_batch_size, max(len(rows), _SMALL_BATCH))
-        size = -(-size // devices) * devices
-        batches = eval_batches(data, rows, size, augment, self.config.seed)
+        batches = eval_batches(data, rows, self.eval_batch_size(len(rows)), augment, self.config.seed)
         return collect_predictions(self.eval_step, variables, batches)
 
 

@@ -21,10 +21,10 @@ def available() -> int:
     """Returns the bytes that the machine, the container and the limit of the process (ulimit -v) leave."""
     left = [psutil.virtual_memory().available]
     with contextlib.suppress(OSError, ValueError):  # no container, or "max"
-        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        left.append(limit - used + _reclaimable())
-    if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
-        left.append(limit - psutil.Process().memory_info().vms)
+        most, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        left.append(most - used + _reclaimable())
+    if (most := limit()) is not None:
+        left.append(most - psutil.Process().memory_info().vms)
     return max(0, min(left))
 
 
@@ -34,17 +34,22 @@ def _reclaimable() -> int:
     return sum(int(line.split()[1]) for line in lines if line.split()[0] in ("inactive_file", "active_file"))
 
 
-def check_limit(gib: int, what: str) -> None:
+def limit() -> int | None:
+    """Returns the bytes of addresses that the process may have (ulimit -v); None without such a limit."""
+    if resource is None:
+        return None
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def check_limit(gib: float, what: str) -> None:
     """Raises UserError if the process may not have `gib` GiB of addresses, which `what` needs.
 
     Libraries that are refused memory end the process with a trace in C++, or wait for ever.
     """
-    if resource is None:
-        return
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY and limit < gib * 2**30:
+    if (most := limit()) is not None and most < gib * 2**30:
         raise UserError(
-            f"the address space is limited to {limit / 2**30:.1f} GiB (ulimit -v): {what} needs at least {gib} GiB"
+            f"the address space is limited to {most / 2**30:.1f} GiB (ulimit -v): {what} needs at least {gib:.1f} GiB"
         )
 
 
@@ -59,10 +64,10 @@ def limited(growth: int) -> Iterator[None]:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = psutil.Process().memory_info().vms + growth
+    most = psutil.Process().memory_info().vms + growth
     if soft != resource.RLIM_INFINITY:
-        limit = min(limit, soft)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     try:
         yield
     finally:

@@ -1,7 +1,9 @@
 """Odd machines: every verb works or says in one line what is missing, and ends with the status of that."""
 
+import functools
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +12,11 @@ from helpers import MAIN, ROOT, begun_with, one_device_environment, run_main
 from PIL import Image
 
 import foodjax
-from foodjax.system import files
+from foodjax import load_config
+from foodjax.config.check import checked
+from foodjax.models.convnet import create_model
+from foodjax.run import addresses
+from foodjax.system import files, memory
 from foodjax.system.errors import UserError
 
 # Environment -> what it takes away or sets: variables, or Python that its process runs first.
@@ -91,17 +97,50 @@ def test_every_verb_in_an_odd_environment(tmp_path, workdir, photo, name):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep no limit of addresses")
 @pytest.mark.parametrize("verb,needed", [
-    (["summary", "--config", "food10"], 2), (["predict", "--workdir", "{run}", "{photo}"], 2),
-    (["train", "--config", "demo", "--workdir", "{run}"], 3), (["evaluate", "--workdir", "{run}"], 3),
-    (["compare", "{run}"], 2),
+    (["summary", "--config", "food10"], 1), (["predict", "--workdir", "{run}", "{photo}"], 1),
+    (["train", "--config", "demo", "--workdir", "{run}"], 3), (["evaluate", "--workdir", "{run}"], 1),
+    (["compare", "{run}"], 1),
 ])  # fmt: skip
 def test_too_few_addresses_are_one_line(tmp_path, workdir, photo, verb, needed):
     arguments = [part.format(run=workdir, photo=photo) for part in verb]
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
-    done = run(arguments, one_device_environment(), tmp_path, "resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)")
-    line = f"error: the address space is limited to 1.0 GiB (ulimit -v): {verb[0]} needs at least {needed} GiB\n"
+    done = run(arguments, one_device_environment(), tmp_path, limit(0.9))
+    line = f"error: the address space is limited to 0.9 GiB (ulimit -v): {verb[0]} needs at least {needed}.0 GiB\n"
     assert (done.returncode, done.stderr) == (2, line)
     assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
+
+
+def limit(gib):
+    """Returns what limits the address space of a process that begins with it."""
+    return f"resource.setrlimit(resource.RLIMIT_AS, ({int(gib * 2**30)},) * 2)"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep no limit of addresses")
+def test_verbs_with_a_small_network_work_in_one_gib(tmp_path, workdir, photo):
+    run_of_its_own = tmp_path / "run"
+    shutil.copytree(workdir, run_of_its_own)
+    for arguments in (
+        ["summary", "--config", "food10"], ["predict", "--workdir", run_of_its_own, photo],
+        ["evaluate", "--workdir", run_of_its_own], ["compare", run_of_its_own],
+    ):  # fmt: skip
+        done = run(arguments, one_device_environment(), tmp_path, limit(1))
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep no limit of addresses")
+def test_what_a_network_needs_of_the_addresses_is_known_before_it_is_taken(monkeypatch):
+    model = create_model(checked(load_config("food10")), 10)
+    check = functools.partial(addresses.check, model=model, image_size=128)
+    # As measured: with the first limit libraries ended the process, with the second it worked.
+    for verb, batch_size, refused, enough in (
+        ("predict", 32, 1.76, 2.0), ("evaluate", 50, 2.8, 3.1), ("train", 32, 3.76, 4.5)
+    ):  # fmt: skip
+        monkeypatch.setattr(memory, "limit", lambda gib=refused: int(gib * 2**30))
+        with pytest.raises(UserError, match=rf"{verb} with 10,588,458 parameters and batches of {batch_size} needs"):
+            check(verb, batch_size=batch_size)
+        monkeypatch.setattr(memory, "limit", lambda gib=enough: int(gib * 2**30))
+        check(verb, batch_size=batch_size)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "nonsense"])
