@@ -35,6 +35,7 @@ LIMIT = 60  # seconds of one command
 TRAIN = ["--config", "demo", "--config.train.epochs=1", "--config.data.num_classes=0"]
 TRAIN += ["--config.data.batch_size=8"]
 SMALL = ["--config.data.image_size=16"]
+NO_ACCOUNT = "import pwd; pwd.getpwuid = {}.__getitem__"  # a container's user whom /etc/passwd does not list
 CONVS = [(3, 3, 3, 32), (3, 3, 32, 32), (3, 3, 32, 64), (3, 3, 64, 64), (3, 3, 64, 128), (3, 3, 128, 128)]
 CONVS += [(5, 5, 128, 512), (5, 5, 512, 512)]  # kernels of the tutorial's network
 
@@ -223,8 +224,8 @@ ATTACKS = {
     "JAX_COMPILATION_CACHE_DIR is set": environment(JAX_COMPILATION_CACHE_DIR="{folder}/mine"),
     "JAX_PLATFORMS=cuda without a GPU": environment(JAX_PLATFORMS="cuda"),
     "JAX_ENABLE_X64=1": environment(JAX_ENABLE_X64="1"),
-    "train without HOME": environment("train", HOME=None, XDG_CACHE_HOME=None),
-    "predict without HOME": environment(HOME=None, XDG_CACHE_HOME=None),
+    "train without HOME or account": environment("train", NO_ACCOUNT, HOME=None, XDG_CACHE_HOME=None),
+    "predict without HOME or account": environment("predict", NO_ACCOUNT, HOME=None, XDG_CACHE_HOME=None),
     "train | head -1": environment("train", pipe=True),
     "ulimit -v of 1 GiB": environment(begin="resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)"),
 }  # fmt: skip
@@ -332,7 +333,7 @@ def main() -> None:
                 shutil.copytree(root / "good", place / "run", symlinks=True)
                 attack = make(place / "run", place)
                 seconds, peak, read = execute(code, attack, place)
-                read = read.replace(f"/{place.name}", "").replace("|", "\\|")
+                name, read = (text.replace("|", "\\|") for text in (name, read.replace(f"/{place.name}", "")))
                 print(
                     f"| {name} | {attack.size or ''} | {commit} | {seconds:.1f} | {peak:.0f} | {read} |",
                     flush=True,
