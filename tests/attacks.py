@@ -35,7 +35,7 @@ LIMIT = 60  # seconds of one command
 TRAIN = ["--config", "demo", "--config.train.epochs=1", "--config.data.num_classes=0"]
 TRAIN += ["--config.data.batch_size=8"]
 SMALL = ["--config.data.image_size=16"]
-NO_ACCOUNT = "import pwd; pwd.getpwuid = {}.__getitem__"  # a container's user whom /etc/passwd does not list
+NO_ACCOUNT = "os.setuid(54321)"  # a container's user, whom /etc/passwd does not list; root alone may become it
 CONVS = [(3, 3, 3, 32), (3, 3, 32, 32), (3, 3, 32, 64), (3, 3, 64, 64), (3, 3, 64, 128), (3, 3, 128, 128)]
 CONVS += [(5, 5, 128, 512), (5, 5, 512, 512)]  # kernels of the tutorial's network
 
@@ -192,6 +192,9 @@ def a_pipe(run: Path, folder: Path) -> Attack:
 
 def environment(verb: str = "predict", begin: str = "", pipe: bool = False, **variables) -> Callable:
     def attack(run: Path, folder: Path) -> Attack:
+        if begin == NO_ACCOUNT:
+            for place in (folder, *folder.rglob("*")):
+                place.chmod(0o777)
         new = ["train", *TRAIN, f"--config.data.dir={folder.parent / 'food-101'}", "--workdir", folder / "new"]
         arguments = new if verb == "train" else [verb, "--workdir", run, photo(folder)]
         return Attack(arguments, 0, {k: v and v.format(folder=folder) for k, v in variables.items()}, begin, pipe)
