@@ -35,7 +35,7 @@ LIMIT = 60  # seconds of one command
 TRAIN = ["--config", "demo", "--config.train.epochs=1", "--config.data.num_classes=0"]
 TRAIN += ["--config.data.batch_size=8"]
 SMALL = ["--config.data.image_size=16"]
-NO_ACCOUNT = "os.setuid(54321)"  # a container's user, whom /etc/passwd does not list; root alone may become it
+NO_ACCOUNT = "import pwd; pwd.getpwuid = {}.__getitem__"  # as for a container's user, whom /etc/passwd does not list
 CONVS = [(3, 3, 3, 32), (3, 3, 32, 32), (3, 3, 32, 64), (3, 3, 64, 64), (3, 3, 64, 128), (3, 3, 128, 128)]
 CONVS += [(5, 5, 128, 512), (5, 5, 512, 512)]  # kernels of the tutorial's network
 
@@ -192,12 +192,21 @@ def a_pipe(run: Path, folder: Path) -> Attack:
 
 def environment(verb: str = "predict", begin: str = "", pipe: bool = False, **variables) -> Callable:
     def attack(run: Path, folder: Path) -> Attack:
-        if begin == NO_ACCOUNT:
-            for place in (folder, *folder.rglob("*")):
-                place.chmod(0o777)
         new = ["train", *TRAIN, f"--config.data.dir={folder.parent / 'food-101'}", "--workdir", folder / "new"]
         arguments = new if verb == "train" else [verb, "--workdir", run, photo(folder)]
         return Attack(arguments, 0, {k: v and v.format(folder=folder) for k, v in variables.items()}, begin, pipe)
+
+    return attack
+
+
+def no_account(verb: str) -> Callable:
+    """Neither HOME nor an account; Python runs NO_ACCOUNT when it starts."""
+
+    def attack(run: Path, folder: Path) -> Attack:
+        (folder / "begin").mkdir()
+        (folder / "begin/sitecustomize.py").write_text(NO_ACCOUNT)
+        missing = {"HOME": None, "XDG_CACHE_HOME": None, "PYTHONPATH": "{folder}/begin"}
+        return environment(verb, **missing)(run, folder)
 
     return attack
 
@@ -227,8 +236,8 @@ ATTACKS = {
     "JAX_COMPILATION_CACHE_DIR is set": environment(JAX_COMPILATION_CACHE_DIR="{folder}/mine"),
     "JAX_PLATFORMS=cuda without a GPU": environment(JAX_PLATFORMS="cuda"),
     "JAX_ENABLE_X64=1": environment(JAX_ENABLE_X64="1"),
-    "train without HOME or account": environment("train", NO_ACCOUNT, HOME=None, XDG_CACHE_HOME=None),
-    "predict without HOME or account": environment("predict", NO_ACCOUNT, HOME=None, XDG_CACHE_HOME=None),
+    "train without HOME or account": no_account("train"),
+    "predict without HOME or account": no_account("predict"),
     "train | head -1": environment("train", pipe=True),
     "ulimit -v of 1 GiB": environment(begin="resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)"),
 }  # fmt: skip
