@@ -30,6 +30,11 @@ def to_path(place: PathLike) -> Path:
     return Path(path)
 
 
+def is_home_known() -> bool:
+    """Returns whether ~ is a place: HOME is set, or the user has an account. Libraries make a folder "~" otherwise."""
+    return os.path.expanduser("~") != "~"
+
+
 def user_cache() -> Path:
     """Returns foodjax/ in the user's cache folder; without a home, a folder of the user's own among temporary files."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")

@@ -17,7 +17,7 @@ import threading
 import warnings
 from typing import Any
 
-from foodjax.system.files import user_cache
+from foodjax.system.files import is_home_known, user_cache
 
 _called = threading.Event()
 
@@ -38,6 +38,7 @@ def setup() -> None:
       the next start takes seconds. On a CPU a step begins when the one before has ended: with both on their way, each
       with its buffers (620 MiB for the tutorial's network), the program took 3.6 GiB instead of 2.2 and was no faster.
       This has an effect only before JAX computes anything.
+    - Keras: where the user has no home, its settings are in the cache folder too; it would make a folder named "~".
     - TensorFlow: foodjax hides the GPUs from it before it uses it, so that JAX has their memory. Errors alone are
       logged and oneDNN is off, where TensorFlow is imported afterwards.
     - Logs: absl's logger (used by orbax and TensorFlow Datasets) and Pillow's show critical messages only: what
@@ -55,6 +56,8 @@ def setup() -> None:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if not is_home_known():
+        os.environ.setdefault("KERAS_HOME", str(user_cache() / "keras"))
     _set_up_jax()
     import absl.logging  # noqa: F401, makes the logger: one that is there before would stay without absl's methods
 

@@ -14,6 +14,7 @@ from PIL import Image
 import foodjax
 from foodjax import load_config
 from foodjax.config.check import checked
+from foodjax.data.sources.tfds import TfdsSource
 from foodjax.models.convnet import create_model
 from foodjax.run import addresses
 from foodjax.system import files, memory
@@ -22,6 +23,7 @@ from foodjax.system.errors import UserError
 # Environment -> what it takes away or sets: variables, or Python that its process runs first.
 ENVIRONMENTS = {
     "no home": {"HOME": None},
+    "neither home nor account": {"HOME": None, "PYTHONPATH": "{tmp}/begin"},
     "an empty home": {"HOME": ""},
     "a home that cannot be written": {"HOME": "/proc"},
     "float64": {"JAX_ENABLE_X64": "1"},
@@ -70,6 +72,9 @@ def test_every_verb_in_an_odd_environment(tmp_path, tmp_path_factory, workdir, p
     environment = changed({} if begin else ENVIRONMENTS[name], tmp_path, caches)
     here = tmp_path / "here"
     here.mkdir()
+    (tmp_path / "begin").mkdir()
+    # As for a user whom /etc/passwd does not list, such as a container's. Python runs it when it starts.
+    (tmp_path / "begin/sitecustomize.py").write_text("import pwd; pwd.getpwuid = {}.__getitem__")
     cache = []
     if name == "a home that cannot be written":
         done = run(["train", "--config", "demo", "--workdir", here / "run"], environment, here)
@@ -165,6 +170,13 @@ def test_a_place_in_a_home_that_is_not_known_is_refused(monkeypatch):
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     with pytest.raises(UserError, match="~/runs is in a home that is not known: needs HOME set, or a path without ~"):
         files.to_path("~/runs")
+
+
+def test_tfds_without_a_home_needs_a_folder(monkeypatch):
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(UserError, match="^data.tfds_dir is empty, and the home, .*, is not known: needs a folder$"):
+        TfdsSource("food101:2.1.0", "")
 
 
 def test_without_a_home_the_cache_is_the_users_own(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Photographs through TensorFlow Datasets: download, prepare, and read the encoded photographs."""
 
 import copy
+import os
 import threading
 import urllib.error
 import urllib.request
@@ -14,7 +15,7 @@ from foodjax.data.sources.layouts import Options, to_listing
 from foodjax.data.sources.locate import Located
 from foodjax.data.sources.part_names import part_of
 from foodjax.system.errors import UserError, first_line
-from foodjax.system.files import to_path
+from foodjax.system.files import is_home_known, to_path
 from foodjax.system.setup import leave_gpus_to_jax
 
 # Where TFDS downloads Food-101 from (tensorflow_datasets/image_classification/food101.py).
@@ -31,6 +32,10 @@ class TfdsSource(Source):
 
     def __init__(self, tfds_name: str, data_dir: str, options: Options = Options()):  # noqa: B008, it is immutable
         leave_gpus_to_jax()
+        if not (data_dir or os.environ.get("TFDS_DATA_DIR") or is_home_known()):
+            raise UserError(
+                "data.tfds_dir is empty, and the home, where TFDS has its data, is not known: needs a folder"
+            )
         try:
             self.builder: Any = tfds.builder(tfds_name, data_dir=str(to_path(data_dir)) if data_dir else None)
             features = dict(self.builder.info.features or {})
