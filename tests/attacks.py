@@ -27,7 +27,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import psutil
-from helpers import begun_with, make_food_root, memory_mib
+from helpers import NO_ACCOUNT, address_limit, begun_with, make_food_root, memory_mib
 from PIL import Image
 from trust import test_growth as growth
 
@@ -35,7 +35,6 @@ LIMIT = 60  # seconds of one command
 TRAIN = ["--config", "demo", "--config.train.epochs=1", "--config.data.num_classes=0"]
 TRAIN += ["--config.data.batch_size=8"]
 SMALL = ["--config.data.image_size=16"]
-NO_ACCOUNT = "import pwd; pwd.getpwuid = {}.__getitem__"  # as for a container's user, whom /etc/passwd does not list
 CONVS = [(3, 3, 3, 32), (3, 3, 32, 32), (3, 3, 32, 64), (3, 3, 64, 64), (3, 3, 64, 128), (3, 3, 128, 128)]
 CONVS += [(5, 5, 128, 512), (5, 5, 512, 512)]  # kernels of the tutorial's network
 
@@ -239,7 +238,7 @@ ATTACKS = {
     "train without HOME or account": no_account("train"),
     "predict without HOME or account": no_account("predict"),
     "train | head -1": environment("train", pipe=True),
-    "ulimit -v of 1 GiB": environment(begin="resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)"),
+    "ulimit -v of 1 GiB": environment(begin=address_limit(1)),
 }  # fmt: skip
 
 

@@ -58,6 +58,15 @@ def run_main(*arguments, timeout: float = 400, check: bool = False, **options) -
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+# Python that makes a user one whom /etc/passwd does not list, such as a container's; for a sitecustomize.py.
+NO_ACCOUNT = "import pwd; pwd.getpwuid = {}.__getitem__"
+
+
+def address_limit(gib: float) -> str:
+    """Returns Python that limits the address space of a process, for `begun_with`."""
+    return f"resource.setrlimit(resource.RLIMIT_AS, ({int(gib * 2**30)},) * 2)"
+
+
 def begun_with(begin: str, command: Sequence[str]) -> list[str]:
     """Returns a command of Python whose process first runs `begin`, if given; it may use os, resource and sys.
 

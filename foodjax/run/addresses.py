@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from foodjax.config.keys import Config
 from foodjax.models.convnet import ConvNet
 from foodjax.models.summary import layers
 from foodjax.system import memory
@@ -15,14 +16,20 @@ _GIB = 2**30
 _NEEDS = {"predict": (0.8 * _GIB, 8, 7), "evaluate": (0.8 * _GIB, 8, 10), "train": (2 * _GIB, 24, 6)}
 
 
-def check(verb: Literal["predict", "evaluate", "train"], model: ConvNet, image_size: int, batch_size: int) -> None:
-    """Raises UserError if the limit of the address space is below what the network needs in batches of `batch_size`.
+def check(verb: Literal["predict", "evaluate", "train"], config: Config, model: ConvNet, batch_size: int) -> None:
+    """Raises UserError if the limit of the address space is below what the network needs.
 
     Without a limit nothing is computed.
+
+    Args:
+        verb: what the network is used for.
+        config: the experiment; reads the side of the pictures that the network gets.
+        model: the network.
+        batch_size: pictures in a batch.
     """
     if memory.limit() is None:
         return
-    rows = layers(model, image_size)
+    rows = layers(model, config.input_size if verb == "train" else config.eval_size)
     num_params = sum(row.num_params for row in rows)
     outputs = [int(np.prod(row.output)) for row in rows]  # of one picture
     # A training keeps all outputs for the gradient; otherwise the input and the output of one layer are there at once.

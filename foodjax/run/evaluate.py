@@ -143,8 +143,7 @@ def evaluate_best(
     Raises:
         UserError: there is no checkpoint or no temperature, or the files cannot be written.
     """
-    size = engine.eval_batch_size(len(rows))
-    addresses.check("evaluate", engine.model, engine.config.data.image_size, size)
+    addresses.check("evaluate", engine.config, engine.model, engine.eval_batch_size(len(rows)))
     step, variables = engine.load_weights(workdir)
     base, view = workdir if output is None else output, views.changes(engine.config, workdir)
     if engine.config.eval.calibrate and validation is not None:

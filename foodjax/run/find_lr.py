@@ -93,7 +93,7 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
     names = data.train.class_names
     weights = class_weights(config, data.train.labels[data.parts.train], len(names))
     engine = Engine(config, names, learning_rate=rate_at, class_weights=weights)
-    addresses.check("train", engine.model, config.data.image_size, config.data.batch_size)
+    addresses.check("train", config, engine.model, config.data.batch_size)
     state, losses = engine.create_state(), []
     batches = select_train_batches(config.data.backend)(data.train, data.parts.train, config, 0, NUM_STEPS)
     with Bar("learning rates", NUM_STEPS, config.data.batch_size) as bar:

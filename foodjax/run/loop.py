@@ -128,7 +128,7 @@ class Loop:
         self.steps_per_epoch = len(data.parts.train) // engine.config.data.batch_size
         patience = self.config.train.patience
         self.stopping, self.total, self._rows = LoopState(EarlyStopping(patience), Metrics.zeros())
-        addresses.check("train", engine.model, self.config.data.image_size, self.config.data.batch_size)
+        addresses.check("train", self.config, engine.model, self.config.data.batch_size)
         latest = checkpoints.restore_latest(engine.abstract_state(), engine.mesh)
         if latest is None:
             self.step, self.state = 0, engine.create_state()

@@ -92,7 +92,7 @@ class Predictor:
         engine = open_workdir(self.workdir, None if config is None else checked(config), self._batch_size)
         self.config, self.class_names, self.model = engine.config, engine.class_names, engine.model
         self._eval_step = engine.eval_step
-        addresses.check("predict", self.model, self.config.data.image_size, self._batch_size)
+        addresses.check("predict", self.config, self.model, self._batch_size)
         self.step, self.variables = engine.load_weights(self.workdir)
         self.temperature = temperature_lib.of_checkpoint(self.config, self.workdir, self.step)
         self._decode = PhotoDecoder(self.config.data)

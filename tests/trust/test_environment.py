@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import MAIN, ROOT, begun_with, one_device_environment, run_main
+from helpers import MAIN, NO_ACCOUNT, ROOT, address_limit, begun_with, one_device_environment, run_main
 from PIL import Image
 
 import foodjax
@@ -33,7 +33,7 @@ ENVIRONMENTS = {
     "no place for temporary files": {"TMPDIR": "/no/such/place"},
     "a cache of one's own": {"JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"},
     "one core": "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
-    "3 GiB of addresses": "resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)",
+    "3 GiB of addresses": address_limit(3),
 }  # fmt: skip
 
 
@@ -73,8 +73,7 @@ def test_every_verb_in_an_odd_environment(tmp_path, tmp_path_factory, workdir, p
     here = tmp_path / "here"
     here.mkdir()
     (tmp_path / "begin").mkdir()
-    # As for a user whom /etc/passwd does not list, such as a container's. Python runs it when it starts.
-    (tmp_path / "begin/sitecustomize.py").write_text("import pwd; pwd.getpwuid = {}.__getitem__")
+    (tmp_path / "begin/sitecustomize.py").write_text(NO_ACCOUNT)  # Python runs it where PYTHONPATH names the folder
     cache = []
     if name == "a home that cannot be written":
         done = run(["train", "--config", "demo", "--workdir", here / "run"], environment, here)
@@ -110,15 +109,10 @@ def test_every_verb_in_an_odd_environment(tmp_path, tmp_path_factory, workdir, p
 def test_too_few_addresses_are_one_line(tmp_path, workdir, photo, verb, needed):
     arguments = [part.format(run=workdir, photo=photo) for part in verb]
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
-    done = run(arguments, one_device_environment(), tmp_path, limit(0.9))
+    done = run(arguments, one_device_environment(), tmp_path, address_limit(0.9))
     line = f"error: the address space is limited to 0.9 GiB (ulimit -v): {verb[0]} needs at least {needed}.0 GiB\n"
     assert (done.returncode, done.stderr) == (2, line)
     assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
-
-
-def limit(gib):
-    """Returns what limits the address space of a process that begins with it."""
-    return f"resource.setrlimit(resource.RLIMIT_AS, ({int(gib * 2**30)},) * 2)"
 
 
 @pytest.mark.slow
@@ -130,14 +124,14 @@ def test_verbs_with_a_small_network_work_in_one_gib(tmp_path, workdir, photo):
         ["summary", "--config", "food10"], ["predict", "--workdir", run_of_its_own, photo],
         ["evaluate", "--workdir", run_of_its_own], ["compare", run_of_its_own],
     ):  # fmt: skip
-        done = run(arguments, one_device_environment(), tmp_path, limit(1))
+        done = run(arguments, one_device_environment(), tmp_path, address_limit(1))
         assert (done.returncode, done.stderr) == (0, ""), arguments
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep no limit of addresses")
 def test_what_a_network_needs_of_the_addresses_is_known_before_it_is_taken(monkeypatch):
-    model = create_model(checked(load_config("food10")), 10)
-    check = functools.partial(addresses.check, model=model, image_size=128)
+    config = checked(load_config("food10"))
+    check = functools.partial(addresses.check, config=config, model=create_model(config, 10))
     # As measured: with the first limit libraries ended the process, with the second it worked.
     for verb, batch_size, refused, enough in (
         ("predict", 32, 1.76, 2.0), ("evaluate", 50, 2.8, 3.1), ("train", 32, 3.76, 4.5)
@@ -147,6 +141,17 @@ def test_what_a_network_needs_of_the_addresses_is_known_before_it_is_taken(monke
             check(verb, batch_size=batch_size)
         monkeypatch.setattr(memory, "limit", lambda gib=enough: int(gib * 2**30))
         check(verb, batch_size=batch_size)
+
+
+def test_larger_pictures_of_an_evaluation_need_more_addresses(monkeypatch):
+    monkeypatch.setattr(memory, "limit", lambda: int(1.5 * 2**30))
+    small = checked(load_config("food10_fast"))
+    large = checked(load_config("food10_fast", eval__size=4 * small.eval_size))
+    model = create_model(small, 10)
+    addresses.check("evaluate", small, model, 50)
+    addresses.check("predict", small, model, 50)
+    with pytest.raises(UserError, match="evaluate with .* parameters and batches of 50 needs at least"):
+        addresses.check("evaluate", large, model, 50)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "nonsense"])
