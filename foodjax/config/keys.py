@@ -8,11 +8,14 @@ Defaults are neutral: nothing is augmented, smoothed, averaged or scheduled. Exp
 import functools
 from dataclasses import dataclass, field
 
+from foodjax.config.backbones import BACKBONES
 from foodjax.config.blocks import Block
 from foodjax.config.key import Key, key, walk
 from foodjax.config.photo_keys import Augment, Data
 from foodjax.config.rules import (
     BOOL,
+    CHANNELS,
+    DEVIATIONS,
     FRACTION,
     MAX_DEPTH,
     MAX_FEATURES,
@@ -35,8 +38,9 @@ class Head:
     """From the last block to the logits."""
 
     pooling: str = key(
-        "average", choice("flatten", "average", "max"), "", "of the last block's output", shapes_state=True
-    )
+        "average", choice("flatten", "average", "max", "token"), "",
+        "of the last block's output; token: the class token of a backbone", shapes_state=True,
+    )  # fmt: skip
     hidden: tuple[int, ...] = key(
         (),
         tuple_of(integer(1, MAX_FEATURES), f"at most {MAX_DEPTH} integers in [1, {MAX_FEATURES}]", MAX_DEPTH),
@@ -62,6 +66,22 @@ class Model:
     input_size: int = key(
         0, integer(0, MAX_SIDE), "pixels", "side of what the network trains on; 0: `data.image_size`", since=3,
         shapes_state=True,
+    )  # fmt: skip
+    backbone: str = key(
+        "", choice("", *BACKBONES), "", "network before `model.blocks`, of which weights exist; empty: none", since=11,
+        shapes_state=True,
+    )  # fmt: skip
+    input_mean: tuple[float, ...] = key(
+        (), CHANNELS, "of 1", "of red, green and blue, subtracted from the pictures; (): the backbone's, or none",
+        since=11, shapes_state=True,
+    )  # fmt: skip
+    input_deviation: tuple[float, ...] = key(
+        (), DEVIATIONS, "of 1", "by which the difference is divided; (): the backbone's, or none", since=11,
+        shapes_state=True,
+    )  # fmt: skip
+    drop_path: float = key(
+        0.0, FRACTION, "", "of the last residual branch, left out for a picture in training; from 0 at the first",
+        since=11,
     )  # fmt: skip
     activation: str = key("relu", choice("relu", "gelu", "silu"), "", "of all layers", since=3, shapes_state=True)
     norm: str = key(
@@ -174,6 +194,14 @@ class Config:
     def input_size(self) -> int:
         """Side of the pictures that the network trains on, pixels."""
         return self.model.input_size or self.data.image_size
+
+    @property
+    def standard(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of the channels, 0..1, with which pictures are standardised; () and () leave them."""
+        model = self.model
+        own = BACKBONES[model.backbone] if model.backbone else None
+        mean, deviation = (own.mean, own.deviation) if own else ((), ())
+        return model.input_mean or mean, model.input_deviation or deviation
 
     @property
     def eval_size(self) -> int:

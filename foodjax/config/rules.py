@@ -85,6 +85,10 @@ def _are_stages(value: Any) -> bool:
     return epochs[:1] in ([], [0]) and epochs == sorted(set(epochs))
 
 
+def _triple(rule: Rule, words: str) -> Rule:
+    return Rule(lambda v: v == () or (tuple_of(rule, words).accepts(v) and len(v) == 3), f"() or three {words}")
+
+
 # Limits far above what anybody trains; a config may come from a stranger.
 MAX_SIDE = 8192  # pixels
 MAX_BATCH = 2**16  # images
@@ -101,6 +105,8 @@ UNIT = number(0, 1)
 POSITIVE = number(0, open_low=True)
 RANGE = pair(lambda low, high: 0 <= low <= high, "0 <= low <= high")
 AREA = pair(lambda low, high: 0 < low <= high <= 1, "0 < low <= high <= 1")
+CHANNELS = _triple(number(-1, 2), "numbers in [-1, 2]")
+DEVIATIONS = _triple(number(1e-3, 10), "numbers in [0.001, 10]")
 STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
 PADDING = Rule(
     lambda v: isinstance(v, tuple) and 0 < len(v) <= MAX_DEPTH and set(v) <= {"SAME", "VALID"},

@@ -1,4 +1,4 @@
-"""The network in Linen: blocks, then a head, built from config.
+"""The network in Linen: a backbone or none, blocks, then a head, built from config.
 
 Images are float32 (B, H, W, C) in [0, 1]; the network returns logits (B, K). Softmax is part of the loss and
 of prediction. Kernels are initialised Glorot-uniform and biases with zeros, as in Keras.
@@ -7,11 +7,14 @@ of prediction. Kernels are initialised Glorot-uniform and biases with zeros, as 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from foodjax.config.backbones import BACKBONES
 from foodjax.config.blocks import Block
 from foodjax.config.keys import Config
+from foodjax.models.backbones.registry import create_backbone
 from foodjax.models.blocks import create_block
 from foodjax.models.layers import Dropout, Style
 from foodjax.system.errors import UserError
@@ -25,11 +28,13 @@ class ConvNet(nn.Module):
     Attributes:
         style: activation and normalisation of all layers.
         blocks: the fields of each block, first to last.
-        pooling: between blocks and head: "flatten", or "average" or "max" over all pixels.
+        pooling: between blocks and head: "flatten", "average" or "max" over all pixels, or "token".
         hidden: sizes of the hidden dense layers of the head.
         dropout: dropout after each hidden layer.
         num_classes: K.
         dtype: "float32" or "bfloat16", the compute dtype of `apply_model`.
+        backbone: its name; "" has none.
+        standard: mean and deviation of the channels, with which pictures are standardised; () and () leave them.
     """
 
     style: Style
@@ -39,21 +44,34 @@ class ConvNet(nn.Module):
     dropout: float
     num_classes: int
     dtype: str
+    backbone: str = ""
+    standard: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    drop_path: float = 0.0
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
         """Maps float32 images (B, H, W, C) in [0, 1] to logits (B, K)."""
-        x = images
+        mean, deviation = self.standard
+        x = images - jnp.array(mean, images.dtype) if mean else images
+        x = x / jnp.array(deviation, x.dtype) if deviation else x
+        token = None
+        if self.backbone:
+            x, token = create_backbone(self.backbone, self.drop_path)(x, self.style, train=train)
         for i, block in enumerate(self.blocks, start=1):
             x = create_block(block, name=f"block{i}")(x, self.style, train=train)
-        if self.pooling == "flatten":
-            x = x.reshape(x.shape[0], -1)  # (B, D)
-        else:
-            x = x.mean(axis=(1, 2)) if self.pooling == "average" else x.max(axis=(1, 2))  # (B, C)
+        x = token if self.pooling == "token" else _pool(x, self.pooling)
+        self.sow("features", "pooled", x)
         for i, size in enumerate(self.hidden, start=1):
             x = nn.Dense(size, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")(x)
             x = Dropout(self.dropout, name=f"dropout{i}")(self.style.activate(x), train=train)
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
+
+
+def _pool(x: jax.Array, pooling: str) -> jax.Array:
+    """Maps (B, H, W, C) to (B, H W C), or (B, C) where it takes the average or the maximum."""
+    if pooling == "flatten":
+        return x.reshape(x.shape[0], -1)
+    return x.mean(axis=(1, 2)) if pooling == "average" else x.max(axis=(1, 2))
 
 
 def create_model(config: Config, num_classes: int) -> ConvNet:
@@ -80,19 +98,25 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
                 f"model.blocks[{i}].features is {block.features}: needs a multiple of model.norm_groups="
                 f"{model.norm_groups}, such as {-(-block.features // model.norm_groups) * model.norm_groups}"
             )
+    if head.pooling == "token" and not (model.backbone and BACKBONES[model.backbone].has_token and not model.blocks):
+        raise UserError("model.head.pooling is 'token': needs a vision transformer as model.backbone, and no blocks")
     sizes = {config.input_size, config.eval_size, *stages}
     if head.pooling == "flatten" and len(sizes) > 1:
         raise UserError(
             f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or 'average' or 'max'"
         )
-    return ConvNet(style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
+    return ConvNet(
+        style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype, model.backbone,
+        config.standard, model.drop_path,
+    )  # fmt: skip
 
 
 def _check_size(config: Config, stages: list[int]) -> None:
     """Raises UserError unless every block leaves a pixel of the smallest pictures that the network gets."""
 
     def sides(size: int) -> list[int]:
-        found = [size]
+        backbone = BACKBONES[config.model.backbone] if config.model.backbone else None
+        found = [-(-size // backbone.stride) if backbone else size]
         for block in config.model.blocks:
             found.append(block.size_after(found[-1]))
         return found
@@ -107,6 +131,14 @@ def _check_size(config: Config, stages: list[int]) -> None:
             f"{key} is {size}, which is chosen from the photographs when a run starts: needs a number of pixels, such "
             f"as --config.data.image_size=48"
         )
+    for key, size in sizes.items():
+        expects = BACKBONES.get(config.model.backbone)
+        if expects and expects.divides and size % expects.stride:
+            near = max(round(size / expects.stride), 1) * expects.stride
+            raise UserError(
+                f"{key} is {size}: model.backbone={config.model.backbone} needs a multiple of {expects.stride}, such "
+                f"as {near}"
+            )
     found = sides(size)
     if min(found) < 1:
         i = next(i for i, side in enumerate(found) if side < 1) - 1

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
@@ -26,6 +27,7 @@ class Style:
     norm: str
     norm_momentum: float
     norm_groups: int
+    frozen: bool = False
 
     def activate(self, x: jax.Array) -> jax.Array:
         """Applies the activation."""
@@ -95,6 +97,24 @@ class Dropout(nn.Module):
     def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
         """Maps any shape to the same."""
         return dropout(x, self.rate, self.make_rng("dropout")) if train and self.rate else x
+
+
+class DropPath(nn.Module):
+    """Leaves out the branch of whole pictures in training, and scales the others (Huang et al. 2016).
+
+    Attributes:
+        rate: fraction of the pictures.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B ..."], *, train: bool) -> Float[Array, "B ..."]:
+        """Maps any shape to the same."""
+        if not train or not self.rate:
+            return x
+        ones = jnp.ones((x.shape[0],) + (1,) * (x.ndim - 1), x.dtype)
+        return x * dropout(ones, self.rate, self.make_rng("dropout"))
 
 
 def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:

@@ -1,0 +1,44 @@
+"""Backbones that `model.backbone` may name, and the pictures that each was trained on. Their layers: models/backbones/.
+
+A name without "tf_" pads as PyTorch does, alike on both sides; with it, as TensorFlow's SAME. Names are timm's.
+"""
+
+from typing import NamedTuple
+
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+
+class Expects(NamedTuple):
+    """The pictures that a backbone was trained on.
+
+    Attributes:
+        size: side, pixels.
+        mean: of red, green and blue in 0..1, which is subtracted from a picture.
+        deviation: by which the difference is divided.
+        stride: pixels of the picture for each of the last feature map.
+        divides: whether the side must be a multiple of `stride`.
+        has_token: it has a class token, for `model.head.pooling=token`.
+    """
+
+    size: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    stride: int = 32
+    divides: bool = False
+    has_token: bool = False
+
+
+BACKBONES: dict[str, Expects] = {
+    "resnet18": Expects(224, *_IMAGENET),
+    "resnet34": Expects(224, *_IMAGENET),
+    "resnet50": Expects(224, *_IMAGENET),
+    "efficientnet_lite0": Expects(224, *_IMAGENET),
+    "efficientnet_lite1": Expects(240, *_IMAGENET),
+    "efficientnet_lite2": Expects(260, *_IMAGENET),
+    "tf_efficientnet_lite0": Expects(224, *_HALF),
+    "tf_efficientnet_lite1": Expects(240, *_HALF),
+    "tf_efficientnet_lite2": Expects(260, *_HALF),
+    "vit_small_patch16_224": Expects(224, *_HALF, stride=16, divides=True, has_token=True),
+    "vit_small_patch14_dinov2": Expects(518, *_IMAGENET, stride=14, divides=True, has_token=True),
+}

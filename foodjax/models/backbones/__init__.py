@@ -1,0 +1,1 @@
+"""Backbones: networks whose weights others trained on ImageNet, one page each."""

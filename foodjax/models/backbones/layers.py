@@ -1,0 +1,113 @@
+"""Layers of the backbones in Linen: strided and depthwise convolution, batch normalisation, one learned array.
+
+Their parameters have the names and the layout of Flax; models/backbones/convert.py reads PyTorch's.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from foodjax.models.depthwise import depthwise_conv
+from foodjax.models.layers import Style
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+_KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+
+
+class Features(NamedTuple):
+    """Output of a backbone.
+
+    Attributes:
+        maps: (B, h, w, C).
+        token: class token (B, C); None where the backbone has none.
+    """
+
+    maps: jax.Array
+    token: jax.Array | None = None
+
+
+def torch_padding(kernel: int) -> Padding:
+    """Returns the padding that keeps the size at stride 1, alike on both sides."""
+    return ((kernel // 2, kernel // 2),) * 2
+
+
+def tf_padding(kernel: int, stride: int, shape: tuple[int, int]) -> Padding:
+    """Returns TensorFlow's padding SAME: what is needed and no more, the odd pixel after.
+
+    Args:
+        kernel: side, pixels.
+        stride: pixels.
+        shape: height and width of the input.
+    """
+    needed = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in shape]
+    return tuple((n // 2, n - n // 2) for n in needed)  # pyright: ignore[reportReturnType]
+
+
+class Conv(nn.Module):
+    """A convolution with a stride, dense or depthwise, with the parameters of `flax.linen.Conv`.
+
+    Attributes:
+        features: output channels; ignored by a depthwise convolution, which has those of its input.
+        kernel: side of the square kernel, pixels.
+        stride: pixels.
+        tf_same: pad as TensorFlow's SAME; False pads alike on both sides, as PyTorch does.
+        depthwise: every channel is convolved with a kernel of its own.
+        use_bias: whether a bias is added.
+    """
+
+    features: int
+    kernel: int
+    stride: int = 1
+    tf_same: bool = False
+    depthwise: bool = False
+    use_bias: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 F"]:
+        """Maps (B, H, W, C) to (B, H / stride, W / stride, features), rounded up."""
+        channels, k = x.shape[-1], self.kernel
+        padding = tf_padding(k, self.stride, x.shape[1:3]) if self.tf_same else torch_padding(k)
+        shape = (k, k, 1, channels) if self.depthwise else (k, k, channels, self.features)
+        kernel = self.param("kernel", _KERNEL_INIT, shape).astype(x.dtype)
+        if self.depthwise:
+            y = depthwise_conv(x, kernel, self.stride, padding)
+        else:
+            strides, numbers = (self.stride, self.stride), ("NHWC", "HWIO", "NHWC")
+            y = jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=numbers)
+        if self.use_bias:
+            y = y + self.param("bias", nn.initializers.zeros, (y.shape[-1],)).astype(y.dtype)
+        return y
+
+
+class Learned(nn.Module):
+    """One learned array, such as a class token or the scale of a residual branch, in a row of its own in tables.
+
+    Attributes:
+        shape: of the array.
+        init: its initialiser.
+    """
+
+    shape: tuple[int, ...]
+    init: Any = nn.initializers.zeros
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        """Returns the array."""
+        return self.param("value", self.init, self.shape)
+
+
+def batch_norm(x: jax.Array, style: Style, epsilon: float, *, train: bool, name: str) -> jax.Array:
+    """Normalises (B, H, W, C) over the batch; call it inside a compact method, whose module owns the layer."""
+    norm = nn.BatchNorm(
+        use_running_average=not train or style.frozen, momentum=style.norm_momentum, epsilon=epsilon, name=name
+    )
+    return norm(x)
+
+
+def relu6(x: jax.Array) -> jax.Array:
+    """Returns x, cut to [0, 6]."""
+    return jnp.clip(x, 0, 6)
