@@ -36,6 +36,9 @@ WRONG = {
     "data.augment.mix": lambda module, _: module.cut_out(pictures(2, 8, 8, 3), jnp.ones((3, 4))),
     "models.blocks": lambda _, config: init_first_block(config),
     "models.convnet": lambda module, config: init(module.create_model(config, 3), train=False),
+    "models.depthwise": lambda module, _: module.depthwise_conv(
+        jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 1, 4)), 1, ((1, 1), (1, 1))
+    ),
     "models.layers": lambda module, _: init(module.Conv(6, 3, "SAME")),
     "models.ops": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
     "models.winograd": lambda module, _: module.winograd_conv(
