@@ -50,7 +50,7 @@ def layers(model: ConvNet, image_size: int) -> list[Layer]:
         _, state = model.apply(variables, images, train=False, capture_intermediates=True, mutable=["intermediates"])
         outputs = [(path.removesuffix("/__call__"), value[0]) for path, value in walk(dict(state)["intermediates"])]
         names[:] = [path for path, _ in outputs]
-        return [value for _, value in outputs]
+        return [jax.tree.leaves(value)[0] for _, value in outputs]  # a backbone's also has a class token
 
     outputs = jax.eval_shape(run, variables, images)
     params = {path: x.shape for path, x in walk(variables["params"])}
