@@ -1,6 +1,6 @@
-"""Values that are chosen from the photographs: share of validation, side of the pictures and batch size.
+"""Values that are chosen: share of validation, side of the pictures, batch size, and what a backbone expects.
 
-An experiment leaves such a key at 0. It is chosen before anything is prepared, told in a line, and stored in the
+An experiment leaves such a key at 0, or (). It is chosen before anything is prepared, told in a line, and stored in the
 run's config, so that a run keeps its values whatever becomes of its photographs.
 """
 
@@ -12,14 +12,17 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import leaves, replace
 from foodjax.config.keys import Config
+from foodjax.config.values import spell
 from foodjax.data.formats import FORMATS, open_heif
 from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import Example, Source
 from foodjax.data.sources.find import select_classes
 
 KEYS = ("data.validation_fraction", "data.image_size", "data.batch_size")
+OF_BACKBONE = ("model.input_mean", "model.input_deviation")
 SHARE = 0.15  # of validation, where that gives every class a picture
 MOST_SHARE = 0.334  # where a few classes have less than 3; where most have, 0.5
 SIDES = (32, 48, 64)  # pixels; multiples of 16, which the fast network halves four times without a rest
@@ -32,8 +35,8 @@ _MOST_PIXELS = 10**9  # of a photograph whose size is asked for; nothing is deco
 
 def open_keys(config: Config) -> tuple[str, ...]:
     """Returns the names of the keys that are still to be chosen."""
-    values = dict(leaves(config))
-    return tuple(name for name in KEYS if not values[name])
+    values, keys = dict(leaves(config)), KEYS + (OF_BACKBONE if config.model.backbone else ())
+    return tuple(name for name in keys if not values[name])
 
 
 def keep(config: Config, stored: Config) -> Config:
@@ -58,6 +61,7 @@ def choose(config: Config, source: Source, devices: int = 1) -> Config:
     Raises:
         UserError: the data cannot be used.
     """
+    config = _with_standard(config)
     names = open_keys(config)
     if not names:
         return config
@@ -76,12 +80,24 @@ def choose_for(config: Config, train: Prepared, devices: int = 1) -> Config:
         train: the train set.
         devices: the batch size becomes a multiple of their number.
     """
+    config = _with_standard(config)
     if "data.image_size" in open_keys(config):
         config = replace(config, {"data.image_size": train.images.shape[1]})
     if not open_keys(config):
         return config
     counts = np.bincount(train.labels, minlength=len(train.class_names)).tolist()
     return _choose(config, counts, bool(train.found.counts.get("validation")), [], devices)
+
+
+def _with_standard(config: Config) -> Config:
+    """Returns the config with the mean and deviation that its backbone expects, where it leaves them open."""
+    names = [name for name in OF_BACKBONE if name in open_keys(config)]
+    if not names:
+        return config
+    found = dict(zip(OF_BACKBONE, config.standard, strict=True))
+    for name in names:
+        print(f"chosen: {name}={spell(found[name])}, of {config.model.backbone}")
+    return replace(config, {name: found[name] for name in names})
 
 
 def _choose(config: Config, counts: list[int], validates: bool, sides: Sequence[int], devices: int) -> Config:
@@ -91,13 +107,15 @@ def _choose(config: Config, counts: list[int], validates: bool, sides: Sequence[
     share = data.validation_fraction or validation_share(counts)
     left = [count if own else count - int(share * count) for count in counts]
     total = sum(min(count, data.train_per_class or count) for count in left)
-    side = data.image_size or picture_side(sides, total * config.train.epochs)
+    backbone = BACKBONES.get(config.model.backbone)
+    side = data.image_size or (backbone.size if backbone else picture_side(sides, total * config.train.epochs))
     size = data.batch_size or batch_size(total, devices)
     if "data.validation_fraction" in names and not own:
         print(f"chosen: data.validation_fraction={share:g}, as the smallest class has {min(counts)} to train with")
     if "data.image_size" in names:
         seen = f"half of the photographs have a short side of {int(np.median(sides))} or more" if sides else "unknown"
-        print(f"chosen: data.image_size={side} pixels, for {total:,} images to train on; {seen}")
+        reason = f"as {config.model.backbone} expects" if backbone else f"for {total:,} images to train on"
+        print(f"chosen: data.image_size={side} pixels, {reason}; {seen}")
     if "data.batch_size" in names:
         print(f"chosen: data.batch_size={size}, {total // size if size else 0} steps in each epoch")
     return replace(config, {"data.validation_fraction": share, "data.image_size": side, "data.batch_size": size})

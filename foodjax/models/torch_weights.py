@@ -1,43 +1,30 @@
-"""Loads ResNets trained on ImageNet from safetensors files in the layout of torchvision and timm.
+"""Weights of a ResNet of blocks (`model.blocks`), from arrays with the names and the layout of torchvision and timm.
 
-A safetensors file contains arrays and no code. Kernels are stored (out, in, height, width). The last layer, `fc`, is
-for other classes and is left out.
+Kernels are (out, in, height, width). The last layer, `fc`, is of other classes and is left out.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from foodjax.system.errors import UserError, first_line
-from foodjax.system.files import PathLike, to_path
+from foodjax.system.errors import UserError
 
 _NORM = {"weight": ("params", "scale"), "bias": ("params", "bias")} | {
     f"running_{name}": ("batch_stats", name) for name in ("mean", "var")
 }
 
 
-def load_resnet(path: PathLike) -> dict[str, Any]:
+def to_blocks(arrays: Mapping[str, np.ndarray], origin: str) -> dict[str, Any]:
     """Returns the weights of all layers but the last as {"params", "batch_stats"} of blocks resnet_stem and resnet.
 
     Args:
-        path: file of a ResNet of basic blocks (18 or 34 layers).
+        arrays: of a ResNet of basic blocks (18 or 34 layers), by PyTorch's names.
+        origin: where they come from, for the message.
 
     Raises:
-        UserError: the file cannot be read, or contains another network.
+        UserError: they are of another network.
     """
-    path = to_path(path)
-    try:
-        from safetensors.numpy import load_file
-    except ImportError:
-        raise UserError(
-            f"model.init_from={path} needs the package safetensors: pip install 'foodjax[pretrained]'"
-        ) from None
-    if not path.is_file():
-        raise UserError(f"model.init_from={path} is not a file: needs a .safetensors file")
-    try:
-        arrays = load_file(path)
-    except Exception as error:  # the reader has its own exceptions for damaged files
-        raise UserError(f"cannot read model.init_from={path}: {first_line(error)}") from None
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for name, array in arrays.items():
         *layer, kind = name.split(".")
@@ -47,7 +34,7 @@ def load_resnet(path: PathLike) -> dict[str, Any]:
             block, own = _place(layer)
             part, key = ("params", "kernel") if array.ndim == 4 else _NORM[kind]
         except (KeyError, ValueError):
-            raise UserError(f"model.init_from={path} holds {name}: needs a ResNet of basic blocks") from None
+            raise UserError(f"{origin} has {name}: needs a ResNet of basic blocks") from None
         array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
         variables[part].setdefault(block, {}).setdefault(own, {})[key] = np.asarray(array, np.float32)
     return variables

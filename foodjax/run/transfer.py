@@ -1,9 +1,10 @@
 """Transfer learning: a network starts from the weights of another one, `model.init_from`.
 
-Both networks have the same layers, by name and shape. The last one, `logits`, is taken over if the classes are the
-same; otherwise it starts from random weights.
+Both networks have the same layers, by name and shape, but for those that are named, which keep their random weights: the
+last one, `logits`, where the classes are others, and everything behind a backbone whose weights come from a file.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -16,22 +17,23 @@ from foodjax.workdir.checkpoint_content import shapes
 HEAD = "logits"
 
 
-def initialise(state: TrainState, source: Any, *, keep_head: bool, origin: str) -> TrainState:
+def initialise(state: TrainState, source: Any, *, keep: Collection[str], origin: str) -> TrainState:
     """Returns `state` with the weights of another network, and averages that start there.
 
     Args:
         state: before the first step.
         source: the other network's variables, {"params", "batch_stats"}; a missing part is empty.
-        keep_head: keep the last layer of `state`.
+        keep: names of the modules that `state` keeps, such as HEAD.
         origin: where the weights come from, for the message.
 
     Raises:
-        UserError: the networks differ in more than their last layer.
+        UserError: the networks differ in other layers too.
     """
     own = {"params": state.params, "batch_stats": state.batch_stats}
-    taken = {part: dict(source.get(part, {})) for part in own}
-    if keep_head:
-        taken["params"][HEAD] = own["params"][HEAD]
+    taken = {
+        part: dict(source.get(part, {})) | {name: layers[name] for name in keep if name in layers}
+        for part, layers in own.items()
+    }
     found, needed = shapes(taken), shapes(own)
     for name in sorted(found.keys() | needed.keys()):
         if found.get(name) != needed.get(name):

@@ -14,8 +14,11 @@ from foodjax.data.batches import eval_batches
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.evaluation.predictions import Predictions, collect_predictions
+from foodjax.models.backbones.convert import to_variables
+from foodjax.models.backbones.registry import NAME as BACKBONE
 from foodjax.models.convnet import create_model
-from foodjax.models.torch_weights import load_resnet
+from foodjax.models.torch_weights import to_blocks
+from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
 from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_chain, create_optimizer
@@ -42,6 +45,8 @@ class Engine:
         model: the network.
         tx: the optimizer.
         train_step, train_steps, eval_step: jitted over the mesh; each is compiled when it is first called.
+        weights_from: of the state that was created: "origin" of its weights and, of a file's, "sha256" and "licence";
+            empty for random ones.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Engine:
         if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
             raise UserError("JAX computes in float64 here (jax_enable_x64): needs it off, as runs are of float32")
         self.config, self.class_names = config, class_names
+        self.weights_from: dict[str, str] = {}
         self.mesh = create_mesh(config.data.batch_size if batch_size is None else batch_size)
         self.model = create_model(config, len(class_names))
         self.tx = create_chain(config, learning_rate) if learning_rate else create_optimizer(config, steps_per_epoch)
@@ -95,15 +101,29 @@ class Engine:
         _check_memory(create.eval_shape())  # creating it then traces nothing again
         state, origin = create(), self.config.model.init_from
         if weights is not None:
-            return transfer.initialise(state, weights, keep_head=False, origin="the weights")
-        return self._start_from(state, to_path(origin)) if origin else state
+            return transfer.initialise(state, weights, keep=(), origin="the weights")
+        return self._start_from(state, origin) if origin else state
 
-    def _start_from(self, state: TrainState, origin: Path) -> TrainState:
-        """Returns `state` with the weights of another run, or of a .safetensors file of a ResNet."""
-        source, names = (load_resnet(origin), None) if origin.suffix == ".safetensors" else load_variables(origin)
-        same = names == self.class_names
-        state = transfer.initialise(state, source, keep_head=not same, origin=f"model.init_from={origin}")
-        say(f"weights from {origin}: {'all of them' if same else 'all but those of the last layer'}")
+    def _start_from(self, state: TrainState, source: str) -> TrainState:
+        """Returns `state` with the weights of another run, or of a file of PyTorch's world."""
+        flag = f"model.init_from={source}"
+        if is_weights(source):
+            found = load(source, "model.init_from")
+            like = {"params": state.params, "batch_stats": state.batch_stats}
+            if self.config.model.backbone:
+                variables = to_variables(self.config.model.backbone, found.arrays, like, flag)
+                keep = set(state.params) - {BACKBONE}
+            else:
+                variables, keep = to_blocks(found.arrays, flag), {transfer.HEAD}
+            self.weights_from = {"origin": found.origin, "sha256": found.sha256, "licence": found.licence}
+            left = "all but those of the last layer"
+        else:
+            variables, names = load_variables(source)
+            keep = set() if names == self.class_names else {transfer.HEAD}
+            self.weights_from = {"origin": str(to_path(source).absolute())}
+            left = "all but those of the last layer" if keep else "all of them"
+        state = transfer.initialise(state, variables, keep=keep, origin=flag)
+        say(f"weights from {source}: {left}")
         return state
 
     def abstract_state(self) -> TrainState:

@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,12 @@ PACKAGES = (
 
 
 @contextlib.contextmanager
-def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) -> Iterator[None]:
+def recorded(
+    workdir: Path, config: Config, data: Data, origin: dict[str, Any]
+) -> Iterator[Callable[[str, Any], None]]:
     """Context manager that records a session in workdir/run.json, at its start and at its end.
+
+    It gives a function of (name, value) that adds a fact to the session.
 
     Args:
         workdir: of the run; exists, and no other process trains in it.
@@ -58,8 +62,13 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
     }  # fmt: skip
     record["sessions"].append(session)
     _write(workdir, record)
+
+    def add(name: str, value: Any) -> None:
+        session[name] = value
+        _write(workdir, record)
+
     try:
-        yield
+        yield add
         session["outcome"], record["result"] = "finished", result(workdir)
     except (Interrupted, KeyboardInterrupt):
         session["outcome"] = "interrupted"
@@ -81,6 +90,12 @@ def read(workdir: files.PathLike) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return {"result": None, "sessions": []}
+
+
+def weights_from(workdir: files.PathLike) -> dict[str, str]:
+    """Returns the origin of the weights that a run started from, with their hash and licence; empty for random ones."""
+    found = [session["weights"] for session in read(workdir)["sessions"] if isinstance(session.get("weights"), dict)]
+    return found[0] if found else {}
 
 
 def environment() -> dict[str, Any]:
