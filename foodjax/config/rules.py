@@ -85,11 +85,24 @@ def _are_stages(value: Any) -> bool:
     return epochs[:1] in ([], [0]) and epochs == sorted(set(epochs))
 
 
+def _is_rate(value: Any) -> bool:
+    """Returns whether `value` is (pattern, rate): text, and a number from 0 on."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and value[0] != ""
+        and is_number(value[1])
+        and value[1] >= 0
+    )
+
+
 # Limits far above what anybody trains; a config may come from a stranger.
 MAX_SIDE = 8192  # pixels
 MAX_BATCH = 2**16  # images
 MAX_FEATURES = 2**16
 MAX_DEPTH = 100  # layers of a block
+MAX_RATES = 1000  # patterns
 MAX_LAYERS = 200  # convolutions of a network: tracing and compiling take seconds for each ten
 
 TEXT = Rule(lambda v: isinstance(v, str), "text")
@@ -101,6 +114,9 @@ UNIT = number(0, 1)
 POSITIVE = number(0, open_low=True)
 RANGE = pair(lambda low, high: 0 <= low <= high, "0 <= low <= high")
 AREA = pair(lambda low, high: 0 < low <= high <= 1, "0 < low <= high <= 1")
+RATES = tuple_of(
+    Rule(_is_rate, "a pair (pattern, rate)"), f"at most {MAX_RATES} pairs (pattern, rate) with rate >= 0", MAX_RATES
+)
 STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
 PADDING = Rule(
     lambda v: isinstance(v, tuple) and 0 < len(v) <= MAX_DEPTH and set(v) <= {"SAME", "VALID"},

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from foodjax.config.blocks import Block
 from foodjax.config.keys import Config
 from foodjax.models.blocks import create_block
-from foodjax.models.layers import Dropout, Style
+from foodjax.models.layers import HEAD, Dropout, Style, drop_path_rates
 from foodjax.system.errors import UserError
 
 _LARGEST = 10_000  # pixels, where the search for a side that fits ends
@@ -28,6 +28,7 @@ class ConvNet(nn.Module):
         pooling: between blocks and head: "flatten", or "average" or "max" over all pixels.
         hidden: sizes of the hidden dense layers of the head.
         dropout: dropout after each hidden layer.
+        drop_path: rate of stochastic depth of the last residual branch; earlier ones have theirs in proportion.
         num_classes: K.
         dtype: "float32" or "bfloat16", the compute dtype of `apply_model`.
     """
@@ -37,6 +38,7 @@ class ConvNet(nn.Module):
     pooling: str
     hidden: tuple[int, ...]
     dropout: float
+    drop_path: float
     num_classes: int
     dtype: str
 
@@ -44,8 +46,9 @@ class ConvNet(nn.Module):
     def __call__(self, images: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
         """Maps float32 images (B, H, W, C) in [0, 1] to logits (B, K)."""
         x = images
-        for i, block in enumerate(self.blocks, start=1):
-            x = create_block(block, name=f"block{i}")(x, self.style, train=train)
+        rates = drop_path_rates(self.drop_path, [block.num_branches for block in self.blocks])
+        for i, (block, drop_path) in enumerate(zip(self.blocks, rates, strict=True), start=1):
+            x = create_block(block, f"block{i}", drop_path)(x, self.style, train=train)
         if self.pooling == "flatten":
             x = x.reshape(x.shape[0], -1)  # (B, D)
         else:
@@ -53,25 +56,26 @@ class ConvNet(nn.Module):
         for i, size in enumerate(self.hidden, start=1):
             x = nn.Dense(size, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")(x)
             x = Dropout(self.dropout, name=f"dropout{i}")(self.style.activate(x), train=train)
-        return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name=HEAD)(x)
 
 
 def create_model(config: Config, num_classes: int) -> ConvNet:
     """Builds the network from `config.model` and checks that every block leaves at least one pixel.
 
     Args:
-        config: the whole experiment config; reads `model` and `data.image_size` (pixels).
+        config: the whole experiment config; reads `model`, `data.image_size` (pixels) and `train.freeze_batch_stats`.
         num_classes: K, the number of logits.
 
     Returns:
         The module; `model.init(key, images, train=False)` makes its parameters.
 
     Raises:
-        UserError: the pictures have no size yet, a block leaves no pixel, its channels do not divide into groups, or
-            pictures of several sizes are flattened.
+        UserError: the pictures have no size yet, a block leaves no pixel, its channels do not divide into groups,
+            pictures of several sizes are flattened, or there is no branch for `model.drop_path`.
     """
     model, head = config.model, config.model.head
-    style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups)
+    frozen = config.train.freeze_batch_stats
+    style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups, frozen)
     stages = [side for _, side in config.train.progressive_resizing]
     _check_size(config, stages)
     for i, block in enumerate(model.blocks):
@@ -80,12 +84,17 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
                 f"model.blocks[{i}].features is {block.features}: needs a multiple of model.norm_groups="
                 f"{model.norm_groups}, such as {-(-block.features // model.norm_groups) * model.norm_groups}"
             )
+    if model.drop_path and not any(block.num_branches for block in model.blocks):
+        raise UserError(
+            f"model.drop_path is {model.drop_path} and model.blocks has no residual branch: needs one, or a rate of 0"
+        )
     sizes = {config.input_size, config.eval_size, *stages}
     if head.pooling == "flatten" and len(sizes) > 1:
         raise UserError(
             f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or 'average' or 'max'"
         )
-    return ConvNet(style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype)
+    hidden = tuple(head.hidden)
+    return ConvNet(style, model.blocks, head.pooling, hidden, head.dropout, model.drop_path, num_classes, model.dtype)
 
 
 def _check_size(config: Config, stages: list[int]) -> None:
@@ -137,7 +146,7 @@ def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any
         return model.apply(variables, images, **kwargs)
     dtype = jax.numpy.dtype(model.dtype)
     params = {
-        name: layer if name == "logits" else jax.tree.map(lambda x: x.astype(dtype), layer)
+        name: layer if name == HEAD else jax.tree.map(lambda x: x.astype(dtype), layer)
         for name, layer in variables["params"].items()
     }
     return model.apply({**variables, "params": params}, images.astype(dtype), **kwargs)
