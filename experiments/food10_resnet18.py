@@ -24,7 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
         *(ConfigDict(dict(kind="resnet", features=width, stride=stride, depth=2)) for width, stride in stages),
     )
     config.optimizer.update(name="adamw", learning_rate=5e-4, momentum=0.9)
-    config.optimizer.update(lower_blocks=3, lower_rate=0.2)
+    config.optimizer.rates = tuple((f"block{i}/*", 0.2) for i in (1, 2, 3))
 
     config.train.update(epochs=30, patience=30, ema_decay=0.99, progressive_resizing=())
     config.eval.size = 176

@@ -1,5 +1,6 @@
 """The config and the workdir of a command: from --config, from the workdir, and from the overrides."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from ml_collections import ConfigDict
 
 from foodjax.commands.arguments import Command
 from foodjax.commands.verb import Given, Verb
-from foodjax.config import experiments
+from foodjax.config import experiments, replaced
 from foodjax.config.check import checked, difference, flatten, leaves, names_in, to_config_dict
 from foodjax.config.keys import Config
 from foodjax.config.override import assign, canonical
+from foodjax.config.values import spell
+from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
 from foodjax.workdir.description import read_description
@@ -69,7 +72,13 @@ def change(verb: str, config: Config, changes: Sequence[tuple[str, Any]]) -> Con
 def _override(config: ConfigDict, overrides: Sequence[tuple[str, Any]]) -> Config:
     for name, given in overrides:
         assign(config, name, given)
-    return checked(config)
+    made = checked(config)
+    known = dict(leaves(made))
+    for new in sorted(set(replaced.BY.values())):
+        if old := [name for name, _ in overrides if replaced.BY.get(name) == new]:
+            word = shlex.quote(f"--config.{new}={spell(known[new])}")
+            say(f"{new} has replaced {' and '.join(old)}: from now on write {word}")
+    return made
 
 
 def _stored(verb: Verb, experiment: ConfigDict | None, workdir: Path, overrides: list[tuple[str, str]]) -> Config:

@@ -5,7 +5,7 @@ from typing import Any
 
 from foodjax.commands.arguments import parser
 from foodjax.commands.verb import Verb
-from foodjax.config import experiments, values
+from foodjax.config import experiments, replaced, values
 from foodjax.config.blocks import KINDS
 from foodjax.config.check import nearest
 from foodjax.config.key import REQUIRED, Key, fields
@@ -82,6 +82,9 @@ def _key(name: str, key: Key) -> str:
     lines = [f"{name}: {_meaning(key)}", f"  values   {key.rule.needs}", f"  default  {_shown(key.default)}"]
     lines.append(f"  set by   --config.{name}={values.spell(key.default)}")
     lines.append(f"  scope    {_SCOPES[key.scope]}")
+    old = [was for was, new in replaced.BY.items() if new == name]
+    if old:
+        lines.append(f"  before   there were {' and '.join(old)} in its place, which are still understood")
     if key.was:
         lines.append(f"  before   its name was {key.was}, which is still understood")
     return "\n".join(lines) + "\n"

@@ -28,6 +28,11 @@ class Block:
         """Number of layers with a kernel, those of shortcuts and of squeeze and excitation left out."""
         return 1
 
+    @property
+    def num_branches(self) -> int:
+        """Number of residual branches, which stochastic depth may drop."""
+        return 0
+
     def size_after(self, size: int) -> int:
         """Returns the side of the output for an input of `size` pixels; below 1 if nothing is left."""
         raise NotImplementedError
@@ -87,6 +92,10 @@ class Residual(Block):
     def num_layers(self) -> int:  # noqa: D102
         return 1 + self.depth
 
+    @property
+    def num_branches(self) -> int:  # noqa: D102
+        return 1 if self.depth else 0
+
     def size_after(self, size: int) -> int:  # noqa: D102
         return size // self.pool
 
@@ -114,6 +123,10 @@ class ResNetStage(Block):
     @property
     def num_layers(self) -> int:  # noqa: D102
         return 2 * self.depth
+
+    @property
+    def num_branches(self) -> int:  # noqa: D102
+        return self.depth
 
     def size_after(self, size: int) -> int:  # noqa: D102
         return -(-size // self.stride)

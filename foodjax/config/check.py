@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from foodjax.config import keys
+from foodjax.config import keys, replaced
 from foodjax.config.blocks import KINDS, Block
 from foodjax.config.key import REQUIRED, Scope, fields, groups
 from foodjax.config.rules import MAX_LAYERS, choice
@@ -46,7 +46,7 @@ def tree(config: Any) -> Any:
 def checked(config: keys.Config | ConfigDict | Mapping[str, Any]) -> keys.Config:
     """Checks that a config has exactly the known keys, each with a value in range, and returns it typed.
 
-    Keys under an older name are understood.
+    Keys under an older name are understood, and those that another key has replaced.
 
     Raises:
         UserError: names the key, the value, and what is needed.
@@ -98,8 +98,8 @@ def nearest(name: str, valid: Collection[str]) -> str:
 
 
 def current_name(name: str) -> str:
-    """Returns the name that a key has now, given that or an older one."""
-    return next((new for new, key in keys.table().items() if key.was == name), name)
+    """Returns the name that a key has now, given that, an older one, or that of a key which it has replaced."""
+    return next((new for new, key in keys.table().items() if key.was == name), replaced.BY.get(name, name))
 
 
 def rename_old(found: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def from_leaves(found: dict[str, Any]) -> keys.Config:
     Raises:
         UserError: as `checked` does.
     """
-    found = rename_old(found)
+    found = replaced.convert(rename_old(found))
     blocks = _blocks(found.pop("model.blocks", None))
     rules = {name: key.rule for name, key in keys.table().items()}
     for name in found:

@@ -22,6 +22,7 @@ from foodjax.config.rules import (
     MAX_SIDE,
     NAME,
     POSITIVE,
+    RATES,
     SEED,
     STAGES,
     TEXT,
@@ -79,10 +80,6 @@ class Model:
         (), DEVIATIONS, "of 1", "by which the difference is divided; (): the backbone's, or none", since=11,
         shapes_state=True,
     )  # fmt: skip
-    drop_path: float = key(
-        0.0, FRACTION, "", "of the last residual branch, left out for a picture in training; from 0 at the first",
-        since=11,
-    )  # fmt: skip
     activation: str = key("relu", choice("relu", "gelu", "silu"), "", "of all layers", since=3, shapes_state=True)
     norm: str = key(
         "none", choice("none", "batch", "group"), "", "normalisation of all layers", since=3, shapes_state=True
@@ -91,6 +88,10 @@ class Model:
         0.9, FRACTION, "", "batch: how much of its running statistics a step keeps", since=3, shapes_state=True
     )
     norm_groups: int = key(8, integer(1, MAX_FEATURES), "groups", "group: of the channels", since=3, shapes_state=True)
+    drop_path: float = key(
+        0.0, FRACTION, "of the pictures", "that skip the last residual branch in training; earlier branches in proportion",
+        since=11,
+    )  # fmt: skip
     blocks: tuple[Block, ...] = ()
     head: Head = field(default_factory=Head)
 
@@ -104,8 +105,22 @@ class Optimizer:
         shapes_state=True,
     )  # fmt: skip
     learning_rate: float = key(1e-3, POSITIVE, "", "the highest of the schedule")
-    lower_blocks: int = key(0, integer(0), "blocks", "the first ones, which learn at `optimizer.lower_rate`", since=4)
-    lower_rate: float = key(0.0, UNIT, "of learning_rate", "rate of the first blocks; 0 freezes them", since=4)
+    rates: tuple[tuple[str, float], ...] = key(
+        (), RATES, "of learning_rate",
+        "of parameters, by patterns over their paths such as `block1/*`: the first that matches counts, 0 freezes, "
+        "* matches / too; where none matches, 1", since=11,
+    )  # fmt: skip
+    layer_decay: float = key(
+        1.0,
+        number(0, 1, open_low=True),
+        "",
+        "of the rate, from each block to the one before it; the head has the full rate",
+        since=11,
+    )
+    unfreeze: int = key(
+        0, integer(0), "epochs", "from the start of the head to that of the last block, and so on down; 0: all start at once",
+        since=11,
+    )  # fmt: skip
     schedule: str = key(
         "constant", choice("constant", "cosine", "one_cycle"), "", "of the rate, over all `train.epochs`", since=3
     )
@@ -129,6 +144,9 @@ class Train:
     )  # fmt: skip
     patience: int = key(10, integer(0), "epochs", "without a lower validation loss before training stops",
                         scope="execution")  # fmt: skip
+    freeze_batch_stats: bool = key(
+        False, BOOL, "", "batch normalisation trains with its running statistics and does not update them", since=11
+    )
     label_smoothing: float = key(0.0, FRACTION, "of the probability", "spread over all classes", since=3)
     class_weights: tuple[float, ...] = key(
         (), tuple_of(POSITIVE, "numbers > 0, one for each class"), "",

@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from foodjax.config import keys, values
+from foodjax.config import keys, replaced, values
 from foodjax.config.blocks import KINDS
 from foodjax.config.check import current_name, flatten, nearest
 from foodjax.config.key import Key, fields
@@ -35,7 +35,8 @@ def assign(config: Any, name: str, given: Any) -> None:
     Raises:
         UserError: there is no such key, or the value is none of its.
     """
-    name = canonical(name)
+    if name not in replaced.KEYS:  # `checked` converts them, all together
+        name = canonical(name)
     if name == _BLOCKS:
         config.model.blocks = _to_blocks(given)
         return
@@ -47,7 +48,7 @@ def assign(config: Any, name: str, given: Any) -> None:
         except ValueError:
             raise UserError(f"{name} is {given[:200]!r}: needs {key.rule.needs}") from None
     if isinstance(value, list):
-        value = tuple(value)
+        value = tuple(tuple(x) if isinstance(x, list) else x for x in value)
     if key.type is float and type(value) is int:
         value = float(value)
     if not key.rule.accepts(value):
@@ -59,7 +60,7 @@ def assign(config: Any, name: str, given: Any) -> None:
 def _find(config: Any, name: str) -> tuple[Key, Any, str]:
     """Returns what is known of a key, the group that it lies in, and its last name."""
     block = _BLOCK.fullmatch(name)
-    if block is None and name in (table := keys.table()):
+    if block is None and name in (table := keys.table() | replaced.KEYS):
         *path, last = name.split(".")
         return table[name], functools.reduce(lambda group, part: group[part], path, config), last
     if block is not None and int(block[1]) < len(config.model.blocks):

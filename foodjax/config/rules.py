@@ -89,11 +89,24 @@ def _triple(rule: Rule, words: str) -> Rule:
     return Rule(lambda v: v == () or (tuple_of(rule, words).accepts(v) and len(v) == 3), f"() or three {words}")
 
 
+def _is_rate(value: Any) -> bool:
+    """Returns whether `value` is (pattern, rate): text, and a number from 0 on."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and value[0] != ""
+        and is_number(value[1])
+        and value[1] >= 0
+    )
+
+
 # Limits far above what anybody trains; a config may come from a stranger.
 MAX_SIDE = 8192  # pixels
 MAX_BATCH = 2**16  # images
 MAX_FEATURES = 2**16
 MAX_DEPTH = 100  # layers of a block
+MAX_RATES = 1000  # patterns
 MAX_LAYERS = 200  # convolutions of a network: tracing and compiling take seconds for each ten
 
 TEXT = Rule(lambda v: isinstance(v, str), "text")
@@ -107,6 +120,9 @@ RANGE = pair(lambda low, high: 0 <= low <= high, "0 <= low <= high")
 AREA = pair(lambda low, high: 0 < low <= high <= 1, "0 < low <= high <= 1")
 CHANNELS = _triple(number(-1, 2), "numbers in [-1, 2]")
 DEVIATIONS = _triple(number(1e-3, 10), "numbers in [0.001, 10]")
+RATES = tuple_of(
+    Rule(_is_rate, "a pair (pattern, rate)"), f"at most {MAX_RATES} pairs (pattern, rate) with rate >= 0", MAX_RATES
+)
 STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
 PADDING = Rule(
     lambda v: isinstance(v, tuple) and 0 < len(v) <= MAX_DEPTH and set(v) <= {"SAME", "VALID"},

@@ -7,7 +7,7 @@ A key says in its field since which format it exists and what a run did before. 
 import json
 from typing import Any
 
-from foodjax.config import keys
+from foodjax.config import keys, replaced
 from foodjax.config.blocks import KINDS, Block, Conv
 from foodjax.config.check import from_leaves, leaves, rename_old, tree
 from foodjax.config.key import Key, fields
@@ -63,7 +63,7 @@ def complete(stored: dict[str, Any]) -> Config:
         found = rename_old(dict(leaves(stored)))
     except RecursionError as error:
         raise UserError(f"not a stored config: {first_line(error)}") from None
-    found = _later(keys.table(), number, found)
+    found = replaced.convert(_later(keys.table(), number, found))
     blocks = found.get("model.blocks", ())
     if isinstance(blocks, tuple) and all(isinstance(block, dict) for block in blocks):
         if number == 0 and not any("kind" in block for block in blocks):

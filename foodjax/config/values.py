@@ -2,9 +2,10 @@
 
     true, 5, 3e-4, box          a truth value, a number, text
     0.5,1.0                     a tuple; star alone is a tuple of one, nothing at all an empty one
-    0:48,20:64                  a tuple of pairs
+    0:48,20:64                  a tuple of pairs; block1/*:0.1 is one of a text and a number
 
-No spelling needs a character that shells expand. Python's own, such as (0.5, 1.0) and ((0, 48), (20, 64)), is read too.
+No spelling needs a character that shells expand, but for the * of a pattern. Python's own, such as (0.5, 1.0) and
+((0, 48), (20, 64)), is read too.
 """
 
 import ast
@@ -44,7 +45,10 @@ def spell(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(":".join(map(spell, x)) if isinstance(x, tuple) else _spell_member(x) for x in value)
+        pairs = (
+            ":".join(_spell_member(y, ":") for y in x) if isinstance(x, tuple) else _spell_member(x) for x in value
+        )
+        return ",".join(pairs)
     return repr(value) if isinstance(value, str) and _is_quoted(value) else str(value)
 
 
@@ -108,9 +112,9 @@ def _unquoted(text: str) -> str:
     return found if isinstance(found, str) else text
 
 
-def _spell_member(value: Any) -> str:
-    """Quotes a text that would be taken for something else between commas."""
+def _spell_member(value: Any, separators: str = "") -> str:
+    """Quotes a text that would be taken for something else between commas, or `separators` too."""
     if not isinstance(value, str):
         return spell(value)
-    plain = value and value == value.strip() and not set(value) & set(f",{_OPEN}{_CLOSE}{_QUOTES}")
+    plain = value and value == value.strip() and not set(value) & set(f",{separators}{_OPEN}{_CLOSE}{_QUOTES}")
     return value if plain else repr(value)

@@ -1,6 +1,7 @@
 """The blocks of a network, in Linen: one module for each kind of config/blocks.py.
 
-A block has one attribute, `spec`, the fields of its kind. Its call takes the style that all blocks share.
+A block has the attribute `spec`, the fields of its kind; one with residual branches also has `drop_path`, their rates
+of stochastic depth. Its call takes the style that all blocks share.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from foodjax.config import blocks as specs
-from foodjax.models.layers import Conv, Dropout, SqueezeExcite, Style, is_watched, tap
+from foodjax.models.layers import Conv, Dropout, DropPath, SqueezeExcite, Style, is_watched, tap
 from foodjax.models.ops import max_pool, space_to_depth
 
 _IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue in 0..1
@@ -87,9 +88,11 @@ class ResidualBlock(nn.Module):
 
     Attributes:
         spec: the fields of the block.
+        drop_path: rate of stochastic depth of the branch; () for none.
     """
 
     spec: specs.Residual
+    drop_path: tuple[float, ...] = ()
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
@@ -105,6 +108,8 @@ class ResidualBlock(nn.Module):
         for i in range(2, spec.depth + 2):
             branch = layer(branch, i, 1)
         branch = SqueezeExcite(spec.squeeze, name="squeeze_excite")(branch) if spec.squeeze else branch
+        for rate in self.drop_path:
+            branch = DropPath(rate, name="drop_path")(branch, train=train)
         x = x + branch if spec.depth else branch
         return Dropout(spec.dropout, name="dropout")(x, train=train)
 
@@ -134,9 +139,11 @@ class ResNetStage(nn.Module):
 
     Attributes:
         spec: the fields of the block.
+        drop_path: rate of stochastic depth of each basic block; () for none.
     """
 
     spec: specs.ResNetStage
+    drop_path: tuple[float, ...] = ()
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
@@ -153,6 +160,8 @@ class ResNetStage(nn.Module):
             stride = spec.stride if i == 1 else 1
             branch = style.activate(layer(x, f"{i}_1", 3, stride))
             branch = layer(branch, f"{i}_2", 3, 1)
+            if self.drop_path:
+                branch = DropPath(self.drop_path[i - 1], name=f"drop_path{i}")(branch, train=train)
             x = x if x.shape == branch.shape else layer(x, f"{i}_shortcut", 1, stride)
             x = tap(self, f"activation{i}", style.activate(x + branch))
         return x
@@ -167,6 +176,13 @@ LAYERS: dict[type[specs.Block], Any] = {
 }
 
 
-def create_block(spec: specs.Block, name: str) -> Any:
-    """Returns the module of a block."""
-    return LAYERS[type(spec)](spec, name=name)
+def create_block(spec: specs.Block, name: str, drop_path: tuple[float, ...] = ()) -> Any:
+    """Returns the module of a block.
+
+    Args:
+        spec: the fields of the block.
+        name: of the module.
+        drop_path: rate of stochastic depth of each of its residual branches; a block without any takes none.
+    """
+    options = {"drop_path": drop_path} if drop_path else {}
+    return LAYERS[type(spec)](spec, **options, name=name)

@@ -16,7 +16,7 @@ from foodjax.config.blocks import Block
 from foodjax.config.keys import Config
 from foodjax.models.backbones.registry import create_backbone
 from foodjax.models.blocks import create_block
-from foodjax.models.layers import Dropout, Style
+from foodjax.models.layers import HEAD, Dropout, Style, drop_path_rates
 from foodjax.system.errors import UserError
 
 _LARGEST = 10_000  # pixels, where the search for a side that fits ends
@@ -31,6 +31,7 @@ class ConvNet(nn.Module):
         pooling: between blocks and head: "flatten", "average" or "max" over all pixels, or "token".
         hidden: sizes of the hidden dense layers of the head.
         dropout: dropout after each hidden layer.
+        drop_path: rate of stochastic depth of the last residual branch; earlier ones have theirs in proportion.
         num_classes: K.
         dtype: "float32" or "bfloat16", the compute dtype of `apply_model`.
         backbone: its name; "" has none.
@@ -42,11 +43,11 @@ class ConvNet(nn.Module):
     pooling: str
     hidden: tuple[int, ...]
     dropout: float
+    drop_path: float
     num_classes: int
     dtype: str
     backbone: str = ""
     standard: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
-    drop_path: float = 0.0
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
@@ -57,14 +58,15 @@ class ConvNet(nn.Module):
         token = None
         if self.backbone:
             x, token = create_backbone(self.backbone, self.drop_path)(x, self.style, train=train)
-        for i, block in enumerate(self.blocks, start=1):
-            x = create_block(block, name=f"block{i}")(x, self.style, train=train)
+        rates = drop_path_rates(self.drop_path, [block.num_branches for block in self.blocks])
+        for i, (block, drop_path) in enumerate(zip(self.blocks, rates, strict=True), start=1):
+            x = create_block(block, f"block{i}", drop_path)(x, self.style, train=train)
         x = token if self.pooling == "token" else _pool(x, self.pooling)
         self.sow("features", "pooled", x)
         for i, size in enumerate(self.hidden, start=1):
             x = nn.Dense(size, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")(x)
             x = Dropout(self.dropout, name=f"dropout{i}")(self.style.activate(x), train=train)
-        return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="logits")(x)
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name=HEAD)(x)
 
 
 def _pool(x: jax.Array, pooling: str) -> jax.Array:
@@ -78,18 +80,19 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
     """Builds the network from `config.model` and checks that every block leaves at least one pixel.
 
     Args:
-        config: the whole experiment config; reads `model` and `data.image_size` (pixels).
+        config: the whole experiment config; reads `model`, `data.image_size` (pixels) and `train.freeze_batch_stats`.
         num_classes: K, the number of logits.
 
     Returns:
         The module; `model.init(key, images, train=False)` makes its parameters.
 
     Raises:
-        UserError: the pictures have no size yet, a block leaves no pixel, its channels do not divide into groups, or
-            pictures of several sizes are flattened.
+        UserError: the pictures have no size yet, a block leaves no pixel, its channels do not divide into groups,
+            pictures of several sizes are flattened, or there is no branch for `model.drop_path`.
     """
     model, head = config.model, config.model.head
-    style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups)
+    frozen = config.train.freeze_batch_stats
+    style = Style(model.activation, model.norm, model.norm_momentum, model.norm_groups, frozen)
     stages = [side for _, side in config.train.progressive_resizing]
     _check_size(config, stages)
     for i, block in enumerate(model.blocks):
@@ -100,14 +103,18 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
             )
     if head.pooling == "token" and not (model.backbone and BACKBONES[model.backbone].has_token and not model.blocks):
         raise UserError("model.head.pooling is 'token': needs a vision transformer as model.backbone, and no blocks")
+    if model.drop_path and not model.backbone and not any(block.num_branches for block in model.blocks):
+        raise UserError(
+            f"model.drop_path is {model.drop_path} and model.blocks has no residual branch: needs one, or a rate of 0"
+        )
     sizes = {config.input_size, config.eval_size, *stages}
     if head.pooling == "flatten" and len(sizes) > 1:
         raise UserError(
             f"model.head.pooling is 'flatten' and the sizes are {sorted(sizes)}: needs one size, or 'average' or 'max'"
         )
     return ConvNet(
-        style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, num_classes, model.dtype, model.backbone,
-        config.standard, model.drop_path,
+        style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, model.drop_path, num_classes, model.dtype,
+        model.backbone, config.standard,
     )  # fmt: skip
 
 
@@ -169,7 +176,7 @@ def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any
         return model.apply(variables, images, **kwargs)
     dtype = jax.numpy.dtype(model.dtype)
     params = {
-        name: layer if name == "logits" else jax.tree.map(lambda x: x.astype(dtype), layer)
+        name: layer if name == HEAD else jax.tree.map(lambda x: x.astype(dtype), layer)
         for name, layer in variables["params"].items()
     }
     return model.apply({**variables, "params": params}, images.astype(dtype), **kwargs)

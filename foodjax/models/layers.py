@@ -1,14 +1,15 @@
 """Layers of the blocks in Linen: convolution, dropout, shared activation and normalisation, recorded feature maps."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.models.ops import add_bias, conv, dropout
+from foodjax.models.ops import add_bias, conv, drop_path, dropout
 
+HEAD = "logits"  # the last layer of every network: its name among the parameters
 _ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
 
 
@@ -21,6 +22,7 @@ class Style:
         norm: none, batch (over the global batch, on all devices) or group.
         norm_momentum: share of its running mean and variance that batch normalisation keeps in a step.
         norm_groups: number of groups of group normalisation.
+        frozen: batch normalisation uses its running mean and variance in training too, and does not update them.
     """
 
     activation: str
@@ -36,7 +38,8 @@ class Style:
     def normalise(self, x: jax.Array, *, train: bool, name: str) -> jax.Array:
         """Normalises (B, H, W, C); call it inside a compact method, whose module owns the layer."""
         if self.norm == "batch":
-            return nn.BatchNorm(use_running_average=not train, momentum=self.norm_momentum, name=name)(x)
+            running = self.frozen or not train
+            return nn.BatchNorm(use_running_average=running, momentum=self.norm_momentum, name=name)(x)
         if self.norm == "group":
             return nn.GroupNorm(self.norm_groups, name=name)(x)
         return x
@@ -100,21 +103,37 @@ class Dropout(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Leaves out the branch of whole pictures in training, and scales the others (Huang et al. 2016).
+    """Stochastic depth (Huang et al. 2016): drops a residual branch for some pictures of a batch.
 
     Attributes:
-        rate: fraction of the pictures.
+        rate: fraction of the pictures whose branch is zero in training; the branches of the others are divided by
+            1 - rate, which keeps the mean.
     """
 
     rate: float
 
     @nn.compact
     def __call__(self, x: Float[Array, "B ..."], *, train: bool) -> Float[Array, "B ..."]:
-        """Maps any shape to the same."""
-        if not train or not self.rate:
-            return x
-        ones = jnp.ones((x.shape[0],) + (1,) * (x.ndim - 1), x.dtype)
-        return x * dropout(ones, self.rate, self.make_rng("dropout"))
+        """Maps the output of a branch, (B, ...), to the same shape."""
+        return drop_path(x, self.rate, self.make_rng("dropout")) if train and self.rate else x
+
+
+def drop_path_rates(rate: float, branches: Sequence[int]) -> tuple[tuple[float, ...], ...]:
+    """Returns the rate of each residual branch: i / L of `rate` for branch i of L, counted from 1.
+
+    Args:
+        rate: of the last branch.
+        branches: number of branches of each block, first to last.
+
+    Example:
+        >>> drop_path_rates(0.4, [1, 0, 3])
+        ((0.1,), (), (0.2, 0.3, 0.4))
+    """
+    total, before, found = sum(branches), 0, []
+    for count in branches:
+        found.append(tuple(rate * i / total for i in range(before + 1, before + count + 1)))
+        before += count
+    return tuple(found)
 
 
 def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:

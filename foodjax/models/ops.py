@@ -6,6 +6,7 @@ then far cheaper than reduce_window's select-and-scatter (which deterministic GP
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -102,9 +103,26 @@ def dropout(x: Float[Array, "..."], rate: float, key: jax.Array) -> Float[Array,
         rate: in [0, 1).
         key: raw data of a threefry key.
     """
-    count = lax.iota(jnp.uint32, x.size).reshape(x.shape)
+    return jnp.where(_keep(x.shape, rate, key), x / (1 - rate), 0)
+
+
+def drop_path(x: Float[Array, "B ..."], rate: float, key: jax.Array) -> Float[Array, "B ..."]:
+    """Sets whole examples to zero, a fraction `rate` of them, and divides the others by 1 - rate.
+
+    Args:
+        x: any shape; the first axis counts examples.
+        rate: in [0, 1).
+        key: raw data of a threefry key.
+    """
+    keep = _keep((len(x),) + (1,) * (x.ndim - 1), rate, key)
+    return jnp.where(keep, x / (1 - rate), 0)
+
+
+def _keep(shape: tuple[int, ...], rate: float, key: jax.Array) -> jax.Array:
+    """Returns booleans, each True with a probability of 1 - rate."""
+    count = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
     bits, _ = threefry(key, count, jnp.zeros_like(count))
-    return jnp.where(bits < jnp.uint32((1 - rate) * 2**32), x / (1 - rate), 0)
+    return bits < jnp.uint32((1 - rate) * 2**32)
 
 
 def threefry(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:

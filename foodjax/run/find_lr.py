@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from foodjax.config.check import checked
+from foodjax.config.check import checked, replace
 from foodjax.config.keys import Config
 from foodjax.data.balance import class_weights
 from foodjax.data.host_batches import select_train_batches
@@ -89,7 +89,8 @@ def range_test(config: Config | ConfigDict) -> RangeTest:
     Raises:
         UserError: the data cannot be used, or the loss does not fall.
     """
-    config, data = load_chosen(checked(config))
+    # The test lasts an epoch or so: with gradual unfreezing it would find the rate of the head alone.
+    config, data = load_chosen(replace(checked(config), {"optimizer.unfreeze": 0}))
     names = data.train.class_names
     weights = class_weights(config, data.train.labels[data.parts.train], len(names))
     engine = Engine(config, names, learning_rate=rate_at, class_weights=weights)

@@ -10,11 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from foodjax.models.layers import HEAD
 from foodjax.steps.state import TrainState
 from foodjax.system.errors import UserError
 from foodjax.workdir.checkpoint_content import shapes
-
-HEAD = "logits"
 
 
 def initialise(state: TrainState, source: Any, *, keep: Collection[str], origin: str) -> TrainState:

@@ -7,11 +7,13 @@ import optax
 import optax.contrib
 
 from foodjax.config.keys import Config
+from foodjax.models.layers import HEAD
+from foodjax.steps.depths import path_of
+from foodjax.steps.rates import with_rates
 from foodjax.system.errors import UserError
 
 # Scales Muon's updates to the root mean square of Adam's: both can use one learning rate (Liu et al. 2025).
 _ADAM_RMS = 0.2
-_LABELS = {True: "lower", False: "upper"}
 
 
 def create_schedule(config: Config, steps_per_epoch: int) -> float | optax.Schedule:
@@ -45,20 +47,23 @@ def create_optimizer(config: Config, steps_per_epoch: int = 1) -> optax.Gradient
 
     Args:
         config: the experiment.
-        steps_per_epoch: number of steps of an epoch, for the schedule. The state's structure does not depend on it,
-            unless the warmup of a constant schedule rounds to no step.
+        steps_per_epoch: number of steps of an epoch, for the schedule and optimizer.unfreeze. The state's structure
+            does not depend on it, unless the warmup of a constant schedule rounds to no step.
 
     Raises:
         UserError: `optimizer.name` is not known.
     """
-    return create_chain(config, create_schedule(config, steps_per_epoch))
+    return create_chain(config, create_schedule(config, steps_per_epoch), steps_per_epoch)
 
 
-def create_chain(config: Config, learning_rate: float | optax.Schedule) -> optax.GradientTransformation:
+def create_chain(
+    config: Config, learning_rate: float | optax.Schedule, steps_per_epoch: int = 1
+) -> optax.GradientTransformation:
     """Builds the optax chain of `config.optimizer` with the given learning rate.
 
     RMSprop is Keras': v = decay v + (1 - decay) g^2, w -= learning_rate g / sqrt(v + epsilon), v_0 = 0. Weight decay
-    is decoupled (AdamW's): w -= learning_rate weight_decay w, for kernels alone.
+    is decoupled (AdamW's): w -= learning_rate weight_decay w, for kernels alone. `steps.rates` then scales the updates
+    of the parameters that have a learning rate of their own.
 
     Raises:
         UserError: `optimizer.name` is not known.
@@ -85,29 +90,20 @@ def create_chain(config: Config, learning_rate: float | optax.Schedule) -> optax
     else:
         raise UserError(f"optimizer.name is {o.name!r}: needs rmsprop, adamw, sgd or muon")
     tx = optax.chain(optax.clip_by_global_norm(o.clip_norm), tx) if o.clip_norm else tx
-    return _slow_down(tx, o.lower_blocks, o.lower_rate) if o.lower_blocks else tx
-
-
-def _slow_down(tx: optax.GradientTransformation, blocks: int, rate: float) -> optax.GradientTransformation:
-    """Multiplies the updates of the first blocks by `rate`; with a rate of 0 XLA does not compute their gradients."""
-    names = {f"block{i}" for i in range(1, blocks + 1)}
-
-    def labels(params):
-        return {name: jax.tree.map(lambda _, n=name: _LABELS[n in names], part) for name, part in params.items()}
-
-    if rate == 0:
-        return optax.partition({"lower": optax.set_to_zero(), "upper": tx}, labels)
-    return optax.chain(tx, optax.partition({"lower": optax.scale(rate), "upper": optax.identity()}, labels))
+    return with_rates(tx, config, steps_per_epoch)
 
 
 def _muon_axes(params: Any) -> Any:
     """Returns the matrix axes (inputs, outputs) of each kernel that Muon updates, and None for what Adam updates.
 
-    Adam updates the last layer, as Muon's authors advise.
+    Adam updates the last layer, as Muon's authors advise, and what is no matrix: biases, scales, embeddings, and the
+    kernels of depthwise convolutions, (h, w, 1, C), which map each channel to itself.
     """
 
-    def axes(path, x):
-        if x.ndim < 2 or path[0].key == "logits":
+    def axes(keys, x):
+        *modules, name = path_of(keys).split("/")
+        is_depthwise = x.ndim == 4 and x.shape[2] == 1
+        if name != "kernel" or x.ndim < 2 or is_depthwise or modules[:1] == [HEAD]:
             return None
         return optax.contrib.MuonDimensionNumbers(tuple(range(x.ndim - 1)), x.ndim - 1)
 
@@ -115,5 +111,9 @@ def _muon_axes(params: Any) -> Any:
 
 
 def are_kernels(params: Any) -> Any:
-    """Returns a tree of booleans: True for kernels, False for biases and scales."""
-    return jax.tree.map(lambda x: x.ndim > 1, params)
+    """Returns a tree of booleans: True for kernels, False for all else, such as biases, scales and embeddings."""
+
+    def is_kernel(keys, x):
+        return x.ndim > 1 and path_of(keys).split("/")[-1] == "kernel"
+
+    return jax.tree_util.tree_map_with_path(is_kernel, params)
