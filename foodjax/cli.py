@@ -14,6 +14,7 @@ from foodjax.commands import (
     import_model,
     inspect,
     predict,
+    probe,
     reproduce,
     serve,
     summary,
@@ -31,6 +32,7 @@ from foodjax.system.version import version
 # A new verb is a file in commands/ and a line here.
 VERBS = [
     train.VERB,
+    probe.VERB,
     evaluate.VERB,
     predict.VERB,
     inspect.VERB,

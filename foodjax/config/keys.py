@@ -57,7 +57,7 @@ class Model:
     """The network."""
 
     init_from: str = key(
-        "", TEXT, "", "start from the weights of this workdir, or of a ResNet's .safetensors", since=4,
+        "", TEXT, "", "start from the weights of this workdir, file, or hf:// address: docs/weights.md", since=4,
         shapes_state=True,
     )  # fmt: skip
     dtype: str = key(
@@ -147,6 +147,10 @@ class Train:
     freeze_batch_stats: bool = key(
         False, BOOL, "", "batch normalisation trains with its running statistics and does not update them", since=11
     )
+    solver: str = key(
+        "steps", choice("steps", "probe"), "",
+        "steps of the optimizer, or a linear classifier on features: foodjax probe", since=11,
+    )  # fmt: skip
     label_smoothing: float = key(0.0, FRACTION, "of the probability", "spread over all classes", since=3)
     class_weights: tuple[float, ...] = key(
         (), tuple_of(POSITIVE, "numbers > 0, one for each class"), "",

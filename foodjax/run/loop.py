@@ -1,36 +1,33 @@
 """Trains a network: the loop over epochs, with checkpoints, early stopping and resuming."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.balance import class_weights
 from foodjax.data.sets import Data
-from foodjax.run import addresses
-from foodjax.run.chosen import with_stored
+from foodjax.run import addresses, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
-from foodjax.run.loading import load_for, write_data
 from foodjax.run.observer import Epoch, Observer
-from foodjax.run.trained import Trained, read_trained
+from foodjax.run.trained import Trained
 from foodjax.run.wiring import Engine
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import all_finite
 from foodjax.system.console import Bar, say
 from foodjax.system.errors import UserError
-from foodjax.system.files import PathLike, to_path
+from foodjax.system.files import PathLike
 from foodjax.system.signals import Interrupt, Interrupted
-from foodjax.workdir import data_check, logs, run_record
 from foodjax.workdir import description as workdir_lib
+from foodjax.workdir import logs
 from foodjax.workdir.checkpoint_content import LoopState
 from foodjax.workdir.checkpoints import Checkpoints
 
@@ -63,61 +60,32 @@ def train(
     Raises:
         UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
     """
-    workdir = to_path(workdir)
-    config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
-    begun = workdir_lib.check(workdir, config)
-    if begun and (end := workdir_lib.read_finished(workdir, config.train)):
-        if trained := read_trained(workdir, end):
-            say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
-            if changes := data_check.changed_since_the_end(workdir, config):
-                say(f"its photographs have changed since ({changes}, by name): another --workdir trains on them")
-            return trained
-        say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
-    config, data = load_for(workdir, config, data, begun=begun)
-    names, rows = data.train.class_names, data.parts.train
-    weights = class_weights(config, data.train.labels[rows], len(names))
-    engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
-    if config.optimizer.rates:
-        engine.abstract_state()  # refuses a pattern that matches nothing before the workdir has its config
-    try:
-        with workdir_lib.lock(workdir):
-            workdir_lib.write_description(workdir, config, engine.class_names)
-            write_data(workdir, data)
-            with run_record.recorded(workdir, config, data, origin or {}):
-                end, evaluated = _train(engine, workdir, data, observers)
-            if report is not None:
-                report(evaluated, workdir)
-            workdir_lib.write_finished(workdir, end)  # last: with it, everything else is there
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise UserError(
-            f"cannot write to workdir {workdir} ({where}{error.strerror}); the checkpoints are kept: needs space and "
-            f"the right to write, then the same command continues"
-        ) from None
-    trained = read_trained(workdir, end)
-    assert trained, f"another program changes {workdir}"
-    return trained
+    if checked(config).train.solver != "steps":
+        raise UserError(f"train.solver is {checked(config).train.solver!r}: needs foodjax probe, or train.solver=steps")
+    work = functools.partial(_train, observers=observers)
+    return session.run(config, workdir, work, origin=origin, report=report, data=data)
 
 
 def _train(
-    engine: Engine, workdir: Path, data: Data, observers: Sequence[Observer]
+    engine: Engine,
+    workdir: Path,
+    data: Data,
+    add: Callable[[str, Any], None],
+    *,
+    observers: Sequence[Observer],
 ) -> tuple[workdir_lib.Finished, Evaluation]:
-    parts, devices = data.parts, jax.devices()
-    counts = [len(parts.train), len(parts.validation), len(parts.test)]
-    print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
-    print(
-        f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
-        + (f"; {data.duplicates}" if data.duplicates else "")
-    )
+    session.describe(engine, data)
     checkpoints = Checkpoints(workdir)
     try:
         with Interrupt() as interrupt:
             loop = Loop(engine, checkpoints, workdir, data, interrupt)
+            if engine.weights_from:
+                add("weights", engine.weights_from)
             reason = loop.fit(observers)
     finally:
         checkpoints.close()
     end = workdir_lib.Finished(reason, loop.stopping.epoch)
-    return end, evaluate_best(engine, workdir, data.test, parts.test, validation=data, duplicates=data.duplicates)
+    return end, evaluate_best(engine, workdir, data.test, data.parts.test, validation=data, duplicates=data.duplicates)
 
 
 class Loop:

@@ -1,7 +1,7 @@
 """Transfer learning: a network starts from the weights of another one, `model.init_from`.
 
-Both networks have the same layers, by name and shape, but for those that are named, which keep their random weights: the
-last one, `logits`, where the classes are others, and everything behind a backbone whose weights come from a file.
+Both networks have the same layers, by name and shape, but for those that keep their random weights: the last one,
+`logits`, where the classes are others, and everything behind a backbone whose weights come from a file.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from foodjax.models.layers import HEAD
 from foodjax.steps.state import TrainState
 from foodjax.system.errors import UserError
 from foodjax.workdir.checkpoint_content import shapes
@@ -22,7 +21,7 @@ def initialise(state: TrainState, source: Any, *, keep: Collection[str], origin:
     Args:
         state: before the first step.
         source: the other network's variables, {"params", "batch_stats"}; a missing part is empty.
-        keep: names of the modules that `state` keeps, such as HEAD.
+        keep: names of the modules that `state` keeps, such as `layers.HEAD`.
         origin: where the weights come from, for the message.
 
     Raises:

@@ -1,6 +1,5 @@
 """Wiring: the one place that puts network, optimizer, mesh, jitted steps and weights together, for every command."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ from foodjax.evaluation.predictions import Predictions, collect_predictions
 from foodjax.models.backbones.convert import to_variables
 from foodjax.models.backbones.registry import NAME as BACKBONE
 from foodjax.models.convnet import create_model
+from foodjax.models.layers import HEAD
 from foodjax.models.torch_weights import to_blocks
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
@@ -45,6 +45,7 @@ class Engine:
         model: the network.
         tx: the optimizer.
         train_step, train_steps, eval_step: jitted over the mesh; each is compiled when it is first called.
+        class_weights: of the training loss, in label order; () weighs all the same.
         weights_from: of the state that was created: "origin" of its weights and, of a file's, "sha256" and "licence";
             empty for random ones.
     """
@@ -81,6 +82,7 @@ class Engine:
         self.model = create_model(config, len(class_names))
         self.tx = create_chain(config, learning_rate) if learning_rate else create_optimizer(config, steps_per_epoch)
         weighted = config if class_weights is None else replace(config, {"train.class_weights": class_weights})
+        self.class_weights = weighted.train.class_weights
         self.train_step, self.eval_step = make_steps(weighted, self.model, self.tx, self.mesh)
         self.train_steps = make_train_steps(weighted, self.model, self.tx, self.mesh)
 
@@ -114,12 +116,12 @@ class Engine:
                 variables = to_variables(self.config.model.backbone, found.arrays, like, flag)
                 keep = set(state.params) - {BACKBONE}
             else:
-                variables, keep = to_blocks(found.arrays, flag), {transfer.HEAD}
+                variables, keep = to_blocks(found.arrays, flag), {HEAD}
             self.weights_from = {"origin": found.origin, "sha256": found.sha256, "licence": found.licence}
             left = "all but those of the last layer"
         else:
             variables, names = load_variables(source)
-            keep = set() if names == self.class_names else {transfer.HEAD}
+            keep = set() if names == self.class_names else {HEAD}
             self.weights_from = {"origin": str(to_path(source).absolute())}
             left = "all but those of the last layer" if keep else "all of them"
         state = transfer.initialise(state, variables, keep=keep, origin=flag)

@@ -38,9 +38,7 @@ PACKAGES = (
 
 
 @contextlib.contextmanager
-def recorded(
-    workdir: Path, config: Config, data: Data, origin: dict[str, Any]
-) -> Iterator[Callable[[str, Any], None]]:
+def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) -> Iterator[Callable[[str, Any], None]]:
     """Context manager that records a session in workdir/run.json, at its start and at its end.
 
     It gives a function of (name, value) that adds a fact to the session.

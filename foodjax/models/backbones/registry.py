@@ -24,3 +24,22 @@ def create_backbone(architecture: str, drop_path: float) -> Any:
     dinov2 = architecture.endswith("dinov2")
     patch = 14 if dinov2 else 16
     return VisionTransformer(patch, 384, 12, 6, dinov2, drop_path, name=NAME)
+
+
+def groups(architecture: str) -> tuple[tuple[str, ...], ...]:
+    """Returns the layers of a backbone from the stem on, in groups that learn at one rate, as patterns of their paths.
+
+    A group is the stem, a stage of a convolutional network, or a block of a transformer. The last layers join the last.
+
+    Args:
+        architecture: its name, a key of BACKBONES.
+    """
+    if architecture.startswith("resnet"):
+        stem, stages, last = ("conv1", "bn1"), [f"layer{i}_*" for i in range(1, 5)], ()
+    elif "efficientnet_lite" in architecture:
+        stem, stages, last = ("conv_stem", "bn1"), [f"blocks_{i}_*" for i in range(7)], ("conv_head", "bn2")
+    else:
+        stem, stages, last = ("patch_embed", "cls_token", "pos_embed"), [f"blocks_{i}" for i in range(12)], ("norm",)
+    listed = [stem, *((stage,) for stage in stages)]
+    listed[-1] += last
+    return tuple(tuple(f"{NAME}/{layer}/*" for layer in group) for group in listed)

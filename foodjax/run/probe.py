@@ -1,0 +1,181 @@
+"""Probes a network: a linear classifier on the features of its frozen layers, as a run with a checkpoint.
+
+The features are computed once and kept beside the prepared photographs. Cross-validation on the training photographs
+chooses the strength of the classifier's penalty. A classifier of the nearest neighbours is scored beside it.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from foodjax.config.check import checked, replace
+from foodjax.config.keys import Config
+from foodjax.data.augment.apply import view
+from foodjax.data.batches import eval_batches
+from foodjax.data.cache import cache_root
+from foodjax.data.prepared import Prepared
+from foodjax.data.sets import Data
+from foodjax.models.convnet import apply_model
+from foodjax.models.layers import HEAD
+from foodjax.run import linear, session
+from foodjax.run.evaluate import Evaluation, evaluate_best
+from foodjax.run.features import load_or_compute
+from foodjax.run.trained import Trained
+from foodjax.run.wiring import Engine
+from foodjax.steps.devices import compiler_options
+from foodjax.steps.early_stopping import EarlyStopping
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.state import TrainState
+from foodjax.steps.step import rescale
+from foodjax.system import files
+from foodjax.system.console import Bar, say
+from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike
+from foodjax.workdir import logs
+from foodjax.workdir.checkpoint_content import LoopState, digest
+from foodjax.workdir.checkpoints import Checkpoints
+from foodjax.workdir.description import LAST_EPOCH, Finished
+
+FILE = "probe.json"
+
+
+def probe(
+    config: Config | ConfigDict,
+    workdir: PathLike,
+    *,
+    origin: dict[str, Any] | None = None,
+    report: Callable[[Evaluation, Path], Any] | None = None,
+    data: Data | None = None,
+) -> Trained:
+    """Trains the last layer alone, on features of the frozen network, then evaluates it on the test set.
+
+    Args:
+        config: the experiment; train.solver becomes "probe".
+        workdir: folder of the run: new, or of the same experiment.
+        origin: of the config, for run.json.
+        report: called with the evaluation and the workdir, before the run counts as finished.
+        data: prepared sets; None prepares those that config names.
+
+    Returns:
+        The outcome; of a run that was finished before, the same as then.
+
+    Raises:
+        UserError: the config names no weights, or has layers without weights; the data or the workdir cannot be used.
+    """
+    config = replace(checked(config), {"train.solver": "probe"})
+    _check(config)
+    return session.run(config, workdir, _probe, origin=origin, report=report, data=data)
+
+
+def _check(config: Config) -> None:
+    model = config.model
+    if not model.init_from:
+        raise UserError("model.init_from is empty: probe needs the weights of a backbone, or of another run")
+    if model.head.hidden:
+        raise UserError(f"model.head.hidden is {model.head.hidden}: probe trains one layer alone, needs ()")
+    if model.backbone and model.blocks:
+        raise UserError("model.blocks stand between the backbone and the head: probe trains one layer alone, needs ()")
+
+
+def _probe(engine: Engine, workdir: Path, data: Data, add: Callable[[str, Any], None]) -> tuple[Finished, Evaluation]:
+    session.describe(engine, data)
+    checkpoints = Checkpoints(workdir)
+    try:
+        if checkpoints.best_step() is None:
+            state = engine.create_state()
+            add("weights", engine.weights_from)
+            _solve(engine, workdir, data, state, checkpoints)
+    finally:
+        checkpoints.close()
+    evaluated = evaluate_best(engine, workdir, data.test, data.parts.test, validation=data, duplicates=data.duplicates)
+    return Finished(LAST_EPOCH, 1), evaluated
+
+
+def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpoints: Checkpoints) -> None:
+    """Fits the last layer, scores it on the validation images, and saves the state with it."""
+    rows, config = data.parts.train, engine.config
+    features = compute_features(engine, state, data.train, rows)  # (V, N, D) of V views
+    labels, num_classes = data.train.labels[rows], len(engine.class_names)
+    views, count, width = features.shape
+    weights = np.asarray(engine.class_weights) if engine.class_weights else None
+    fitted = linear.fit(
+        features.reshape(views * count, width), np.tile(labels, views), num_classes,
+        groups=np.tile(np.arange(count), views), class_weights=weights, seed=config.seed,
+    )  # fmt: skip
+    best = next(fold for fold in fitted.folds if fold.strength == fitted.strength)
+    neighbours, near = linear.choose_neighbours(features[0], labels, num_classes)
+    say(
+        f"{width} features; penalty {fitted.strength:g}, chosen by cross-validation: accuracy {best.accuracy:.2%}; "
+        f"{neighbours} nearest neighbours: {near:.2%}"
+    )
+    head = {"kernel": jnp.asarray(fitted.kernel), "bias": jnp.asarray(fitted.bias)}
+    params = {**state.params, HEAD: head}
+    solved: Any = state.replace(step=jnp.ones((), jnp.int32), params=params)  # pyright: ignore
+    if state.ema:
+        solved = solved.replace(ema={**state.ema, "params": jax.tree.map(jnp.copy, params)})
+    logits = features[0] @ fitted.kernel + fitted.bias
+    scored = Metrics.from_batch(jnp.asarray(logits), jnp.asarray(labels), jnp.ones(count)).compute()
+    val = engine.validate(solved.variables, data).metrics
+    stopping = EarlyStopping(config.train.patience).update(val["loss"])
+    row = {"epoch": 1, "step": 1, **scored, "val_loss": val["loss"], "val_accuracy": val["accuracy"]}
+    log = logs.MetricsLog(workdir, [], 0)
+    log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
+    log.close()
+    facts = {
+        "strength": fitted.strength, "neighbours": neighbours, "neighbours_accuracy": near,
+        "folds": [fold._asdict() for fold in fitted.folds],
+    }  # fmt: skip
+    files.write_text(workdir / FILE, json.dumps(facts, indent=2) + "\n")
+    checkpoints.save(solved, LoopState(stopping, Metrics.zeros(), log.rows), val["loss"])
+    checkpoints.wait()
+    say(f"validation accuracy {val['accuracy']:.2%}, loss {val['loss']:.4f}")
+
+
+def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np.ndarray) -> np.ndarray:
+    """Returns what the last layer gets of some photographs, as an evaluation shows them.
+
+    Args:
+        engine: the network.
+        state: its weights.
+        data: the prepared set.
+        rows: of the set, (N,).
+
+    Returns:
+        float32 (V, N, D): V is 2 with eval.flip, for the pictures and their mirror images, else 1.
+    """
+    config, variables = engine.config, dict(state.variables)
+    frozen = {**variables, "params": {k: v for k, v in variables["params"].items() if k != HEAD}}
+    width = variables["params"][HEAD]["kernel"].shape[0]
+    run = jax.jit(functools.partial(_features, config=config, model=engine.model), compiler_options=compiler_options())
+    size, views = engine.eval_batch_size(len(rows)), 2 if config.eval.flip else 1
+
+    def compute() -> np.ndarray:
+        found = []
+        with Bar("features", -(-len(rows) // size), size, 0) as bar:
+            for i, batch in enumerate(eval_batches(data, rows, size), start=1):
+                real = batch["row"] >= 0
+                found.append(np.asarray(run(variables, batch["image"]))[:, real])
+                bar.update(i)
+        return np.concatenate(found, axis=1).reshape(-1, width)
+
+    key = {
+        "weights": digest(frozen, {}), "model": repr(engine.model), "eval": [config.eval_size, config.eval.crop_area],
+        "views": views, "set": data.checksum, "rows": digest({"rows": np.asarray(rows)}, {}),
+    }  # fmt: skip
+    folder = cache_root(config) / data.folder if data.folder else None
+    return load_or_compute(folder, key, views * len(rows), width, compute).reshape(views, len(rows), width)
+
+
+def _features(variables: Any, images: jax.Array, *, config: Config, model: Any) -> jax.Array:
+    """Returns what the last layer gets of uint8 pictures (B, H, W, 3), float32 (V, B, D)."""
+    images = rescale(view(images, config.eval_size, config.eval.crop_area))
+    shown = [images, images[:, :, ::-1]] if config.eval.flip else [images]
+    found = [apply_model(model, variables, x, train=False, mutable=["features"])[1] for x in shown]
+    return jnp.stack([state["features"]["pooled"][0].astype(jnp.float32) for state in found])

@@ -1,0 +1,96 @@
+"""One start of a training: checks its workdir, loads its data, records what happens, and marks the run as finished."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from foodjax.config.check import checked
+from foodjax.config.keys import Config
+from foodjax.data.balance import class_weights
+from foodjax.data.sets import Data
+from foodjax.run.chosen import with_stored
+from foodjax.run.evaluate import Evaluation
+from foodjax.run.loading import load_for, write_data
+from foodjax.run.trained import Trained, read_trained
+from foodjax.run.wiring import Engine
+from foodjax.system.console import say
+from foodjax.system.errors import UserError
+from foodjax.system.files import PathLike, to_path
+from foodjax.workdir import data_check, run_record
+from foodjax.workdir import description as workdir_lib
+
+# Trains in a workdir and evaluates; the last argument adds a fact to run.json.
+Work = Callable[[Engine, Path, Data, Callable[[str, Any], None]], tuple[workdir_lib.Finished, Evaluation]]
+
+
+def run(
+    config: Config | ConfigDict,
+    workdir: PathLike,
+    work: Work,
+    *,
+    origin: dict[str, Any] | None = None,
+    report: Callable[[Evaluation, Path], Any] | None = None,
+    data: Data | None = None,
+) -> Trained:
+    """Runs `work` unless the run of a workdir is finished; one that was interrupted continues.
+
+    Args:
+        config: the experiment.
+        workdir: folder of the run: new, or of the same experiment.
+        work: trains and evaluates.
+        origin: of the config, for run.json: "config" (file and variant) and "overrides".
+        report: called with the evaluation and the workdir, before the run counts as finished.
+        data: prepared sets, if the photographs are elsewhere; None prepares those that config names.
+
+    Returns:
+        The outcome; of a run that was finished before, the same as then.
+
+    Raises:
+        UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
+    """
+    workdir = to_path(workdir)
+    config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
+    begun = workdir_lib.check(workdir, config)
+    if begun and (end := workdir_lib.read_finished(workdir, config.train)):
+        if trained := read_trained(workdir, end):
+            say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
+            if changes := data_check.changed_since_the_end(workdir, config):
+                say(f"its photographs have changed since ({changes}, by name): another --workdir trains on them")
+            return trained
+        say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
+    config, data = load_for(workdir, config, data, begun=begun)
+    names, rows = data.train.class_names, data.parts.train
+    weights = class_weights(config, data.train.labels[rows], len(names))
+    engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
+    try:
+        with workdir_lib.lock(workdir):
+            workdir_lib.write_description(workdir, config, engine.class_names)
+            write_data(workdir, data)
+            with run_record.recorded(workdir, config, data, origin or {}) as add:
+                end, evaluated = work(engine, workdir, data, add)
+            if report is not None:
+                report(evaluated, workdir)
+            workdir_lib.write_finished(workdir, end)  # last: with it, everything else is there
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(
+            f"cannot write to workdir {workdir} ({where}{error.strerror}); the checkpoints are kept: needs space and "
+            f"the right to write, then the same command continues"
+        ) from None
+    trained = read_trained(workdir, end)
+    assert trained, f"another program changes {workdir}"
+    return trained
+
+
+def describe(engine: Engine, data: Data) -> None:
+    """Prints the devices, and the number of classes and of images."""
+    parts, devices = data.parts, jax.devices()
+    counts = [len(parts.train), len(parts.validation), len(parts.test)]
+    print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
+    print(
+        f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
+        + (f"; {data.duplicates}" if data.duplicates else "")
+    )
