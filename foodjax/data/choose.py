@@ -94,7 +94,7 @@ def _with_standard(config: Config) -> Config:
     names = [name for name in OF_BACKBONE if name in open_keys(config)]
     if not names:
         return config
-    found = dict(zip(OF_BACKBONE, config.standard, strict=True))
+    found: dict[str, tuple[float, ...]] = dict(zip(OF_BACKBONE, config.standard, strict=True))
     for name in names:
         print(f"chosen: {name}={spell(found[name])}, of {config.model.backbone}")
     return replace(config, {name: found[name] for name in names})

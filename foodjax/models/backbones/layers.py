@@ -32,19 +32,25 @@ class Features(NamedTuple):
 
 def torch_padding(kernel: int) -> Padding:
     """Returns the padding that keeps the size at stride 1, alike on both sides."""
-    return ((kernel // 2, kernel // 2),) * 2
+    half = kernel // 2
+    return (half, half), (half, half)
 
 
-def tf_padding(kernel: int, stride: int, shape: tuple[int, int]) -> Padding:
-    """Returns TensorFlow's padding SAME: what is needed and no more, the odd pixel after.
+def tf_padding(kernel: int, stride: int, height: int, width: int) -> Padding:
+    """Returns TensorFlow's padding SAME of an input: what is needed and no more, the odd pixel after.
 
     Args:
         kernel: side, pixels.
         stride: pixels.
-        shape: height and width of the input.
+        height: of the input, pixels.
+        width: of the input, pixels.
     """
-    needed = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in shape]
-    return tuple((n // 2, n - n // 2) for n in needed)  # pyright: ignore[reportReturnType]
+
+    def pads(size: int) -> tuple[int, int]:
+        needed = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        return needed // 2, needed - needed // 2
+
+    return pads(height), pads(width)
 
 
 class Conv(nn.Module):
@@ -70,7 +76,7 @@ class Conv(nn.Module):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H / stride, W / stride, features), rounded up."""
         channels, k = x.shape[-1], self.kernel
-        padding = tf_padding(k, self.stride, x.shape[1:3]) if self.tf_same else torch_padding(k)
+        padding = tf_padding(k, self.stride, x.shape[1], x.shape[2]) if self.tf_same else torch_padding(k)
         shape = (k, k, 1, channels) if self.depthwise else (k, k, channels, self.features)
         kernel = self.param("kernel", _KERNEL_INIT, shape).astype(x.dtype)
         if self.depthwise:
