@@ -28,7 +28,7 @@ def create_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
     needed = int(np.prod(shape, dtype=np.int64))
     try:
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        _claim(path)
+        claim(path)
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise no_room(path.parent.parent, needed, error) from None
@@ -59,8 +59,12 @@ def is_full(error: OSError) -> bool:
     return error.errno in _NO_SPACE
 
 
-def _claim(path: Path) -> None:
-    """Claims the blocks of a file, as far as its length goes."""
+def claim(path: Path) -> None:
+    """Claims the blocks of a file, as far as its length goes.
+
+    Raises:
+        OSError: there is no room for them.
+    """
     with path.open("r+b") as file:
         length = os.fstat(file.fileno()).st_size
         if hasattr(os, "posix_fallocate"):
