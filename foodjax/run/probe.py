@@ -24,7 +24,7 @@ from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.models.convnet import apply_model
 from foodjax.models.layers import HEAD
-from foodjax.run import linear, session
+from foodjax.run import linear, neighbours, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.features import load_or_compute
 from foodjax.run.trained import Trained
@@ -110,10 +110,10 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
         groups=np.tile(np.arange(count), views), class_weights=weights, seed=config.seed,
     )  # fmt: skip
     best = next(fold for fold in fitted.folds if fold.strength == fitted.strength)
-    neighbours, near = linear.choose_neighbours(features[0], labels, num_classes)
+    count_near, near = neighbours.choose_neighbours(features[0], labels, num_classes)
     say(
         f"{width} features; penalty {fitted.strength:g}, chosen by cross-validation: accuracy {best.accuracy:.2%}; "
-        f"{neighbours} nearest neighbours: {near:.2%}"
+        f"{count_near} nearest neighbours: {near:.2%}"
     )
     head = {"kernel": jnp.asarray(fitted.kernel), "bias": jnp.asarray(fitted.bias)}
     params = {**state.params, HEAD: head}
@@ -129,7 +129,7 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
     log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
     log.close()
     facts = {
-        "strength": fitted.strength, "neighbours": neighbours, "neighbours_accuracy": near,
+        "strength": fitted.strength, "neighbours": count_near, "neighbours_accuracy": near,
         "folds": [fold._asdict() for fold in fitted.folds],
     }  # fmt: skip
     files.write_text(workdir / FILE, json.dumps(facts, indent=2) + "\n")
@@ -169,8 +169,11 @@ def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np
         "weights": digest(frozen, {}), "model": repr(engine.model), "eval": [config.eval_size, config.eval.crop_area],
         "views": views, "set": data.checksum, "rows": digest({"rows": np.asarray(rows)}, {}),
     }  # fmt: skip
-    folder = cache_root(config) / data.folder if data.folder else None
-    return load_or_compute(folder, key, views * len(rows), width, compute).reshape(views, len(rows), width)
+    if data.checksum:
+        found = load_or_compute(cache_root(config), key, views * len(rows), width, compute)
+    else:  # a set that was made of arrays is not in the cache
+        found = compute()
+    return found.reshape(views, len(rows), width)
 
 
 def _features(variables: Any, images: jax.Array, *, config: Config, model: Any) -> jax.Array:
