@@ -55,7 +55,8 @@ def fetch(repository: str, revision: str | None) -> Download:
     offline: Exception | None = None
     for name in FILES:
         try:
-            return _download(repository, name, revision, local_files_only=offline is not None)
+            if found := _download(repository, name, revision, local_files_only=offline is not None):
+                return found
         except LocalEntryNotFoundError as error:  # no network: the other file may still be in the cache
             offline = offline or error
         except EntryNotFoundError:
@@ -82,15 +83,15 @@ def check(download: Download, content: bytes) -> None:
     else:
         raise Unreadable(f"has no hash on the hub, but {printable(download.etag[:80])}: needs a hub that gives one")
     if found != download.etag:
-        raise Unreadable(f"was damaged on its way: its hash is {found[:16]}..., on the hub {download.etag[:16]}...: "
+        raise Unreadable(f"is damaged: its hash is {found[:16]}..., on the hub {download.etag[:16]}...: "
                          f"delete {download.path.resolve()} and try again")  # fmt: skip
 
 
 def licence(repository: str, commit: str) -> str:
     """Returns the licence in the model card's front matter, or "unknown", also where the card cannot be had."""
     try:
-        path = _download(repository, "README.md", commit).path
-        return parse_licence(files.read_text(path, "replace", MAX_CARD))
+        found = _download(repository, "README.md", commit)
+        return parse_licence(files.read_text(found.path, "replace", MAX_CARD)) if found else "unknown"
     except Exception:  # the weights are there: they are not refused for the card
         return "unknown"
 
@@ -107,8 +108,8 @@ def parse_licence(card: str) -> str:
     key = ""
     for line in front[1].splitlines() if front else []:
         if named := re.match(r"([\w-]+):(.*)", line):
-            key, line = named[1], named[2].strip().strip("[]")
-            entries[key] = line.split(",")
+            key, value = named[1], re.sub(r"\s#.*", "", named[2])
+            entries[key] = value.strip().strip("[]").split(",")
         elif key and (item := re.match(r"\s*-(.*)", line)):
             entries[key].append(item[1])
     found = {key: ", ".join(filter(None, (v.strip().strip("'\"") for v in values))) for key, values in entries.items()}
@@ -118,11 +119,16 @@ def parse_licence(card: str) -> str:
     return printable(name[:100]) or "unknown"
 
 
-def _download(repository: str, name: str, revision: str | None, *, local_files_only: bool = False) -> Download:
-    from huggingface_hub import hf_hub_download
+def _download(repository: str, name: str, revision: str | None, *, local_files_only: bool = False) -> Download | None:
+    """Returns a file; None where the cache knows that the revision, a commit, does not have it."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     # Without a home the package would make a folder "~" where the program runs.
     own = None if files.is_home_known() or any(map(os.environ.get, _CACHES)) else files.user_cache() / "hub"
+    if revision and re.fullmatch("[0-9a-f]{40}", revision):  # a commit never changes
+        cached = try_to_load_from_cache(repository, name, cache_dir=own, revision=revision)
+        if cached is not None and not isinstance(cached, str):
+            return None
     path = Path(hf_hub_download(repository, name, revision=revision, cache_dir=own, local_files_only=local_files_only))
     # snapshots/COMMIT/NAME is a link to blobs/ETAG.
     etag = Path(os.readlink(path)).name if path.is_symlink() else _etag(repository, name, path.parent.name)
@@ -149,9 +155,10 @@ def _why(error: Exception, repository: str, revision: str | None) -> str:
 
 
 def _why_not_here(error: Exception) -> str:
+    from huggingface_hub import constants
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     if isinstance(cause, OfflineModeIsEnabled):
         return "is not in the hub's cache, and HF_HUB_OFFLINE is set: needs one download with the network"
-    return f"is not in the hub's cache, and the hub cannot be reached ({printable(first_line(cause))})"
+    return f"is not in the hub's cache, and {constants.ENDPOINT} does not give it: {printable(first_line(cause))}"

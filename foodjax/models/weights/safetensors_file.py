@@ -44,7 +44,8 @@ def read_safetensors(content: bytes) -> dict[str, np.ndarray]:
 
 def licence(content: bytes) -> str:
     """Returns the entry `license` of the metadata of a file that `read_safetensors` takes, or "unknown"."""
-    found = json.loads(content[8 : 8 + struct.unpack_from("<Q", content)[0]]).get("__metadata__", {}).get("license")
+    found = json.loads(content[8 : 8 + struct.unpack_from("<Q", content)[0]]).get("__metadata__") or {}
+    found = found.get("license")
     return printable(found[:100]) if found else "unknown"
 
 
