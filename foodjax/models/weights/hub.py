@@ -83,7 +83,7 @@ def check(download: Download, content: bytes) -> None:
     else:
         raise Unreadable(f"has no hash on the hub, but {printable(download.etag[:80])}: needs a hub that gives one")
     if found != download.etag:
-        raise Unreadable(f"was damaged on its way: its hash is {found[:16]}..., on the hub {download.etag[:16]}...: "
+        raise Unreadable(f"is damaged: its hash is {found[:16]}..., on the hub {download.etag[:16]}...: "
                          f"delete {download.path.resolve()} and try again")  # fmt: skip
 
 
@@ -108,8 +108,8 @@ def parse_licence(card: str) -> str:
     key = ""
     for line in front[1].splitlines() if front else []:
         if named := re.match(r"([\w-]+):(.*)", line):
-            key, line = named[1], named[2].strip().strip("[]")
-            entries[key] = line.split(",")
+            key, value = named[1], re.sub(r"\s#.*", "", named[2])
+            entries[key] = value.strip().strip("[]").split(",")
         elif key and (item := re.match(r"\s*-(.*)", line)):
             entries[key].append(item[1])
     found = {key: ", ".join(filter(None, (v.strip().strip("'\"") for v in values))) for key, values in entries.items()}
@@ -125,6 +125,10 @@ def _download(repository: str, name: str, revision: str | None, *, local_files_o
 
     # Without a home the package would make a folder "~" where the program runs.
     own = None if files.is_home_known() or any(map(os.environ.get, _CACHES)) else files.user_cache() / "hub"
+    if revision and re.fullmatch("[0-9a-f]{40}", revision):  # a commit never changes
+        cached = try_to_load_from_cache(repository, name, cache_dir=own, revision=revision)
+        if cached is not None and not isinstance(cached, str):
+            return None
     path = Path(hf_hub_download(repository, name, revision=revision, cache_dir=own, local_files_only=local_files_only))
     # snapshots/COMMIT/NAME is a link to blobs/ETAG.
     etag = Path(os.readlink(path)).name if path.is_symlink() else _etag(repository, name, path.parent.name)
