@@ -129,7 +129,8 @@ class ResNetStem(nn.Module):
     def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, 3) to (B, H / 4, W / 4, features), halves rounded up."""
         x = (x - jnp.array(_IMAGENET_MEAN, x.dtype)) / jnp.array(_IMAGENET_DEVIATION, x.dtype)
-        x = nn.Conv(self.spec.features, (7, 7), 2, ((3, 3), (3, 3)), use_bias=style.norm == "none", name="conv")(x)
+        pads, bias = ((3, 3), (3, 3)), style.norm == "none"
+        x = nn.Conv(self.spec.features, (7, 7), 2, pads, use_bias=bias, dtype=x.dtype, name="conv")(x)
         x = tap(self, "activation", style.activate(style.normalise(x, train=train, name="norm")))
         return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
 
@@ -153,7 +154,9 @@ class ResNetStage(nn.Module):
         def layer(x, name, kernel, stride):
             pad = (kernel // 2, kernel // 2)
             bias = style.norm == "none"
-            conv = nn.Conv(spec.features, (kernel, kernel), stride, (pad, pad), use_bias=bias, name=f"conv{name}")
+            conv = nn.Conv(
+                spec.features, (kernel, kernel), stride, (pad, pad), use_bias=bias, dtype=x.dtype, name=f"conv{name}"
+            )
             return style.normalise(conv(x), train=train, name=f"norm{name}")
 
         for i in range(1, spec.depth + 1):

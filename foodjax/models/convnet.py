@@ -33,7 +33,9 @@ class ConvNet(nn.Module):
         dropout: dropout after each hidden layer.
         drop_path: rate of stochastic depth of the last residual branch; earlier ones have theirs in proportion.
         num_classes: K.
-        dtype: "float32" or "bfloat16", the compute dtype of `apply_model`.
+        dtype: "float32", or "bfloat16": every layer but the last computes in it. Weights, and the arithmetic of
+            normalisation, are float32 still (mixed precision, Micikevicius et al. 2018; no loss scale, since bfloat16
+            has float32's range).
         backbone: its name; "" has none.
         standard: mean and deviation of the channels, with which pictures are standardised; () and () leave them.
     """
@@ -51,10 +53,11 @@ class ConvNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
-        """Maps float32 images (B, H, W, C) in [0, 1] to logits (B, K)."""
+        """Maps float32 images (B, H, W, C) in [0, 1] to float32 logits (B, K)."""
         mean, deviation = self.standard
         x = images - jnp.array(mean, images.dtype) if mean else images
         x = x / jnp.array(deviation, x.dtype) if deviation else x
+        x = x.astype(jnp.bfloat16) if self.dtype == "bfloat16" else x  # float64 stays: parity tests compute in it
         token = None
         if self.backbone:
             x, token = create_backbone(self.backbone, self.drop_path)(x, self.style, train=train)
@@ -64,7 +67,8 @@ class ConvNet(nn.Module):
         x = token if self.pooling == "token" else _pool(x, self.pooling)
         self.sow("features", "pooled", x)
         for i, size in enumerate(self.hidden, start=1):
-            x = nn.Dense(size, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")(x)
+            dense = nn.Dense(size, dtype=x.dtype, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")
+            x = dense(x)
             x = Dropout(self.dropout, name=f"dropout{i}")(self.style.activate(x), train=train)
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name=HEAD)(x)
 
@@ -138,7 +142,7 @@ def _check_size(config: Config, stages: list[int]) -> None:
             f"{key} is {size}, which is chosen from the photographs when a run starts: needs a number of pixels, such "
             f"as --config.data.image_size=48"
         )
-    for key, size in sizes.items():
+    for key, size in reversed(sizes.items()):
         expects = BACKBONES.get(config.model.backbone)
         if expects and expects.divides and size % expects.stride:
             near = max(round(size / expects.stride), 1) * expects.stride
@@ -154,32 +158,6 @@ def _check_size(config: Config, stages: list[int]) -> None:
             f"model.blocks[{i}] gets {found[i]} x {found[i]} pixels and leaves none: {key} is {size}, needs at least "
             f"{enough}; or fewer blocks, smaller kernels or pools, or SAME padding"
         )
-
-
-def apply_model(model: ConvNet, variables: Any, images: jax.Array, **kwargs: Any) -> Any:
-    """Applies `model` in its compute dtype.
-
-    With bfloat16, the images and the weights of all but the last layer are cast to it. The gradients of the weights
-    and the logits are float32 (mixed precision, Micikevicius et al. 2018; no loss scale, since bfloat16 has float32's
-    range).
-
-    Args:
-        model: the network.
-        variables: "params" in float32, and its other collections.
-        images: float32 (B, H, W, C) in [0, 1].
-        **kwargs: passed to `model.apply`.
-
-    Returns:
-        The result of `model.apply`; the logits are float32.
-    """
-    if model.dtype == "float32":  # no cast: the parity tests pass float64
-        return model.apply(variables, images, **kwargs)
-    dtype = jax.numpy.dtype(model.dtype)
-    params = {
-        name: layer if name == HEAD else jax.tree.map(lambda x: x.astype(dtype), layer)
-        for name, layer in variables["params"].items()
-    }
-    return model.apply({**variables, "params": params}, images.astype(dtype), **kwargs)
 
 
 def init_variables(model: ConvNet, key: jax.Array, image_size: int) -> Any:

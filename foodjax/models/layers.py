@@ -38,11 +38,16 @@ class Style:
     def normalise(self, x: jax.Array, *, train: bool, name: str) -> jax.Array:
         """Normalises (B, H, W, C); call it inside a compact method, whose module owns the layer."""
         if self.norm == "batch":
-            running = self.frozen or not train
-            return nn.BatchNorm(use_running_average=running, momentum=self.norm_momentum, name=name)(x)
+            return self.batch_norm(x, train=train, name=name)
         if self.norm == "group":
-            return nn.GroupNorm(self.norm_groups, name=name)(x)
+            return nn.GroupNorm(self.norm_groups, dtype=x.dtype, name=name)(x)
         return x
+
+    def batch_norm(self, x: jax.Array, *, train: bool, name: str, epsilon: float = 1e-5) -> jax.Array:
+        """Normalises (B, H, W, C) over the batch; in evaluation, or frozen, by the running mean and variance."""
+        running = self.frozen or not train
+        norm = nn.BatchNorm(running, momentum=self.norm_momentum, epsilon=epsilon, dtype=x.dtype, name=name)
+        return norm(x)
 
 
 class Conv(nn.Module):
@@ -65,8 +70,10 @@ class Conv(nn.Module):
         """Maps (B, H, W, C) to (B, H', W', features), H' = H (SAME) or H - kernel + 1 (VALID), or the first `size`."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-        y = conv(x, kernel, self.padding, size)
-        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,))) if self.use_bias else y
+        y = conv(x, kernel.astype(x.dtype), self.padding, size)
+        if not self.use_bias:
+            return y
+        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype))
 
 
 class SqueezeExcite(nn.Module):
@@ -82,8 +89,9 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Maps (B, H, W, C) to the same shape."""
         channels, init = x.shape[-1], nn.initializers.glorot_uniform()
-        hidden = nn.relu(nn.Dense(max(channels // self.reduction, 1), kernel_init=init, name="squeeze")(x.mean((1, 2))))
-        weights = nn.sigmoid(nn.Dense(channels, kernel_init=init, name="excite")(hidden))  # (B, C)
+        squeeze = nn.Dense(max(channels // self.reduction, 1), dtype=x.dtype, kernel_init=init, name="squeeze")
+        excite = nn.Dense(channels, dtype=x.dtype, kernel_init=init, name="excite")
+        weights = nn.sigmoid(excite(nn.relu(squeeze(x.mean((1, 2))))))  # (B, C)
         return x * weights[:, None, None, :]
 
 

@@ -22,7 +22,6 @@ from foodjax.data.batches import eval_batches
 from foodjax.data.cache import cache_root
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
-from foodjax.models.convnet import apply_model
 from foodjax.models.layers import HEAD
 from foodjax.run import linear, neighbours, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
@@ -180,5 +179,5 @@ def _features(variables: Any, images: jax.Array, *, config: Config, model: Any) 
     """Returns what the last layer gets of uint8 pictures (B, H, W, 3), float32 (V, B, D)."""
     images = rescale(view(images, config.eval_size, config.eval.crop_area))
     shown = [images, images[:, :, ::-1]] if config.eval.flip else [images]
-    found = [apply_model(model, variables, x, train=False, mutable=["features"])[1] for x in shown]
+    found = [model.apply(variables, x, train=False, mutable=["features"])[1] for x in shown]
     return jnp.stack([state["features"]["pooled"][0].astype(jnp.float32) for state in found])

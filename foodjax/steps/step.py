@@ -17,7 +17,7 @@ from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
 from foodjax.data.device_batches import Recipe, make_batch
 from foodjax.data.images import check_dtype
-from foodjax.models.convnet import ConvNet, apply_model
+from foodjax.models.convnet import ConvNet
 from foodjax.steps.devices import compiler_options
 from foodjax.steps.metrics import Metrics, training_losses
 from foodjax.steps.state import TrainState
@@ -52,8 +52,8 @@ def train_step(
     dropout_key = jax.random.fold_in(state.rng, state.step)
 
     def loss_fn(params):
-        logits, updates = apply_model(
-            model, {"params": params, "batch_stats": state.batch_stats}, images, train=True,
+        logits, updates = model.apply(
+            {"params": params, "batch_stats": state.batch_stats}, images, train=True,
             rngs={"dropout": dropout_key}, mutable=["batch_stats"],
         )  # fmt: skip
         of = functools.partial(
@@ -138,10 +138,10 @@ def eval_step(
     """
     check_dtype(batch["image"])
     images = rescale(view(batch["image"], config.eval_size, config.eval.crop_area))
-    logits = apply_model(model, variables, images, train=False)
+    logits = model.apply(variables, images, train=False)
     probabilities = jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]
     if config.eval.flip:
-        mirrored = apply_model(model, variables, images[:, :, ::-1], train=False)
+        mirrored = model.apply(variables, images[:, :, ::-1], train=False)
         probabilities = (probabilities + jax.nn.softmax(mirrored)) / 2  # pyright: ignore[reportArgumentType]
         logits = jnp.log(probabilities)
     return Metrics.from_batch(logits, batch["label"], batch["mask"]), probabilities  # pyright: ignore

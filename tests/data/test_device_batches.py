@@ -13,7 +13,7 @@ from foodjax.data.sets import Data
 from foodjax.data.sources.find import create_source
 from foodjax.data.split import Indices
 from foodjax.data.tf_batches import train_batches
-from foodjax.models.convnet import apply_model, create_model
+from foodjax.models.convnet import create_model
 from foodjax.run import loop
 from foodjax.run.feed import DeviceFeed, create_feed
 from foodjax.run.wiring import Engine
@@ -167,7 +167,7 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights(tiny_confi
         model = create_model(checked(tiny_config), 10)
 
         def loss(params, model=model):
-            out = apply_model(model, variables | {"params": params}, rescale(jnp.asarray(batch["image"])), train=False)
+            out = model.apply(variables | {"params": params}, rescale(jnp.asarray(batch["image"])), train=False)
             return cross_entropy(out, jnp.asarray(batch["label"])).mean(), out
 
         grads[dtype], logits[dtype] = jax.grad(loss, has_aux=True)(variables["params"])

@@ -11,7 +11,6 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from foodjax.models.depthwise import depthwise_conv
-from foodjax.models.layers import Style
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -104,14 +103,6 @@ class Learned(nn.Module):
     def __call__(self) -> jax.Array:
         """Returns the array."""
         return self.param("value", self.init, self.shape)
-
-
-def batch_norm(x: jax.Array, style: Style, epsilon: float, *, train: bool, name: str) -> jax.Array:
-    """Normalises (B, H, W, C) over the batch; call it inside a compact method, whose module owns the layer."""
-    norm = nn.BatchNorm(
-        use_running_average=not train or style.frozen, momentum=style.norm_momentum, epsilon=epsilon, name=name
-    )
-    return norm(x)
 
 
 def relu6(x: jax.Array) -> jax.Array:
