@@ -11,7 +11,7 @@ from PIL import Image
 
 from foodjax.config.check import to_config_dict
 from foodjax.exchange import keras_model
-from foodjax.models import torch_weights
+from foodjax.models.weights import source
 from foodjax.report import inspect, run_report
 from foodjax.run import find_lr, loop, predict, wiring
 from foodjax.run.evaluate import evaluate_workdir
@@ -116,7 +116,7 @@ def test_what_exchanges_models_takes_a_place_as_text(home, config):
         (lambda: keras_model.export_model(config, "~/none", "~/model.keras"), f"workdir {home}/none holds no run"),
         (lambda: keras_model.import_model(config, "~/none.keras", "~/imported"), f"{home}/none.keras"),
         (lambda: keras_model.import_model(config, "~/none.keras", "~/run"), f"workdir {home}/run exists already"),
-        (lambda: torch_weights.load_resnet("~/none.safetensors"), f"model.init_from={home}/none.safetensors"),
+        (lambda: source.load("~/none.safetensors", "model.init_from"), "model.init_from=~/none.safetensors is not there"),
     ):
         with pytest.raises(UserError) as error:
             call()

@@ -64,7 +64,7 @@ class ConvNet(nn.Module):
         rates = drop_path_rates(self.drop_path, [block.num_branches for block in self.blocks])
         for i, (block, drop_path) in enumerate(zip(self.blocks, rates, strict=True), start=1):
             x = create_block(block, f"block{i}", drop_path)(x, self.style, train=train)
-        x = token if self.pooling == "token" else _pool(x, self.pooling)
+        x = _pool(x, self.pooling) if token is None or self.pooling != "token" else token
         self.sow("features", "pooled", x)
         for i, size in enumerate(self.hidden, start=1):
             dense = nn.Dense(size, dtype=x.dtype, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")

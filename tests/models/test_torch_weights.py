@@ -10,7 +10,6 @@ from safetensors.numpy import save_file
 
 from experiments import food10_resnet18
 from foodjax.config.check import checked
-from foodjax.models.torch_weights import load_resnet
 from foodjax.run.wiring import Engine
 from foodjax.system.errors import UserError
 
@@ -103,15 +102,12 @@ def test_a_file_of_the_right_layout_gives_the_features_that_torch_computes(resne
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_another_network_is_refused(resnet, tmp_path):
+def test_another_network_is_refused(resnet):
     engine = Engine(checked(resnet.config), ("a", "b", "c"))
     short = {name: array for name, array in resnet.arrays.items() if name != "layer3.1.bn2.running_var"}
     save_file(short, resnet.config.model.init_from)
     with pytest.raises(UserError, match=r"batch_stats/block4/norm2_2/var is absent there, needs \(24,\)"):
         engine.create_state()
     save_file({"layer1.0.conv3.weight": resnet.arrays["conv1.weight"]}, resnet.config.model.init_from)
-    with pytest.raises(UserError, match="holds layer1.0.conv3.weight: needs a ResNet of basic blocks"):
+    with pytest.raises(UserError, match="has layer1.0.conv3.weight: needs a ResNet of basic blocks"):
         engine.create_state()
-    (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04pickle")
-    with pytest.raises(UserError, match="cannot read model.init_from"):
-        load_resnet(tmp_path / "bad.safetensors")
