@@ -113,6 +113,28 @@ def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, n
     return root
 
 
+def stored_in_format_10(config, **optimizer) -> str:
+    """Returns the config.json of an experiment as format 10 had it, before optimizer.rates.
+
+    Args:
+        config: the experiment.
+        **optimizer: other values of its group, lower_blocks and lower_rate among them.
+    """
+    from foodjax.config import keys, stored
+    from foodjax.config.check import checked
+
+    tree = json.loads(stored.to_json(checked(config))) | {"format": 10}
+    for name, key in keys.table().items():
+        if key.since > 10:
+            *groups, last = name.split(".")
+            group = tree
+            for part in groups:
+                group = group[part]
+            del group[last]
+    tree["optimizer"] |= {"lower_blocks": 0, "lower_rate": 0.0} | optimizer
+    return json.dumps(tree)
+
+
 def archive_of(root: Path, path: Path) -> Path:
     """Packs a food-101/ folder as the official archive."""
     with tarfile.open(path, "w:gz") as tar:

@@ -89,8 +89,8 @@ class Model:
     )
     norm_groups: int = key(8, integer(1, MAX_FEATURES), "groups", "group: of the channels", since=3, shapes_state=True)
     drop_path: float = key(
-        0.0, FRACTION, "of the pictures", "that skip the last residual branch in training; earlier branches in proportion",
-        since=11,
+        0.0, FRACTION, "of the pictures",
+        "that skip the last residual branch in training; earlier branches in proportion", since=11,
     )  # fmt: skip
     blocks: tuple[Block, ...] = ()
     head: Head = field(default_factory=Head)
@@ -108,18 +108,16 @@ class Optimizer:
     rates: tuple[tuple[str, float], ...] = key(
         (), RATES, "of learning_rate",
         "of parameters, by patterns over their paths such as `block1/*`: the first that matches counts, 0 freezes, "
-        "* matches / too; where none matches, 1", since=11,
+        "* matches / too; where none matches, 1", since=11, shapes_state=True,
     )  # fmt: skip
     layer_decay: float = key(
-        1.0,
-        number(0, 1, open_low=True),
-        "",
-        "of the rate, from each block to the one before it; the head has the full rate",
-        since=11,
-    )
+        1.0, number(0, 1, open_low=True), "",
+        "of the rate, from each block to the one before it; the head has the full rate", since=11, shapes_state=True,
+    )  # fmt: skip
     unfreeze: int = key(
-        0, integer(0), "epochs", "from the start of the head to that of the last block, and so on down; 0: all start at once",
-        since=11,
+        0, integer(0), "epochs",
+        "from the start of the head to that of the last block, and so on down; 0: all start at once", since=11,
+        shapes_state=True,
     )  # fmt: skip
     schedule: str = key(
         "constant", choice("constant", "cosine", "one_cycle"), "", "of the rate, over all `train.epochs`", since=3

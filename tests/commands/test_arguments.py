@@ -146,6 +146,25 @@ def test_an_override_by_an_old_name_is_of_the_key():
     assert found.origin["overrides"] == {"train.progressive_resizing": ((0, 32), (3, 48))}
 
 
+def test_a_key_that_another_has_replaced_is_understood_and_told(capsys):
+    words = ("--config", "food10", "--config.optimizer.lower_rate=0.25", "--config.optimizer.lower_blocks", "2")
+    found = configs.load(read(*words))
+    rates = (("block1/*", 0.25), ("block2/*", 0.25))
+    assert found.config.optimizer.rates == rates
+    assert found.origin["overrides"] == {"optimizer.rates": rates}
+    same = "'--config.optimizer.rates=block1/*:0.25,block2/*:0.25'"
+    assert capsys.readouterr().out == (
+        f"optimizer.rates has replaced optimizer.lower_rate and optimizer.lower_blocks: from now on write {same}\n"
+    )
+    again = configs.load(read("--config", "food10", same.strip("'")))
+    assert again.config == found.config
+    assert capsys.readouterr().out == ""
+    for name in ("optimizer.lower_blocks", "--config.optimizer.lower_rate"):
+        text = help.topic(name, cli.VERBS)
+        assert text == help.topic("optimizer.rates", cli.VERBS)
+        assert "there were optimizer.lower_blocks and optimizer.lower_rate in its place" in text
+
+
 def test_an_import_without_an_experiment_overrides_the_tutorial():
     found = configs.load(read("import", "--keras", "x.keras", "--config.seed=1"))
     assert (found.config.name, found.config.seed) == ("food10", 1)

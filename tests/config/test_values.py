@@ -16,6 +16,7 @@ from foodjax.config.keys import table
 from foodjax.config.override import assign, canonical
 from foodjax.system.errors import UserError
 
+RATES = tuple[tuple[str, float], ...]
 SHELLS = ["sh", "bash", "zsh"]
 
 # A value that is not the default, for each type and rule.
@@ -30,6 +31,7 @@ OTHER = {
     "train.progressive_resizing": ((0, 48), (20, 64)), "data.geometry": "crop", "data.decoding": "plain",
     "data.labels": "labels.csv",
     "train.balance": "classes", "data.duplicates": "drop",
+    "optimizer.rates": (("block1/conv1/kernel", 0.1), ("logits/bias", 10.0)),
 }  # fmt: skip
 
 
@@ -96,6 +98,9 @@ def test_every_key_is_set_to_another_value_through_a_shell(shell, quoted):
         ("0:48,20:64", tuple[tuple[int, int], ...], ((0, 48), (20, 64))),
         ("((0, 48), (20, 64))", tuple[tuple[int, int], ...], ((0, 48), (20, 64))),
         ("(0,48),(20,64)", tuple[tuple[int, int], ...], ((0, 48), (20, 64))),
+        ("block1*:0.1,logits*:10", RATES, (("block1*", 0.1), ("logits*", 10.0))),
+        ("(block1/*:0,'a:b,c':1)", RATES, (("block1/*", 0.0), ("a:b,c", 1.0))),
+        ("(('block1/*', 0.1), ('[ab]*', 1))", RATES, (("block1/*", 0.1), ("[ab]*", 1.0))),
         ("((0, 48),)", tuple[tuple[int, int], ...], ((0, 48),)), ("0:48", tuple[tuple[int, int], ...], ((0, 48),)),
     ],
 )  # fmt: skip
@@ -109,7 +114,8 @@ def test_a_value_is_read_as_the_type_of_its_key(text, kind, value):
     "text,kind",
     [
         ("yes", bool), ("many", int), ("1.5", int), ("", int), ("fast", float), ("1,2,3", tuple[float, float]),
-        ("1,,2", tuple[int, ...]), ("0:48:1", tuple[tuple[int, int], ...]), ("{[]:1}", float),
+        ("1,,2", tuple[int, ...]), ("0:48:1", tuple[tuple[int, int], ...]), ("block1/*", RATES),
+        ("block1/*:fast", RATES), ("{[]:1}", float),
         ("-" * 99_999 + "1", float), ("(" * 9_999, tuple[int, ...]),
     ],
 )  # fmt: skip
@@ -121,6 +127,16 @@ def test_another_text_is_refused(text, kind):
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=4).map(tuple))
 def test_any_names_are_spelled_and_read_back(names):
     assert values.parse(values.spell(names), tuple[str, ...]) == names
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), st.floats(0, allow_infinity=False)),
+        max_size=3,
+    ).map(tuple)
+)
+def test_any_patterns_with_their_rates_are_spelled_and_read_back(rates):
+    assert values.parse(values.spell(rates), RATES) == rates
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -1,7 +1,9 @@
 import pytest
 from ml_collections import ConfigDict
 
+import foodjax
 from experiments import food10
+from foodjax import load_config
 from foodjax.config import variants
 from foodjax.config.check import checked
 from foodjax.models import summary
@@ -23,6 +25,19 @@ def table(variant):
 
 def total(rows):
     return sum(row[-1] for row in rows.values())
+
+
+def test_rates_are_a_variant_like_any_other_key():
+    config = checked(food10.get_config("optimizer.rates=(block[12]/*:0.1,logits/*:10),lr=3e-4"))
+    assert config.optimizer.rates == (("block[12]/*", 0.1), ("logits/*", 10.0))
+    assert config.optimizer.learning_rate == 3e-4
+    assert config.name == "food10-optimizer.rates=-block-12-0.1-logits-10-lr=3e-4"
+    same = load_config("food10", optimizer__rates=config.optimizer.rates, lr=3e-4)
+    assert checked(same).optimizer == config.optimizer
+    grid = foodjax.grid(**{"optimizer.rates": [(), (("block1/*", 0.1), ("logits/*", 2.0))]})
+    assert [checked(food10.get_config(point)).optimizer.rates for point in grid] == [
+        (), (("block1/*", 0.1), ("logits/*", 2.0))
+    ]  # fmt: skip
 
 
 def test_without_a_variant_the_tutorial_is_the_tutorial():

@@ -12,7 +12,7 @@ from foodjax.config import blocks as specs
 from foodjax.config.check import checked, replace
 from foodjax.models.blocks import LAYERS, ConvBlock, ResidualBlock, StemBlock
 from foodjax.models.convnet import create_model, init_variables
-from foodjax.models.layers import Style
+from foodjax.models.layers import DropPath, Style, drop_path_rates
 from foodjax.models.ops import space_to_depth
 from foodjax.models.summary import layers
 from foodjax.system.errors import UserError
@@ -33,10 +33,11 @@ def modern_config(tiny_config):
     return tiny_config
 
 
-def test_every_kind_has_a_module_whose_one_attribute_is_its_fields():
+def test_every_kind_has_a_module_with_its_fields_and_the_rates_of_its_branches():
     assert LAYERS.keys() == set(specs.KINDS.values())
-    for block in LAYERS.values():
-        assert {f.name for f in dataclasses.fields(block)} - {"name", "parent"} == {"spec"}
+    for kind, block in LAYERS.items():
+        branches = {"drop_path"} if "num_branches" in vars(kind) else set()
+        assert {f.name for f in dataclasses.fields(block)} - {"name", "parent"} == {"spec"} | branches
 
 
 def test_an_unknown_kind_and_another_kinds_key_are_refused(modern_config):
@@ -155,6 +156,66 @@ def test_a_block_without_squeeze_has_the_parameters_it_had():
     assert added["block4/squeeze_excite/squeeze"] == 256 * 32 + 32
     assert added["block4/squeeze_excite/excite"] == 32 * 256 + 256
     assert {name.split("/")[0] for name in added} == {"block2", "block3", "block4"}
+
+
+@pytest.fixture
+def residual_config(tiny_config):
+    """tiny_config with three residual branches, in blocks 2 and 4."""
+    tiny_config.model.blocks = (
+        ConfigDict(dict(kind="stem", features=4, patch=2, kernel=1)),
+        ConfigDict(dict(kind="residual", features=4, pool=1, depth=1, dropout=0.0)),
+        ConfigDict(dict(kind="residual", features=4, pool=1, depth=0, dropout=0.0)),
+        ConfigDict(dict(kind="resnet", features=4, stride=1, depth=2)),
+    )
+    tiny_config.model.head.update(pooling="average", hidden=())
+    return tiny_config
+
+
+def test_the_rate_of_a_branch_grows_with_its_number():
+    assert drop_path_rates(0.6, [0, 1, 0, 2]) == ((), (pytest.approx(0.2),), (), (pytest.approx(0.4), 0.6))
+    assert drop_path_rates(0.3, [1]) == ((0.3,),)
+    assert drop_path_rates(0.3, []) == ()
+
+
+def test_stochastic_depth_drops_whole_branches_of_some_pictures(residual_config):
+    residual_config.model.drop_path = 0.6
+    model = create_model(checked(residual_config), 3)
+    variables = init_variables(model, jax.random.PRNGKey(0), 16)
+    images = jax.random.uniform(jax.random.PRNGKey(1), (600, 4, 4, 3))
+
+    @functools.partial(jax.jit, static_argnames="train")
+    def outputs(images, train):
+        taken = dict(capture_intermediates=True, mutable=["intermediates"], rngs={"dropout": jax.random.PRNGKey(2)})
+        return model.apply(variables, images, train=train, **taken)[1]["intermediates"]
+
+    trained, evaluated = outputs(images, True), outputs(images, False)
+    branches = (("block2", "drop_path", 0.2), ("block4", "drop_path1", 0.4), ("block4", "drop_path2", 0.6))
+    for block, name, rate in branches:
+        dropped = ~np.asarray(trained[block][name]["__call__"][0]).any(axis=(1, 2, 3))
+        assert dropped.mean() == pytest.approx(rate, abs=0.09)  # 4.5 standard deviations
+        assert np.asarray(evaluated[block][name]["__call__"][0]).any(axis=(1, 2, 3)).all()
+    # Where the only branch of block 2 is dropped, the block is its first layer.
+    dropped = ~np.asarray(trained["block2"]["drop_path"]["__call__"][0]).any(axis=(1, 2, 3))
+    first = np.maximum(np.asarray(trained["block2"]["conv1"]["__call__"][0]), 0)
+    np.testing.assert_allclose(np.asarray(trained["block2"]["__call__"][0])[dropped], first[dropped], rtol=1e-6)
+
+
+def test_without_a_rate_nothing_is_computed(residual_config):
+    model = create_model(checked(residual_config), 3)
+    variables = init_variables(model, jax.random.PRNGKey(0), 16)
+    images = jnp.ones((2, 16, 16, 3))
+    run = functools.partial(model.apply, rngs={"dropout": jax.random.PRNGKey(2)})
+    trained, evaluated = (
+        str(jax.make_jaxpr(functools.partial(run, train=t))(variables, images)) for t in (True, False)
+    )
+    assert trained == evaluated
+    assert not jax.make_jaxpr(lambda x: DropPath(0.0).apply({}, x, train=True))(images).eqns
+
+
+def test_stochastic_depth_needs_a_branch(tiny_config):
+    tiny_config.model.drop_path = 0.1
+    with pytest.raises(UserError, match="model.drop_path is 0.1 and model.blocks has no residual branch: needs one"):
+        create_model(checked(tiny_config), 10)
 
 
 @pytest.mark.parametrize("activation,of_minus_one", [("relu", 0.0), ("gelu", -0.1588), ("silu", -0.2689)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from foodjax.models.ops import add_bias, conv, direct_conv, dropout, max_pool, product_conv, threefry
+from foodjax.models.ops import add_bias, conv, direct_conv, drop_path, dropout, max_pool, product_conv, threefry
 from foodjax.models.winograd import cook_toom, winograd_conv
 
 MAPS = [(1, 8, 6), (2, 7, 9), (3, 8, 6), (4, 7, 9), (5, 7, 9), (5, 8, 6)]
@@ -109,6 +109,17 @@ def test_threefry_is_the_published_one_and_dropout_drops_its_share():
     np.testing.assert_allclose(np.asarray(y)[kept], 3 / 0.8, rtol=1e-6)
     assert abs(np.corrcoef(kept[:, 1:].ravel(), kept[:, :-1].ravel())[0, 1]) < 0.012
     assert (np.asarray(dropout(x, 0.2, jax.random.PRNGKey(8)) > 0) != kept).mean() == pytest.approx(0.32, abs=0.006)
+
+
+def test_drop_path_drops_whole_examples():
+    x = jax.random.uniform(jax.random.PRNGKey(0), (2000, 3, 2, 5), minval=1.0)
+    y = np.asarray(jax.jit(drop_path, static_argnums=1)(x, 0.3, jax.random.PRNGKey(1)))
+    kept = (y != 0).any(axis=(1, 2, 3))
+    assert abs(kept.mean() - 0.7) < 0.046  # 4.5 standard deviations
+    np.testing.assert_array_equal(y[~kept], 0)
+    np.testing.assert_allclose(y[kept], np.asarray(x)[kept] / 0.7, rtol=1e-6)
+    again = np.asarray(drop_path(x, 0.3, jax.random.PRNGKey(2)))
+    assert ((again != 0).any(axis=(1, 2, 3)) != kept).mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.05)
 
 
 @pytest.mark.parametrize("size,window,expected", [(126, 2, 63), (61, 2, 30), (10, 4, 2), (5, 1, 5)])

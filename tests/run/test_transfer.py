@@ -10,7 +10,6 @@ from foodjax.config.check import checked
 from foodjax.data.split import first_of_each
 from foodjax.run import loop
 from foodjax.run.wiring import Engine, load_variables
-from foodjax.steps.optimizer import create_optimizer
 from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
 
@@ -46,7 +45,7 @@ def test_other_classes_take_all_but_the_head_and_frozen_blocks_stay(source, tmp_
     config.data.class_names = ("spiral", "star", "triangle")
     config.data.update(train_per_class=6, batch_size=16)
     config.model.init_from = str(source.workdir)
-    config.optimizer.lower_blocks = 1
+    config.optimizer.rates = (("block1/*", 0.0),)
     engine = Engine(checked(config), config.data.class_names)
     state = engine.create_state()
     assert state.params["logits"]["kernel"].shape == (6, 3)
@@ -74,19 +73,6 @@ def test_a_place_without_a_run_is_refused(tiny_config, tmp_path):
     tiny_config.model.init_from = str(tmp_path)
     with pytest.raises(UserError, match="holds no run"):
         Engine(checked(tiny_config), ("a", "b")).create_state()
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.25])
-def test_lower_blocks_learn_at_their_rate(tiny_config, rate):
-    params = {name: {"kernel": np.ones((2, 2), np.float32)} for name in ("block1", "block2", "block10", "logits")}
-    updates = {}
-    for blocks in (0, 2):
-        tiny_config.optimizer.update(name="adamw", momentum=0.9, lower_blocks=blocks, lower_rate=rate)
-        tx = create_optimizer(checked(tiny_config))
-        updates[blocks], _ = tx.update(params, tx.init(params), params)
-    assert np.abs(updates[0]["block1"]["kernel"]).min() > 0
-    for name, factor in (("block1", rate), ("block2", rate), ("block10", 1), ("logits", 1)):
-        np.testing.assert_allclose(updates[2][name]["kernel"], factor * updates[0][name]["kernel"], rtol=1e-6)
 
 
 def test_the_first_rows_of_each_class():

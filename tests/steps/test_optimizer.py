@@ -2,10 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from experiments import food10
 from foodjax.config.check import checked
-from foodjax.steps.optimizer import create_optimizer, create_schedule
+from foodjax.steps.depths import path_of
+from foodjax.steps.optimizer import are_kernels, create_optimizer, create_schedule
 from foodjax.system.errors import UserError
 
 PARAMS = {"block1": {"conv1": {"kernel": jnp.full((3, 3, 2, 4), 0.5), "bias": jnp.ones(4)}},
@@ -48,6 +50,42 @@ def test_weight_decay_shrinks_kernels_alone(name):
     np.testing.assert_allclose(updates["block1"]["conv1"]["kernel"], -0.1 * 0.2 * 0.5, rtol=1e-4)
     assert not np.any(updates["block1"]["conv1"]["bias"])
     assert not np.any(updates["logits"]["bias"])
+
+
+# A transformer's, a ConvNeXt's and an Inception's, by name and shape, and which of the two treats each as a matrix.
+NAMES = {
+    "embed/conv/kernel": ((16, 16, 3, 8), "decayed by muon"),
+    "embed/cls": ((1, 1, 8), "adam"),
+    "embed/positions": ((1, 5, 8), "adam"),
+    "stage1/layer_scale": ((8, 1), "adam"),
+    "stage1/depthwise/kernel": ((7, 7, 1, 8), "decayed by adamw"),
+    "stage1/norm/scale": ((8,), "adam"),
+    "stage1/attention/bias": ((2, 4), "adam"),
+    "stage1/dense/kernel": ((8, 4), "decayed by muon"),
+    "logits/kernel": ((8, 3), "decayed by adamw"),
+    "logits/bias": ((3,), "adam"),
+}
+
+
+def tree_of(values):
+    """Nested dicts of values by their paths."""
+    return unflatten_dict({tuple(path.split("/")): value for path, value in values.items()})
+
+
+def test_only_kernels_are_decayed_whatever_the_shape_of_the_others():
+    params = tree_of({path: jnp.ones(shape) for path, (shape, _) in NAMES.items()})
+    assert are_kernels(params) == tree_of({path: "decayed" in how for path, (_, how) in NAMES.items()})
+
+
+def test_muon_updates_matrices_alone():
+    params = tree_of({path: jnp.ones(shape) for path, (shape, _) in NAMES.items()})
+    state = create_optimizer(config_of(name="muon", momentum=0.9)).init(params)
+    moments = {name: state.inner_states[name].inner_state[0].mu for name in ("muon", "adam")}
+    found = {
+        name: {path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(mu)} for name, mu in moments.items()
+    }
+    by_muon = {path for path, (_, how) in NAMES.items() if "muon" in how}
+    assert found == {"muon": by_muon, "adam": NAMES.keys() - by_muon}
 
 
 def test_weight_decay_with_rmsprop_is_refused():

@@ -106,6 +106,23 @@ def test_running_statistics_and_averages_come_back_from_a_checkpoint(tiny_config
     jax.tree.map(np.testing.assert_array_equal, restored, states[-1])
 
 
+def test_frozen_statistics_are_used_in_training_and_stay(tiny_config):
+    seen = {}
+    for frozen in (False, True):
+        config = small_config(tiny_config, freeze_batch_stats=frozen)
+        states, metrics, eval_step = run(config, batch_of(), steps=2)
+        before, after = (jax.tree.map(np.asarray, state.batch_stats["block1"]["norm"]) for state in states[1:])
+        seen[frozen] = not np.array_equal(before["mean"], after["mean"])
+        # The loss before the last step, of the same weights and statistics.
+        batch = batch_of(mask=np.ones(8, np.float32))
+        evaluated = eval_step(states[1].variables, batch)[0].compute()["loss"]
+        assert (metrics.compute()["loss"] == pytest.approx(evaluated, rel=1e-5)) == frozen
+        assert states[2].batch_stats.keys() == states[0].batch_stats.keys()
+        changed = np.abs(np.asarray(states[2].params["block1"]["norm"]["scale"]) - 1).max()
+        assert changed > 1e-4  # its scale and bias learn
+    assert seen == {False: True, True: False}
+
+
 def test_flip_averaging_gives_a_picture_and_its_mirror_image_the_same_probabilities(tiny_config):
     config = small_config(tiny_config)
     config.model.head.pooling = "flatten"

@@ -115,8 +115,8 @@ def test_the_state_and_its_weights_come_back_to_the_bit(config, tmp_path, form):
 OPTIMIZERS = {
     "rmsprop": dict(momentum=0.9),
     "adamw": dict(clip_norm=1.0, schedule="cosine"),
-    "sgd": dict(lower_blocks=1),
-    "muon": dict(lower_blocks=1, lower_rate=0.5),
+    "sgd": dict(rates=(("block1/*", 0.0),)),
+    "muon": dict(rates=(("block1/*", 0.5),)),
 }
 
 
