@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import uvicorn
+from models.weights import torch_files
 from PIL import Image
 from uvicorn.server import ServerState
 
@@ -37,6 +38,7 @@ from foodjax.data.sources.tree import from_files
 from foodjax.evaluation import temperature
 from foodjax.exchange import keras_file
 from foodjax.models.torch_weights import load_resnet
+from foodjax.models.weights import source as weights
 from foodjax.run.evaluate import choose_folder
 from foodjax.run.wiring import Engine
 from foodjax.serve import app as serve
@@ -317,10 +319,28 @@ def keras(folder: Path, content: bytes) -> bool:
     return True
 
 
+def torch(folder: Path, content: bytes) -> bool:
+    """Weights that torch.save wrote, .pth, in both of its forms."""
+    return _are_weights(folder / "w.pth", content)
+
+
+def _are_weights(path: Path, content: bytes) -> bool:
+    path.write_bytes(content)
+    try:
+        found = weights.load(path, "model.init_from")
+    except UserError as error:
+        assert str(error).startswith(f"model.init_from={path} ")
+        assert text.printable(str(error)) == str(error)
+        return False
+    assert sum(array.nbytes for array in found.arrays.values()) <= 8 * len(content) + 2**20
+    assert all(isinstance(name, str) for name in found.arrays)
+    return bool(found.arrays)
+
+
 def safetensors(folder: Path, content: bytes) -> bool:
     """Weights of a ResNet, .safetensors."""
     path = folder / "w.safetensors"
-    path.write_bytes(content)
+    _are_weights(path, content)
     try:
         found = load_resnet(path)
     except UserError as error:
@@ -418,6 +438,16 @@ def _keras_files() -> list[bytes]:
     return [buffer.getvalue()]
 
 
+def _torch_files() -> list[bytes]:
+    rng = np.random.default_rng(0)
+    state = torch_files.tensors({"fc.weight": rng.normal(size=(2, 3)), "fc.bias": np.ones(2, np.float32)})
+    shared = torch_files.stored(np.arange(6, dtype=np.int64), "7")
+    state["module.a"] = torch_files.View(shared, (2, 2), (3, 1), 1, parameter=True)
+    checkpoint = {"epoch": 3, "model": {"a": torch_files.tensor(np.arange(4, dtype=np.uint16), kind="BFloat16")}}
+    values, forms = (state, checkpoint), (torch_files.zip_file, torch_files.legacy_file)
+    return [write(value, protocol) for value in values for write in forms for protocol in (2, 4)]
+
+
 def _safetensors() -> list[bytes]:
     head = {"conv1.weight": {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}}
     encoded = json.dumps(head).encode()
@@ -439,5 +469,6 @@ TARGETS = {
     "http": (http, _requests),
     "keras": (keras, _keras_files),
     "safetensors": (safetensors, _safetensors),
+    "torch": (torch, _torch_files),
     "checkpoint": (checkpoint, _packed),
 }  # fmt: skip

@@ -61,9 +61,10 @@ def _read_zip(content: bytes) -> tuple[Any, _Bytes]:
     folder = pickles[0].removesuffix("data.pkl")
     if any(name.startswith((f"{folder}code/", f"{folder}constants.pkl")) for name in members.members):
         raise Unreadable("is a TorchScript archive, which holds code: needs torch.save(model.state_dict(), PATH)")
+    objects = bytes(members.read(pickles[0]))
     if f"{folder}byteorder" in members.members and bytes(members.read(f"{folder}byteorder")) != b"little":
         raise Unreadable("has big-endian numbers: needs a file that a little-endian machine wrote")
-    loaded = torch_pickle.load(bytes(members.read(pickles[0])))
+    loaded = torch_pickle.load(objects)
     # Once each: the checksum of a storage that many tensors share takes its time.
     return loaded.value, functools.cache(lambda storage: _whole(storage, members.read(f"{folder}data/{storage.key}")))
 

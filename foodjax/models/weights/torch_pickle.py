@@ -127,7 +127,7 @@ class _Machine:
     def name(self, module: Any, name: Any) -> None:
         path = f"{module}.{name}" if type(module) is type(name) is str else "something without a name"
         if path not in NAMES:
-            raise Unreadable(f"names {printable(path[: 2 * _MAX_NAME])}, which is not called: {_NEEDS}")
+            raise Unreadable(f"names {printable(path[:100])}, which is not called: {_NEEDS}")
         self.stack.append(NAMES[path])
 
     def call(self) -> None:
