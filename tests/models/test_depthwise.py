@@ -77,7 +77,7 @@ def test_its_receptive_field_is_the_kernel():
 
 @pytest.mark.parametrize("batch,height,width,channels,stride", [(1, 9, 11, 5, 1), (4, 3, 262, 2, 2), (5, 7, 7, 96, 1)])
 def test_the_gradient_of_the_kernel_in_tiles_is_that_of_laxs_convolution(batch, height, width, channels, stride):
-    """One picture, more columns than a tile has, and groups of channels; the last of 131 outputs a row are in no full tile."""
+    """One picture; 131 columns, more than a tile has and no multiple of it; groups of channels."""
     rng = np.random.default_rng(batch)
     x = rng.normal(size=(batch, height, width, channels)).astype(np.float32)
     kernel = rng.normal(size=(3, 3, 1, channels)).astype(np.float32)
