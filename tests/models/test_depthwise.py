@@ -73,3 +73,18 @@ def test_its_receptive_field_is_the_kernel():
     images = jax.ShapeDtypeStruct((1, 20, 20, 3), np.float32)
     (reach,) = trace(lambda w, x: [depthwise_conv(x, w, 2, ((1, 2), (1, 2)))], kernel, images)
     assert (reach.low, reach.high, reach.strides) == (-1, 3, (0, 2, 0, 0))
+
+
+@pytest.mark.parametrize("batch,height,width,channels,stride", [(1, 9, 11, 5, 1), (4, 3, 262, 2, 2), (5, 7, 7, 96, 1)])
+def test_the_gradient_of_the_kernel_in_tiles_is_that_of_laxs_convolution(batch, height, width, channels, stride):
+    """One picture; 131 columns, more than a tile has and no multiple of it; groups of channels."""
+    rng = np.random.default_rng(batch)
+    x = rng.normal(size=(batch, height, width, channels)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 1, channels)).astype(np.float32)
+    padding = ((1, 1), (1, 1))
+    along = rng.normal(size=jax.eval_shape(lambda x: shifted_conv(x, kernel, stride, padding), x).shape)
+    along = along.astype(np.float32)
+    ours = values_and_gradients(lambda x, w: shifted_conv(x, w, stride, padding), x, kernel, along)
+    theirs = values_and_gradients(lambda x, w: direct_depthwise_conv(x, w, stride, padding), x, kernel, along)
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.linalg.norm(np.subtract(one, other)) <= 1e-6 * np.linalg.norm(other)
