@@ -1,19 +1,26 @@
 """Your own photographs: a folder for each class, or any layout of docs/photographs.md.
 
     foodjax train --config photos --config.data.dir=MY_FOLDER
+    foodjax train --config photos:pretrained=tf_efficientnet_lite0 --config.data.dir=MY_FOLDER
+    foodjax probe --config photos:pretrained=tf_efficientnet_lite0 --config.data.dir=MY_FOLDER
 
-All classes are taken, of any number and size. The network is that of food10_fast. What is 0 here is chosen from the
-photographs when the run starts, told in a line and kept in the run's config.json.
+All classes are taken, of any number and size. The network is that of food10_fast, or with `pretrained=` one that was
+trained on ImageNet: it is downloaded, or read from `--config.model.init_from=FILE` (docs/weights.md); `train` trains it
+further and `probe` its last layer alone, which is faster (docs/transfer.md). What is 0 or () here is chosen when the run
+starts, told in a line and kept in the run's config.json.
 """
 
 from ml_collections import ConfigDict
 
 from foodjax import load_config, variants
+from foodjax.config.backbones import BACKBONES
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Returns the experiment for own photographs, or the variant `arg` of it."""
-    config = load_config("food10_fast")
+    """Returns the experiment for own photographs, or the variant `arg` of it; pretrained=NAME takes a backbone."""
+    variant = variants.parse(arg, pretrained=("none", *BACKBONES))
+    backbone = variant.own["pretrained"]
+    config = load_config("food10_fast" if backbone == "none" else "food10_transfer")
     config.name = "photos"
 
     config.data.tfds_name = ""
@@ -28,5 +35,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.input_size = 0  # data.image_size
     config.eval.update(size=0, calibrate=False)  # few validation pictures make no good temperature
 
-    config.train.update(epochs=30, patience=30)
-    return variants.apply(config, arg)
+    if backbone == "none":
+        config.train.update(epochs=30, patience=30)
+    else:
+        config.model.update(backbone=backbone, init_from=BACKBONES[backbone].weights)
+        config.model.head.pooling = "token" if BACKBONES[backbone].has_token else "average"
+    return variants.apply(config, variant)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from foodjax.commands.compare import compare
     from foodjax.commands.evaluate import evaluate
+    from foodjax.commands.probe import probe
     from foodjax.commands.train import train
     from foodjax.config import variants
     from foodjax.config.check import default_config
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Predictor", "Sweep", "__version__", "compare", "default_config", "evaluate", "grid", "load_config", "load_data",
-    "random", "setup", "train", "variants",
+    "probe", "random", "setup", "train", "variants",
 ]  # fmt: skip
 
 # Public name -> MODULE:ATTRIBUTE, or MODULE: for the module. A name that equals a submodule of foodjax would be hidden.
@@ -36,6 +37,7 @@ _HOMES = {
     "grid": "study.space:grid",
     "load_config": "config.experiments:load_config",
     "load_data": "data.sets:load_data",
+    "probe": "commands.probe:probe",
     "random": "study.space:random",
     "setup": "system.setup:setup",
     "train": "commands.train:train",

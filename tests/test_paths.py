@@ -116,7 +116,10 @@ def test_what_exchanges_models_takes_a_place_as_text(home, config):
         (lambda: keras_model.export_model(config, "~/none", "~/model.keras"), f"workdir {home}/none holds no run"),
         (lambda: keras_model.import_model(config, "~/none.keras", "~/imported"), f"{home}/none.keras"),
         (lambda: keras_model.import_model(config, "~/none.keras", "~/run"), f"workdir {home}/run exists already"),
-        (lambda: source.load("~/none.safetensors", "model.init_from"), "model.init_from=~/none.safetensors is not there"),
+        (
+            lambda: source.load("~/none.safetensors", "model.init_from"),
+            "model.init_from=~/none.safetensors is not there",
+        ),
     ):
         with pytest.raises(UserError) as error:
             call()

@@ -10,6 +10,7 @@ from helpers import ROOT
 from jaxtyping import TypeCheckError
 
 from foodjax.config.check import checked as typed
+from foodjax.models.layers import Style
 
 
 def pictures(*shape):
@@ -28,12 +29,20 @@ def init_first_block(config):
     return init(create_block(config.model.blocks[0], "block1"), create_model(config, 3).style, train=False)
 
 
+STYLE = Style("relu", "batch", 0.9, 8)
+
 # By module, a call with an array of a wrong shape: a batch axis that is missing, or sizes that do not agree.
 WRONG = {
     "data.augment.apply": lambda module, _: module.view(pictures(2, 8, 6, 3), 4, 1.0),
     "data.augment.blur": lambda module, _: module.blur(jnp.ones((2, 8, 8, 3)), jnp.ones(3)),
     "data.augment.colour": lambda module, _: module.apply(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4))),
     "data.augment.mix": lambda module, _: module.cut_out(pictures(2, 8, 8, 3), jnp.ones((3, 4))),
+    "models.backbones.efficientnet_lite": lambda module, _: init(
+        module.EfficientNetLite(0, True, 0.0), STYLE, train=False
+    ),
+    "models.backbones.layers": lambda module, _: init(module.Conv(6, 3)),
+    "models.backbones.resnet": lambda module, _: init(module.ResNet(18, 0.0), STYLE, train=False),
+    "models.backbones.vit": lambda module, _: module.resample_positions(jnp.ones((17, 6)), (2, 2)),
     "models.blocks": lambda _, config: init_first_block(config),
     "models.convnet": lambda module, config: init(module.create_model(config, 3), train=False),
     "models.depthwise": lambda module, _: module.depthwise_conv(

@@ -13,6 +13,7 @@ class Expects(NamedTuple):
     """The pictures that a backbone was trained on.
 
     Attributes:
+        weights: on the hub, as `model.init_from` has it; "" where timm has none.
         size: side, pixels.
         mean: of red, green and blue in 0..1, which is subtracted from a picture.
         deviation: by which the difference is divided.
@@ -21,6 +22,7 @@ class Expects(NamedTuple):
         has_token: it has a class token, for `model.head.pooling=token`.
     """
 
+    weights: str
     size: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -30,15 +32,19 @@ class Expects(NamedTuple):
 
 
 BACKBONES: dict[str, Expects] = {
-    "resnet18": Expects(224, *_IMAGENET),
-    "resnet34": Expects(224, *_IMAGENET),
-    "resnet50": Expects(224, *_IMAGENET),
-    "efficientnet_lite0": Expects(224, *_IMAGENET),
-    "efficientnet_lite1": Expects(240, *_IMAGENET),
-    "efficientnet_lite2": Expects(260, *_IMAGENET),
-    "tf_efficientnet_lite0": Expects(224, *_HALF),
-    "tf_efficientnet_lite1": Expects(240, *_HALF),
-    "tf_efficientnet_lite2": Expects(260, *_HALF),
-    "vit_small_patch16_224": Expects(224, *_HALF, stride=16, divides=True, has_token=True),
-    "vit_small_patch14_dinov2": Expects(518, *_IMAGENET, stride=14, divides=True, has_token=True),
+    "resnet18": Expects("hf://timm/resnet18.a1_in1k", 224, *_IMAGENET),
+    "resnet34": Expects("hf://timm/resnet34.a1_in1k", 224, *_IMAGENET),
+    "resnet50": Expects("hf://timm/resnet50.a1_in1k", 224, *_IMAGENET),
+    "efficientnet_lite0": Expects("hf://timm/efficientnet_lite0.ra_in1k", 224, *_IMAGENET),
+    "efficientnet_lite1": Expects("", 240, *_IMAGENET),
+    "efficientnet_lite2": Expects("", 260, *_IMAGENET),
+    "tf_efficientnet_lite0": Expects("hf://timm/tf_efficientnet_lite0.in1k", 224, *_HALF),
+    "tf_efficientnet_lite1": Expects("hf://timm/tf_efficientnet_lite1.in1k", 240, *_HALF),
+    "tf_efficientnet_lite2": Expects("hf://timm/tf_efficientnet_lite2.in1k", 260, *_HALF),
+    "vit_small_patch16_224": Expects(
+        "hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k", 224, *_HALF, stride=16, divides=True, has_token=True
+    ),
+    "vit_small_patch14_dinov2": Expects(
+        "hf://timm/vit_small_patch14_dinov2.lvd142m", 518, *_IMAGENET, stride=14, divides=True, has_token=True
+    ),
 }

@@ -38,6 +38,8 @@ class Option(NamedTuple):
 
 def _block_number(config: Draft, text: str) -> int:
     count = len(config.model.blocks)
+    if not count:
+        raise ValueError("model.blocks: the network has none")
     if not text.isdecimal() or not 1 <= int(text) <= count:
         raise ValueError(f"a block from 1 to {count}")
     return int(text)

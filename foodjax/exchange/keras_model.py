@@ -43,6 +43,10 @@ def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
     Raises:
         UserError: the exchange does not support a part of the model.
     """
+    if model.backbone:
+        raise UserError(
+            f"model.backbone is {model.backbone!r}: the exchange with Keras needs a network of blocks alone"
+        )
     kinds = sorted({block.kind for block in model.blocks if not isinstance(block, Conv)})
     for found, key, needs in (
         (kinds, "model.blocks", "blocks of kind conv"),

@@ -146,6 +146,10 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
     if seconds:
         facts["time"] = f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
     facts["parameters"] = f"{sum(x.size for x in jax.tree.leaves(evaluated.variables['params'])):,}"
+    if weights := run_record.weights_from(workdir):
+        facts["weights from"] = weights["origin"]
+        if "sha256" in weights:
+            facts["weights"] = f"licence {weights['licence']}, SHA-256 {weights['sha256'][:16]}"
     device = jax.devices()[0]
     here = f"{jax.device_count()} x {device.device_kind} ({device.platform})"
     facts["device"] = sessions[-1]["device"] if sessions else f"evaluated on {here}"

@@ -12,15 +12,17 @@ from typing import Any
 import jax
 
 from foodjax.config.keys import Config
+from foodjax.models.backbones.registry import groups
 
 
 def order_of(config: Config) -> tuple[str, ...]:
-    """Returns the patterns of the network of `config`, from the stem to the head.
+    """Returns the patterns of the network of `config`, from the stem to the head; a | stands between alternatives.
 
     The head is what no other pattern matches: the hidden dense layers and the logits. They learn at the full rate and
     from the first step on.
     """
-    return (*(f"block{i}/*" for i in range(1, len(config.model.blocks) + 1)), "*")
+    backbone = groups(config.model.backbone) if config.model.backbone else ()
+    return (*map("|".join, backbone), *(f"block{i}/*" for i in range(1, len(config.model.blocks) + 1)), "*")
 
 
 def path_of(keys: Sequence[Any]) -> str:
@@ -39,7 +41,7 @@ def depth_of(path: str, order: Sequence[str]) -> int:
     Raises:
         ValueError: no pattern of the order matches.
     """
-    found = first_match(path, order)
+    found = next((i for i, group in enumerate(order) if first_match(path, group.split("|")) is not None), None)
     if found is None:
         raise ValueError(f"parameter {path} has no place in the order {tuple(order)}: needs a pattern that matches")
     return found

@@ -74,3 +74,10 @@ def test_patterns_are_those_of_shells_with_a_star_that_matches_slashes(path, pat
 def test_a_path_has_the_names_of_modules_and_parameter():
     ((keys, _),) = jax.tree_util.tree_leaves_with_path({"block1": {"conv1": {"kernel": 1.0}}})
     assert path_of(keys) == "block1/conv1/kernel"
+
+
+def test_a_backbone_has_its_stem_its_stages_and_a_head():
+    config = replace(checked(food10.get_config()), {"model.backbone": "efficientnet_lite0", "model.blocks": ()})
+    paths = ("backbone/bn1/scale", "backbone/blocks_0_0/bn1/scale", "backbone/blocks_6_0/conv_dw/kernel",
+             "backbone/conv_head/kernel", "logits/bias")  # fmt: skip
+    assert [depth_of(path, order_of(config)) for path in paths] == [0, 1, 7, 7, 8]
