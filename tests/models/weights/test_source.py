@@ -90,10 +90,11 @@ def test_a_prefix_of_some_names_is_a_layers(tmp_path):
 
 def test_bfloat16_of_safetensors_becomes_float32(tmp_path):
     values = np.array([1.0, -2.5, 3.140625, 1e30], ml_dtypes.bfloat16)
-    (tmp_path / "w.safetensors").write_bytes(save({"a": values}))
-    found = load(tmp_path / "w.safetensors", FLAG).arrays["a"]
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, values.astype(np.float32))
+    (tmp_path / "w.safetensors").write_bytes(save({"a": values, "b": values[2:3].reshape(())}))
+    found = load(tmp_path / "w.safetensors", FLAG).arrays
+    assert found["a"].dtype == found["b"].dtype == np.float32
+    np.testing.assert_array_equal(found["a"], values.astype(np.float32))
+    np.testing.assert_array_equal(found["b"], np.array(3.140625, np.float32))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16"])
