@@ -205,7 +205,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 def test_a_file_above_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "MAX_BYTES", 100)
-    assert message(tmp_path / "w.pth", HASHED) == "is too large: needs at most 100 bytes"
+    path = tmp_path / "w.pth"
+    assert message(path, HASHED) == f"cannot be read: {path} has {len(HASHED):,} bytes: needs at most 100"
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path):
+    assert message(tmp_path / "w\0.pth") == "cannot be read: embedded null byte"
+    assert message(tmp_path / f"{'w' * 300}.pth") == "cannot be read: File name too long"
 
 
 def test_a_file_without_tensors_is_refused(tmp_path):
