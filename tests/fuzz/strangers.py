@@ -443,7 +443,9 @@ def _torch_files() -> list[bytes]:
     state = torch_files.tensors({"fc.weight": rng.normal(size=(2, 3)), "fc.bias": np.ones(2, np.float32)})
     shared = torch_files.stored(np.arange(6, dtype=np.int64), "7")
     state["module.a"] = torch_files.View(shared, (2, 2), (3, 1), 1, parameter=True)
-    checkpoint = {"epoch": 3, "model": {"a": torch_files.tensor(np.arange(4, dtype=np.uint16), kind="BFloat16")}}
+    half = torch_files.stored(np.arange(4, dtype=np.uint16), kind="BFloat16")
+    state["flag"] = torch_files.tensor(True, "8")
+    checkpoint = {"epoch": 3, "model": {"a": torch_files.View(half, (4,), (1,)), "b": torch_files.View(half, (), ())}}
     values, forms = (state, checkpoint), (torch_files.zip_file, torch_files.legacy_file)
     return [write(value, protocol) for value in values for write in forms for protocol in (2, 4)]
 

@@ -61,8 +61,6 @@ def fetch(repository: str, revision: str | None) -> Download:
             offline = offline or error
         except EntryNotFoundError:
             continue
-        except Unreadable:
-            raise
         except Exception as error:  # of HTTP, of the disk and of the package
             raise Unreadable(_why(error, repository, revision)) from None
     if offline:

@@ -54,4 +54,4 @@ def _array(name: str, entry: dict) -> np.ndarray:
     if kind not in _DTYPES:
         raise Unreadable(f"has {printable(name[:60])} in {kind}, which is not read: needs floats or integers")
     found = np.frombuffer(entry["data"], _DTYPES[kind]).reshape(shape)
-    return (found.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else found
+    return np.asarray(found.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else found

@@ -14,7 +14,7 @@ from foodjax.models.weights import hub
 from foodjax.models.weights.safetensors_file import licence, read_safetensors
 from foodjax.models.weights.torch_file import read_torch
 from foodjax.models.weights.unreadable import Unreadable
-from foodjax.system.errors import UserError
+from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import read_bytes, to_path
 
 MAX_BYTES = 2**32  # of a file; it is held in memory
@@ -89,16 +89,18 @@ def _load_from_hub(source: str) -> Weights:
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir():
-        raise Unreadable("is a folder: needs a file")
     try:
+        if path.is_dir():
+            raise Unreadable("is a folder: needs a file")
         content = read_bytes(path, MAX_BYTES)
+    except Unreadable:
+        raise
     except FileNotFoundError:
         raise Unreadable("is not there: needs a file") from None
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise Unreadable(f"is too large: needs at most {MAX_BYTES:,} bytes") from None
+    except ValueError as error:  # it is too large, or its name has a null
+        raise Unreadable(f"cannot be read: {first_line(error)}") from None
     if not content:
         raise Unreadable("is empty: needs weights")
     if content.startswith(b"version https://git-lfs"):

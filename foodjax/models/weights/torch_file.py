@@ -77,21 +77,22 @@ def _whole(storage: Storage, found: memoryview) -> memoryview:
 
 
 def _read_legacy(content: bytes) -> tuple[Any, _Bytes]:
-    found, at = [], 0
-    for place in range(5):
-        loaded = torch_pickle.load(content, at)
-        if place == 0 and loaded.value != _MAGIC:
-            raise Unreadable(f"is a pickle, but not one that torch.save wrote: {_NEEDS}")
-        found.append(loaded)
-        at = loaded.end
-    version, system, value, keys = (loaded.value for loaded in found[1:])
-    storages = found[3].storages
-    if version != _VERSION or type(system) is not dict or type(keys) is not list:
-        raise Unreadable("is damaged: it lacks the version, the system or the storages")
-    if system.get("little_endian") is not True:
+    magic = torch_pickle.load(content)
+    if magic.value != _MAGIC:
+        raise Unreadable(f"is a pickle, but not one that torch.save wrote: {_NEEDS}")
+    version = torch_pickle.load(content, magic.end)
+    if version.value != _VERSION:
+        raise Unreadable("is damaged: it lacks the version of its form")
+    system = torch_pickle.load(content, version.end)
+    if type(system.value) is not dict or system.value.get("little_endian") is not True:
         raise Unreadable("has big-endian numbers: needs a file that a little-endian machine wrote")
+    objects = torch_pickle.load(content, system.end)
+    keys = torch_pickle.load(content, objects.end)
+    if type(keys.value) is not list:
+        raise Unreadable("is damaged: it lacks the list of its storages")
+    storages, at = objects.storages, keys.end
     places = {}
-    for key in keys:
+    for key in keys.value:
         if type(key) is not str or key not in storages or key in places:
             raise Unreadable("is damaged: its list of storages is not that of its tensors")
         size = storages[key].size
@@ -103,7 +104,7 @@ def _read_legacy(content: bytes) -> tuple[Any, _Bytes]:
         places[key], at = memoryview(content)[start:end], end
     if places.keys() != storages.keys():
         raise Unreadable("is damaged: its list of storages is not that of its tensors")
-    return value, lambda storage: places[storage.key]
+    return objects.value, lambda storage: places[storage.key]
 
 
 def _choose(value: Any) -> dict[str, Tensor]:
@@ -148,5 +149,5 @@ def _array(name: str, tensor: Tensor, found: memoryview) -> np.ndarray:
     strides = [0 if count == 1 else stride * size for count, stride in zip(shape, tensor.strides, strict=True)]
     view = np.ndarray(shape, dtype, found, tensor.offset * size, tuple(strides))
     if tensor.dtype == "bfloat16":
-        return (view.astype(np.uint32) << 16).view(np.float32)
-    return view != 0 if tensor.dtype == "bool" else np.require(view, requirements=["C", "ALIGNED"])
+        return np.asarray(view.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(view != 0) if tensor.dtype == "bool" else np.require(view, requirements=["C", "ALIGNED"])

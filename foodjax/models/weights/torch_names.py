@@ -10,6 +10,7 @@ from typing import Any
 from foodjax.models.weights.unreadable import Unreadable
 
 MAX_DIMS = 32
+MAX_KEY = 4096  # characters
 _MAX_INT = 2**63
 
 
@@ -52,12 +53,16 @@ def is_size(value: Any) -> bool:
 
 
 def check_key(key: Any) -> Any:
-    """Returns a key of a dict; of other types than these one can make many with one hash, which take hours.
+    """Returns a key of a dict. Many long keys, or many of another type that have one hash, would take hours.
 
     Raises:
-        Unreadable: it is of another type.
+        Unreadable: it is of another type, or long.
     """
-    if type(key) is str or key is None or (type(key) in (int, float, bool) and abs(key) < _MAX_INT):
+    if key is None or (type(key) in (int, float, bool) and abs(key) < _MAX_INT):
+        return key
+    if type(key) is str:
+        if len(key) > MAX_KEY:
+            raise Unreadable(f"has a dict with a key of {len(key):,} characters: needs at most {MAX_KEY:,}")
         return key
     raise Unreadable(f"has a dict with a key of type {type(key).__name__}: needs names")
 
@@ -90,15 +95,20 @@ def _parameter(tensor: Any, grad: Any = False, hooks: Any = None, state: Any = N
     return tensor
 
 
-def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    # Python 2 gave an OrderedDict its pairs; Python 3 adds them afterwards.
-    if type(pairs) not in (list, tuple) or not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in pairs):
+def _ordered(pairs: Any = None) -> dict[Any, Any]:
+    # Python 2 gave an OrderedDict a list of its pairs; Python 3 adds them afterwards.
+    pairs = [] if pairs is None else pairs
+    if type(pairs) is not list or not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in pairs):
         raise Unreadable("is damaged: it has an OrderedDict of something else than pairs")
-    return {check_key(key): value for key, value in pairs}
+    found = {check_key(key): value for key, value in pairs}
+    pairs.clear()  # or one list could fill any number of dicts
+    return found
 
 
 def _size(sizes: Any = ()) -> tuple[Any, ...]:
-    return tuple(sizes) if type(sizes) in (list, tuple) else ()
+    if type(sizes) not in (list, tuple) or len(sizes) > MAX_DIMS:
+        raise Unreadable(f"is damaged: it has a torch.Size of something else than at most {MAX_DIMS} sizes")
+    return tuple(sizes)
 
 
 def _ignored(*_: Any) -> Ignored:

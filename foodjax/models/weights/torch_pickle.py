@@ -17,6 +17,7 @@ from foodjax.system.text import printable
 MAX_PICKLE = 2**24  # bytes
 MAX_STEPS = 2**20  # opcodes; a tensor takes about 45
 _MAX_NAME = 256  # bytes of a module's or a function's name
+_MAX_ARGUMENTS = 8
 _NEEDS = "needs weights alone, as torch.save(model.state_dict(), PATH) writes them"
 
 
@@ -134,6 +135,8 @@ class _Machine:
         arguments, function = self.pop(), self.pop()
         if type(arguments) is not tuple or type(function) is not Name or function.call is None:
             raise Unreadable("is damaged: its pickle calls what is no function")
+        if len(arguments) > _MAX_ARGUMENTS:  # Python copies them for each call
+            raise Unreadable(f"is damaged: its pickle gives {function.path} {len(arguments):,} arguments")
         try:
             self.stack.append(function.call(*arguments))
         except TypeError:  # of a number of arguments that the function does not have: it is one of ours
@@ -154,7 +157,7 @@ class _Machine:
             raise Unreadable("is damaged: a storage has no type, name or size")
         if part and part[0] is not None:
             raise Unreadable("has a storage that is a part of another one, which is not read")
-        new = Storage(key, kind.dtype, size)
+        new = Storage(check_key(key), kind.dtype, size)
         if self.storages.setdefault(key, new) != new:
             raise Unreadable("is damaged: a storage has two sizes or types")
         self.stack.append(new)

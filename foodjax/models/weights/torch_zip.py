@@ -32,7 +32,7 @@ class Zip:
     """
 
     def __init__(self, content: bytes):
-        self._content = content
+        self._content, self._unread = content, len(content)
         self.members: dict[str, Member] = {}
         try:
             count, at = self._directory()
@@ -44,10 +44,10 @@ class Zip:
             raise Unreadable("is damaged: a member of the zip file lies outside it") from None
 
     def read(self, name: str) -> memoryview:
-        """Returns the bytes of a member.
+        """Returns the bytes of a member; all that are read together are no more than the file's.
 
         Raises:
-            Unreadable: there is none of this name, it is compressed, or its checksum is another one.
+            Unreadable: there is none of this name, or it is compressed, changed, or in the place of others.
         """
         if name not in self.members:
             raise Unreadable(f"is damaged: the zip file has no {printable(name[:100])}")
@@ -56,6 +56,9 @@ class Zip:
             raise Unreadable(
                 f"has {printable(name[:100])} compressed or encrypted, which torch.save never writes: refused"
             )
+        self._unread -= size
+        if self._unread < 0:  # the checksums of many members in one place would take hours
+            raise Unreadable("is damaged: members of the zip file lie in one place")
         found = memoryview(self._content)[start : start + size]
         if zlib.crc32(found) != crc:
             raise Unreadable(f"is damaged: the checksum of {printable(name[:100])} is another one")

@@ -90,10 +90,11 @@ def test_a_prefix_of_some_names_is_a_layers(tmp_path):
 
 def test_bfloat16_of_safetensors_becomes_float32(tmp_path):
     values = np.array([1.0, -2.5, 3.140625, 1e30], ml_dtypes.bfloat16)
-    (tmp_path / "w.safetensors").write_bytes(save({"a": values}))
-    found = load(tmp_path / "w.safetensors", FLAG).arrays["a"]
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, values.astype(np.float32))
+    (tmp_path / "w.safetensors").write_bytes(save({"a": values, "b": values[2:3].reshape(())}))
+    found = load(tmp_path / "w.safetensors", FLAG).arrays
+    assert found["a"].dtype == found["b"].dtype == np.float32
+    np.testing.assert_array_equal(found["a"], values.astype(np.float32))
+    np.testing.assert_array_equal(found["b"], np.array(3.140625, np.float32))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16"])
@@ -204,7 +205,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 def test_a_file_above_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "MAX_BYTES", 100)
-    assert message(tmp_path / "w.pth", HASHED) == "is too large: needs at most 100 bytes"
+    path = tmp_path / "w.pth"
+    assert message(path, HASHED) == f"cannot be read: {path} has {len(HASHED):,} bytes: needs at most 100"
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path):
+    assert message(tmp_path / "w\0.pth") == "cannot be read: embedded null byte"
+    assert message(tmp_path / f"{'w' * 300}.pth") == "cannot be read: File name too long"
 
 
 def test_a_file_without_tensors_is_refused(tmp_path):

@@ -44,6 +44,13 @@ def test_an_ordered_dict_of_python_2_has_its_pairs_as_argument():
     assert torch_pickle.load(content).value == {"a": 7}
 
 
+def test_a_list_fills_one_ordered_dict():
+    # A file could call with one long list two hundred thousand times.
+    call = b"ccollections\nOrderedDict\nh\x00\x85R"
+    content = b"\x80\x02]q\x00U\x01aK\x07\x86a" + call + call + b"\x86."
+    assert torch_pickle.load(content).value == ({"a": 7}, {})
+
+
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_a_tensor_is_a_description(protocol):
     content, _ = pickled({"fc": tensor([[1.0, 2.0, 3.0]], "7")}, protocol)
@@ -123,6 +130,10 @@ def test_an_attribute_of_an_allowed_name_is_refused():
         (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x00))tR.", "a tensor without a storage"),
         (b"\x80\x02ctorch._utils\n_rebuild_parameter\nK\x01\x85R.", "a parameter without a tensor"),
         (b"\x80\x02ccollections\nOrderedDict\nK\x01\x85R.", "an OrderedDict of something else"),
+        (b"\x80\x02ccollections\nOrderedDict\n]K\x01a\x85R.", "an OrderedDict of something else"),
+        (b"\x80\x02}X\x01\x10\0\0" + b"k" * 4097 + b"Ns.", "a key of 4,097 characters: needs at most 4,096"),
+        (b"\x80\x02ctorch\nSize\n](" + b"K\x01" * 33 + b"e\x85R.", "a torch.Size of something else than at most 32"),
+        (b"\x80\x02ctorch\ndevice\n(" + b"K\x01" * 9 + b"tR.", "gives torch.device 9 arguments"),
         (b"\x80\x02K\x01}b.", "sets attributes of what has none"),
         (b"\x80\x02K\x01Q.", "holds code of a model"),
         (b"\x80\x02(X\x07\0\0\0storageNNNNtQ.", "a storage has no type, name or size"),

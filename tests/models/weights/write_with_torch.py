@@ -22,6 +22,7 @@ def odd_tensors():
     found |= {"turned": shared.permute(2, 0, 1), "cut": shared[1, :, 1:3], "same": shared, "scalar": shared[1, 2, 3]}
     found["last"] = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
     found["spread"] = torch.tensor([1.5]).expand(4, 3)
+    found |= {f"one_{d}": torch.ones((), dtype=getattr(torch, d)) for d in ("bool", "bfloat16", "int64")}
     found["none"] = torch.zeros(3, 0, 2)
     found["parameter"] = torch.nn.Parameter(torch.ones(3))
     return found
