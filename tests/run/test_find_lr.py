@@ -31,6 +31,21 @@ def test_the_suggestion_is_the_steepest_fall():
             find_lr.suggest(rates, list(flat))
 
 
+def test_nothing_waits_for_its_unfreezing(tiny_config, monkeypatch):
+    class Built(Exception):
+        """Ends the test where the engine would be built."""
+
+    def engine(config, *arguments, **options):
+        raise Built(config)
+
+    monkeypatch.setattr(find_lr, "Engine", engine)
+    tiny_config.optimizer.unfreeze = 3
+    with pytest.raises(Built) as caught:
+        find_lr.range_test(tiny_config)
+    (config,) = caught.value.args
+    assert config.optimizer.unfreeze == 0
+
+
 @pytest.mark.slow
 def test_it_finds_a_rate_that_trains_and_leaves_plot_and_numbers(tiny_config, tmp_path, capsys):
     tiny_config.data.drawn_train = 30

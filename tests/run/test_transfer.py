@@ -75,6 +75,13 @@ def test_a_place_without_a_run_is_refused(tiny_config, tmp_path):
         Engine(checked(tiny_config), ("a", "b")).create_state()
 
 
+def test_a_pattern_of_no_parameter_is_refused_before_the_workdir_has_a_config(tiny_config, tmp_path):
+    tiny_config.optimizer.rates = (("blok1/*", 0.1),)
+    with pytest.raises(UserError, match=r"optimizer.rates has 'blok1/\*', which matches no parameter: .*block1/\*"):
+        loop.train(tiny_config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_first_rows_of_each_class():
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
     np.testing.assert_array_equal(first_of_each(np.array([0, 2, 3, 4, 6, 7, 8]), labels, 2), [0, 2, 3, 4, 6, 7])

@@ -114,7 +114,7 @@ def test_the_state_and_its_weights_come_back_to_the_bit(config, tmp_path, form):
 
 OPTIMIZERS = {
     "rmsprop": dict(momentum=0.9),
-    "adamw": dict(clip_norm=1.0, schedule="cosine"),
+    "adamw": dict(clip_norm=1.0, schedule="cosine", layer_decay=0.5, unfreeze=2),
     "sgd": dict(rates=(("block1/*", 0.0),)),
     "muon": dict(rates=(("block1/*", 0.5),)),
 }
