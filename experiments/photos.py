@@ -4,10 +4,10 @@
     foodjax train --config photos:pretrained=tf_efficientnet_lite0 --config.data.dir=MY_FOLDER
     foodjax probe --config photos:pretrained=tf_efficientnet_lite0 --config.data.dir=MY_FOLDER
 
-All classes are taken, of any number and size. The network is that of food10_fast, or with `pretrained=` one that was
-trained on ImageNet: it is downloaded, or read from `--config.model.init_from=FILE` (docs/weights.md); `train` trains it
-further and `probe` its last layer alone, which is faster (docs/transfer.md). What is 0 or () here is chosen when the run
-starts, told in a line and kept in the run's config.json.
+All classes are taken, of any number and size. The network is that of food10_fast. With `pretrained=` it is one that was
+trained on ImageNet: its weights are downloaded, or read from `--config.model.init_from=FILE` (docs/weights.md); `train`
+trains it further, `probe` its last layer alone, which is faster (docs/transfer.md). What is 0 or () here is chosen when
+the run starts, told in a line and kept in the run's config.json.
 """
 
 from ml_collections import ConfigDict

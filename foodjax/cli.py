@@ -32,12 +32,12 @@ from foodjax.system.version import version
 # A new verb is a file in commands/ and a line here.
 VERBS = [
     train.VERB,
-    probe.VERB,
     evaluate.VERB,
     predict.VERB,
     inspect.VERB,
     summary.VERB,
     find_lr.VERB,
+    probe.VERB,
     sweep.VERB,
     compare.VERB,
     reproduce.VERB,

@@ -30,6 +30,8 @@ OTHER = {
     "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "eval.crop_area": 0.5,
     "train.progressive_resizing": ((0, 48), (20, 64)), "data.geometry": "crop", "data.decoding": "plain",
     "data.labels": "labels.csv",
+    "model.backbone": "resnet50", "model.input_mean": (0.5, 0.25, 0.0), "model.input_deviation": (0.5, 0.25, 1.0),
+    "train.solver": "probe",
     "train.balance": "classes", "data.duplicates": "drop",
     "optimizer.rates": (("block1/conv1/kernel", 0.1), ("logits/bias", 10.0)),
 }  # fmt: skip
