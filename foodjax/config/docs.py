@@ -14,7 +14,8 @@ set on the command line as `--config.KEY=VALUE`, or in an experiment as `config.
 nothing; what an experiment sets stands in its file.
 
 On the command line a value is `true`, a number or text as it is; a tuple has commas, `0.5,1.0`, and a tuple of pairs
-colons too, `0:48,20:64`; nothing at all is an empty tuple. A text with a comma inside a tuple has quotes. Python's own
+colons too, `0:48,20:64`; nothing at all is an empty tuple. A text with a comma inside a tuple has quotes. A pattern
+of paths has a `*`, which needs quotes in a shell: `'--config.optimizer.rates=block1/*:0.1,logits/*:10'`. Python's own
 spelling, such as `'(0.5, 1.0)'`, is read too.
 
 Scope says what a key belongs to. *experiment*: two runs of one experiment agree in it. *evaluation*: that too, but an

@@ -185,7 +185,7 @@ def create_block(spec: specs.Block, name: str, drop_path: tuple[float, ...] = ()
     Args:
         spec: the fields of the block.
         name: of the module.
-        drop_path: rate of stochastic depth of each of its residual branches; a block without any takes none.
+        drop_path: rate of stochastic depth of each of its residual branches; () or zeros for none.
     """
-    options = {"drop_path": drop_path} if drop_path else {}
+    options = {"drop_path": drop_path} if any(drop_path) else {}
     return LAYERS[type(spec)](spec, **options, name=name)

@@ -134,8 +134,8 @@ def drop_path_rates(rate: float, branches: Sequence[int]) -> tuple[tuple[float, 
         branches: number of branches of each block, first to last.
 
     Example:
-        >>> drop_path_rates(0.4, [1, 0, 3])
-        ((0.1,), (), (0.2, 0.3, 0.4))
+        >>> drop_path_rates(0.5, [1, 0, 3])
+        ((0.125,), (), (0.25, 0.375, 0.5))
     """
     total, before, found = sum(branches), 0, []
     for count in branches:

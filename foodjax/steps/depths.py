@@ -18,8 +18,8 @@ from foodjax.models.backbones.registry import groups
 def order_of(config: Config) -> tuple[str, ...]:
     """Returns the patterns of the network of `config`, from the stem to the head; a | stands between alternatives.
 
-    The head is what no other pattern matches: the hidden dense layers and the logits. They learn at the full rate and
-    from the first step on.
+    The head is what no other pattern matches: the hidden dense layers and the logits. It learns at the full rate and
+    from the first step on. A network of another kind has its own patterns here, the last of them "*".
     """
     backbone = groups(config.model.backbone) if config.model.backbone else ()
     return (*map("|".join, backbone), *(f"block{i}/*" for i in range(1, len(config.model.blocks) + 1)), "*")

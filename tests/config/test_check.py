@@ -143,11 +143,20 @@ def test_which_keys_are_no_part_of_an_experiment_and_which_an_evaluation_may_cha
     }
 
 
+RATES = ("optimizer.rates", (("block1/*", 0.0),))
+
+
 def test_what_the_first_state_is_made_of():
     config = checked(food10.get_config())
     same = {"data.batch_size": 8, "model.dtype": "bfloat16", "model.head.dropout": 0.5, "optimizer.learning_rate": 1.0}
     assert check.state_values(check.replace(config, same)) == check.state_values(config)
-    for key, value in (("seed", 1), ("model.norm", "batch"), ("train.ema_decay", 0.5), ("optimizer.name", "sgd")):
+    for key, value in (
+        ("seed", 1),
+        ("model.norm", "batch"),
+        ("train.ema_decay", 0.5),
+        ("optimizer.name", "sgd"),
+        RATES,
+    ):
         assert check.state_values(check.replace(config, {key: value})) != check.state_values(config)
     blocks = config.model.blocks
     changed = (*blocks[:3], dataclasses.replace(blocks[3], dropout=0.0))

@@ -209,6 +209,7 @@ def test_without_a_rate_nothing_is_computed(residual_config):
         str(jax.make_jaxpr(functools.partial(run, train=t))(variables, images)) for t in (True, False)
     )
     assert trained == evaluated
+    assert not [row.name for row in layers(model, 16) if "drop_path" in row.name]
     assert not jax.make_jaxpr(lambda x: DropPath(0.0).apply({}, x, train=True))(images).eqns
 
 
