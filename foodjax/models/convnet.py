@@ -65,11 +65,11 @@ class ConvNet(nn.Module):
         for i, (block, drop_path) in enumerate(zip(self.blocks, rates, strict=True), start=1):
             x = create_block(block, f"block{i}", drop_path)(x, self.style, train=train)
         x = _pool(x, self.pooling) if token is None or self.pooling != "token" else token
-        self.sow("features", "pooled", x)
         for i, size in enumerate(self.hidden, start=1):
             dense = nn.Dense(size, dtype=x.dtype, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")
             x = dense(x)
             x = Dropout(self.dropout, name=f"dropout{i}")(self.style.activate(x), train=train)
+        self.sow("features", "last", x)  # what foodjax probe fits the last layer on
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name=HEAD)(x)
 
 

@@ -23,6 +23,7 @@ from foodjax.data.cache import cache_root
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.models.layers import HEAD
+from foodjax.models.weights.source import is_weights
 from foodjax.run import linear, neighbours, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.features import load_or_compute
@@ -77,10 +78,10 @@ def _check(config: Config) -> None:
     model = config.model
     if not model.init_from:
         raise UserError("model.init_from is empty: probe needs the weights of a backbone, or of another run")
-    if model.head.hidden:
-        raise UserError(f"model.head.hidden is {model.head.hidden}: probe trains one layer alone, needs ()")
-    if model.backbone and model.blocks:
-        raise UserError("model.blocks stand between the backbone and the head: probe trains one layer alone, needs ()")
+    if is_weights(model.init_from):
+        for key, value in (("model.head.hidden", model.head.hidden), ("model.blocks", model.backbone and model.blocks)):
+            if value:
+                raise UserError(f"{key} has layers that {model.init_from} has not: probe trains the last one alone")
 
 
 def _probe(engine: Engine, workdir: Path, data: Data, add: Callable[[str, Any], None]) -> tuple[Finished, Evaluation]:
@@ -180,4 +181,4 @@ def _features(variables: Any, images: jax.Array, *, config: Config, model: Any) 
     images = rescale(view(images, config.eval_size, config.eval.crop_area))
     shown = [images, images[:, :, ::-1]] if config.eval.flip else [images]
     found = [model.apply(variables, x, train=False, mutable=["features"])[1] for x in shown]
-    return jnp.stack([state["features"]["pooled"][0].astype(jnp.float32) for state in found])
+    return jnp.stack([state["features"]["last"][0].astype(jnp.float32) for state in found])

@@ -1,0 +1,137 @@
+"""A linear probe is a run: its last layer is the optimum on the features, everything else stays as it was."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from foodjax.config.check import checked, replace
+from foodjax.data.sets import load_data
+from foodjax.models.summary import walk
+from foodjax.run import loop, probe
+from foodjax.run.evaluate import evaluate_workdir
+from foodjax.run.predict import Predictor
+from foodjax.run.wiring import Engine, load_variables, open_workdir
+from foodjax.system.errors import UserError
+from foodjax.workdir import run_record
+from foodjax.workdir.description import read_description
+
+NAMES = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var", "kernel": "weight"}
+
+
+@pytest.fixture
+def config(workdir):
+    """The config of a probe of the network in `workdir`, on the same photographs."""
+    return replace(read_description(workdir)[0], {"model.init_from": str(workdir), "eval.flip": True})
+
+
+@pytest.fixture
+def resnet(tiny_config, tmp_path):
+    """The config of a probe of a ResNet-18 of random weights in a file, for drawn pictures of 32 pixels."""
+    tiny_config.data.image_size = 32
+    tiny_config.model.blocks, tiny_config.model.head.hidden = (), ()
+    tiny_config.model.update(backbone="resnet18", init_from=str(tmp_path / "resnet18.safetensors"))
+    tiny_config.model.head.pooling = "average"
+    state = Engine(replace(checked(tiny_config), {"model.init_from": ""}), ("a", "b")).create_state()
+    arrays = {}
+    for part in (state.params["backbone"], state.batch_stats["backbone"]):
+        for path, x in walk(jax.device_get(part)):
+            layer, leaf = path.rsplit("/", 1)
+            name = layer.replace("/", ".").replace("_0", ".0").replace("_1", ".1") + f".{NAMES[leaf]}"
+            arrays[name] = np.ascontiguousarray(x.transpose(3, 2, 0, 1) if x.ndim == 4 else x)
+    save_file(arrays, tiny_config.model.init_from)
+    return tiny_config
+
+
+@pytest.mark.slow
+def test_a_probe_is_a_run_whose_last_layer_alone_is_new(workdir, config, tmp_path, capsys):
+    trained = probe.probe(config, tmp_path / "run")
+    assert (trained.epochs, trained.best_epoch, trained.reason) == (1, 1, "last epoch")
+    found, names = load_variables(tmp_path / "run")
+    before, _ = load_variables(workdir)
+    changed = [path for (path, x), (_, y) in zip(walk(found), walk(before), strict=True) if not np.array_equal(x, y)]
+    assert changed == ["params/logits/kernel", "params/logits/bias"]
+    engine, data = open_workdir(tmp_path / "run"), load_data(config)
+    val = engine.validate(engine.load_weights(tmp_path / "run")[1], data).metrics
+    assert trained.history[0]["val_loss"] == pytest.approx(val["loss"], rel=1e-5)
+    assert trained.test_accuracy == evaluate_workdir(None, tmp_path / "run").accuracy
+    assert Predictor(tmp_path / "run").class_names == names
+    told = json.loads((tmp_path / "run" / "probe.json").read_text())
+    assert told["strength"] == min(told["folds"], key=lambda row: row["loss"])["strength"]
+    assert run_record.weights_from(tmp_path / "run") == {"origin": str(workdir)}
+    capsys.readouterr()
+    assert probe.probe(config, tmp_path / "run") == trained
+    assert "is finished (last epoch): nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_last_layer_is_at_the_optimum_of_its_loss(config, tmp_path):
+    probe.probe(config, tmp_path / "run")
+    engine, data = open_workdir(tmp_path / "run"), load_data(config)
+    _, variables = engine.load_weights(tmp_path / "run")
+    rows = data.parts.train
+    state = engine.create_state().replace(params=variables["params"])
+    shown = probe.compute_features(engine, state, data.train, rows)  # (2, N, D), mirrored ones too
+    features = shown.reshape(-1, shown.shape[-1]).astype(np.float64)
+    labels = np.tile(data.train.labels[rows], 2)
+    strength = json.loads((tmp_path / "run" / "probe.json").read_text())["strength"]
+    kernel, bias = (np.asarray(variables["params"]["logits"][name], np.float64) for name in ("kernel", "bias"))
+    deviation = features.std(0)
+    standard = (features - features.mean(0)) / np.where(deviation > 0, deviation, np.inf)
+    logits = features @ kernel + bias
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    shares[np.arange(len(labels)), labels] -= 1
+    gradient = standard.T @ shares / len(labels) + strength * kernel * deviation[:, None]
+    assert np.abs(gradient).max() < 1e-4
+    assert np.abs(shares.mean(0)).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_features_are_computed_once(config, tmp_path, monkeypatch):
+    first = probe.probe(config, tmp_path / "a")
+    monkeypatch.setattr(probe, "_features", None)
+    assert probe.probe(config, tmp_path / "b").history == first.history
+    with pytest.raises(TypeError):
+        probe.probe(replace(config, {"eval.flip": False}), tmp_path / "c")
+
+
+@pytest.mark.slow
+def test_a_file_gives_a_backbone_that_is_told_and_recorded(resnet, tmp_path):
+    trained = probe.probe(resnet, tmp_path / "run")
+    found = run_record.weights_from(tmp_path / "run")
+    assert found["origin"] == resnet.model.init_from
+    assert len(found["sha256"]) == 64
+    assert found["licence"] == "unknown"
+    stored, _ = read_description(tmp_path / "run")
+    assert stored.model.input_mean == (0.485, 0.456, 0.406)
+    resnet.train.epochs = 1
+    resnet.model.init_from = str(tmp_path / "run")  # all weights, the solution included
+    fine = loop.train(resnet, tmp_path / "fine")
+    assert 0 <= fine.test_accuracy <= 1
+    before, after = load_variables(tmp_path / "run")[0], load_variables(tmp_path / "fine")[0]
+    assert not np.array_equal(before["params"]["logits"]["kernel"], after["params"]["logits"]["kernel"])
+    assert trained.history[0]["step"] == 1
+
+
+@pytest.mark.parametrize(
+    "changes,says",
+    [
+        ({"model.init_from": ""}, "model.init_from is empty: probe needs the weights of a backbone, or of another run"),
+        ({"model.init_from": "x.pth", "model.head.hidden": (5,)}, "model.head.hidden has layers that x.pth has not"),
+        ({"model.init_from": "x.pth", "model.backbone": "resnet18"}, "model.blocks has layers that x.pth has not"),
+    ],
+)
+def test_what_cannot_be_probed_is_told(tiny_config, tmp_path, changes, says):
+    config = replace(checked(tiny_config), {"model.head.hidden": (), **changes})
+    with pytest.raises(UserError, match=says):
+        probe.probe(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_by_steps_refuses_a_probe(tiny_config, tmp_path):
+    tiny_config.train.solver = "probe"
+    with pytest.raises(UserError, match="train.solver is 'probe': needs foodjax probe, or train.solver=steps"):
+        loop.train(tiny_config, tmp_path / "run")
