@@ -153,10 +153,12 @@ def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np
     config, variables = engine.config, dict(state.variables)
     frozen = {**variables, "params": {k: v for k, v in variables["params"].items() if k != HEAD}}
     width = variables["params"][HEAD]["kernel"].shape[0]
-    run = jax.jit(functools.partial(_features, config=config, model=engine.model), compiler_options=compiler_options())
     size, views = engine.eval_batch_size(len(rows)), 2 if config.eval.flip else 1
 
     def compute() -> np.ndarray:
+        run = jax.jit(
+            functools.partial(_features, config=config, model=engine.model), compiler_options=compiler_options()
+        )
         found = []
         with Bar("features", -(-len(rows) // size), size, 0) as bar:
             for i, batch in enumerate(eval_batches(data, rows, size), start=1):
