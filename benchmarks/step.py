@@ -23,9 +23,8 @@ HERE = Path(__file__).parent
 class Peer:
     """A worker process that times steps on demand."""
 
-    def __init__(self, name: str, batch_size: int, tuned_malloc: bool):
-        command = [sys.executable, str(HERE / "peers" / "worker.py"), name, str(batch_size)]
-        command += ["--tuned_malloc"] * tuned_malloc
+    def __init__(self, name: str, batch_size: int, *more: str):
+        command = [sys.executable, str(HERE / "peers" / "worker.py"), name, str(batch_size), *more]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         while (line := self._read()) != "ready":
             print(f"{name}: {line}")
@@ -75,7 +74,8 @@ def main() -> None:
     parser.add_argument("--tuned_malloc", action="store_true")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "step.json")
     args = parser.parse_args()
-    peers = {name: Peer(name, args.batch_size, args.tuned_malloc) for name in args.peers.split(",")}
+    more = ["--tuned_malloc"] * args.tuned_malloc
+    peers = {name: Peer(name, args.batch_size, *more) for name in args.peers.split(",")}
     table = {"machine": machine(), "batch_size": args.batch_size, "rounds": args.rounds}
     table["tuned_malloc_for_all"] = args.tuned_malloc
     for command in ("train", "predict"):

@@ -63,7 +63,7 @@ def test_a_probe_is_a_run_whose_last_layer_alone_is_new(workdir, config, tmp_pat
     assert run_record.weights_from(tmp_path / "run") == {"origin": str(workdir)}
     capsys.readouterr()
     assert probe.probe(config, tmp_path / "run") == trained
-    assert "is finished (last epoch): nothing to do" in capsys.readouterr().out
+    assert "is finished (last epoch after epoch 1): nothing to do" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -1,0 +1,35 @@
+"""A backbone of foodjax with ten classes, through the library's own steps."""
+
+import jax
+
+import foodjax
+from foodjax.config.check import checked
+from foodjax.models.convnet import create_model
+from foodjax.steps.devices import create_mesh
+from foodjax.steps.optimizer import create_optimizer
+from foodjax.steps.state import create_train_state
+from foodjax.steps.step import make_steps
+
+
+def create_steps(images, labels, backbone):
+    """Returns the callables "train", a step of AdamW with statistics of the batch, and "predict"."""
+    foodjax.setup()  # as main.py does
+    config = foodjax.default_config()
+    config.data.image_size = images.shape[1]
+    config.model.backbone = backbone
+    config = checked(config)
+    model, tx = create_model(config, 10), create_optimizer(config)
+    train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))
+    state = create_train_state(config, model, tx)
+    batch = {"image": images, "label": labels}
+    mask = {**batch, "mask": labels * 0 + 1.0}
+
+    def train():
+        nonlocal state
+        state, metrics = train_step(state, batch)
+        jax.block_until_ready((state, metrics))
+
+    def predict():
+        jax.block_until_ready(eval_step(state.variables, mask))
+
+    return {"train": train, "predict": predict}
