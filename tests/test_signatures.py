@@ -34,6 +34,9 @@ WRONG = {
     "data.augment.blur": lambda module, _: module.blur(jnp.ones((2, 8, 8, 3)), jnp.ones(3)),
     "data.augment.colour": lambda module, _: module.apply(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4))),
     "data.augment.mix": lambda module, _: module.cut_out(pictures(2, 8, 8, 3), jnp.ones((3, 4))),
+    "models.batch_norm": lambda module, _: module.batch_norm_train(
+        jnp.ones((2, 8, 8, 3)), jnp.ones(4), jnp.ones(3), 1e-3
+    ),
     "models.blocks": lambda _, config: init_first_block(config),
     "models.convnet": lambda module, config: init(module.create_model(config, 3), train=False),
     "models.depthwise": lambda module, _: module.depthwise_conv(
