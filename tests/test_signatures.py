@@ -43,6 +43,9 @@ WRONG = {
     "models.backbones.layers": lambda module, _: init(module.Conv(6, 3)),
     "models.backbones.resnet": lambda module, _: init(module.ResNet(18, 0.0), STYLE, train=False),
     "models.backbones.vit": lambda module, _: module.resample_positions(jnp.ones((17, 6)), (2, 2)),
+    "models.batch_norm": lambda module, _: module.batch_norm_train(
+        jnp.ones((2, 8, 8, 3)), jnp.ones(4), jnp.ones(3), 1e-3
+    ),
     "models.blocks": lambda _, config: init_first_block(config),
     "models.convnet": lambda module, config: init(module.create_model(config, 3), train=False),
     "models.depthwise": lambda module, _: module.depthwise_conv(

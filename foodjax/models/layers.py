@@ -38,16 +38,11 @@ class Style:
     def normalise(self, x: jax.Array, *, train: bool, name: str) -> jax.Array:
         """Normalises (B, H, W, C); call it inside a compact method, whose module owns the layer."""
         if self.norm == "batch":
-            return self.batch_norm(x, train=train, name=name)
+            running = self.frozen or not train
+            return nn.BatchNorm(running, momentum=self.norm_momentum, dtype=x.dtype, name=name)(x)
         if self.norm == "group":
             return nn.GroupNorm(self.norm_groups, dtype=x.dtype, name=name)(x)
         return x
-
-    def batch_norm(self, x: jax.Array, *, train: bool, name: str, epsilon: float = 1e-5) -> jax.Array:
-        """Normalises (B, H, W, C) over the batch; in evaluation, or frozen, by the running mean and variance."""
-        running = self.frozen or not train
-        norm = nn.BatchNorm(running, momentum=self.norm_momentum, epsilon=epsilon, dtype=x.dtype, name=name)
-        return norm(x)
 
 
 class Conv(nn.Module):

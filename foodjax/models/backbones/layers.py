@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from foodjax.models.batch_norm import batch_norm_train, scale_and_shift
 from foodjax.models.depthwise import depthwise_conv
+from foodjax.models.layers import Style
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -86,6 +88,34 @@ class Conv(nn.Module):
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (y.shape[-1],)).astype(y.dtype)
         return y
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation with fast sums on CPU; parameters and statistics of `flax.linen.BatchNorm`.
+
+    Attributes:
+        epsilon: added to the variance.
+    """
+
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H W C"]:
+        """Maps (B, H, W, C) to the same shape; in evaluation, or frozen, by the running mean and variance."""
+        shape = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        var = self.variable("batch_stats", "var", jnp.ones, shape)
+        wide = x if x.dtype == jnp.float64 else x.astype(jnp.float32)
+        if style.frozen or not train:
+            factor = scale * jax.lax.rsqrt(var.value + self.epsilon)
+            return scale_and_shift(wide, factor, bias - mean.value * factor).astype(x.dtype)
+        y, batch_mean, batch_var = batch_norm_train(wide, scale, bias, self.epsilon)
+        if not self.is_initializing():
+            for kept, new in ((mean, batch_mean), (var, batch_var)):
+                kept.value = style.norm_momentum * kept.value + (1 - style.norm_momentum) * new
+        return y.astype(x.dtype)
 
 
 class Learned(nn.Module):

@@ -3,7 +3,7 @@
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.models.backbones.layers import Conv, Features
+from foodjax.models.backbones.layers import BatchNorm, Conv, Features
 from foodjax.models.layers import DropPath, Style, tap
 
 _EPSILON = 1e-5
@@ -38,11 +38,11 @@ class ResNetBlock(nn.Module):
         branch = x
         for i, (channels, kernel, stride) in enumerate(layers, start=1):
             branch = Conv(channels, kernel, stride, name=f"conv{i}")(branch)
-            branch = style.batch_norm(branch, train=train, name=f"bn{i}", epsilon=_EPSILON)
+            branch = BatchNorm(_EPSILON, name=f"bn{i}")(branch, style, train=train)
             branch = nn.relu(branch) if i < len(layers) else branch
         if x.shape != branch.shape:
             x = Conv(features, 1, self.stride, name="downsample_0")(x)
-            x = style.batch_norm(x, train=train, name="downsample_1", epsilon=_EPSILON)
+            x = BatchNorm(_EPSILON, name="downsample_1")(x, style, train=train)
         x = nn.relu(x + DropPath(self.drop_path, name="drop_path")(branch, train=train))
         return tap(self, "activation", x)
 
@@ -67,7 +67,7 @@ class ResNet(nn.Module):
     def __call__(self, x: Float[Array, "B H W 3"], style: Style, *, train: bool) -> Features:
         """Maps (B, H, W, 3) to maps (B, H / 32, W / 32, F), rounded up; F is 512, of ResNet-50 2048."""
         x = Conv(_WIDTHS[0], 7, 2, name="conv1")(x)
-        x = tap(self, "activation", nn.relu(style.batch_norm(x, train=train, name="bn1", epsilon=_EPSILON)))
+        x = tap(self, "activation", nn.relu(BatchNorm(_EPSILON, name="bn1")(x, style, train=train)))
         x = max_pool_3_2(x)
         depths = DEPTHS[self.depth]
         total, before = sum(depths), 0

@@ -1,0 +1,56 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foodjax.models.batch_norm import batch_norm_train, plain_batch_norm, summed_batch_norm
+
+
+def data(shape, mean=3.0):
+    """x, scale, bias; and gradients of y, mean and variance."""
+    rng = np.random.default_rng(sum(shape))
+    channels = shape[-1:]
+    x = rng.normal(size=shape) * rng.uniform(0.5, 2, channels) + mean * rng.normal(size=channels)
+    parts = [x, rng.uniform(0.5, 1.5, channels), rng.normal(size=channels)]
+    return parts, [rng.normal(size=shape), rng.normal(size=channels), rng.normal(size=channels)]
+
+
+def reference(parts, gradients, epsilon):
+    """The plain form in float64, and its gradients."""
+    with jax.enable_x64(True):
+        parts, gradients = (jax.tree.map(jnp.float64, arrays) for arrays in (parts, gradients))
+        y, vjp = jax.vjp(lambda *parts: plain_batch_norm(*parts, epsilon), *parts)
+        return jax.device_get([*y, *vjp(tuple(gradients))])
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 4, 5), (3, 7, 5, 16), (1, 3, 3, 4), (1, 4, 4, 2), (2, 1, 1, 3)])
+def test_values_and_gradients_equal_the_plain_form(shape):
+    parts, gradients = (jax.tree.map(np.float32, arrays) for arrays in data(shape))
+
+    @jax.jit
+    def run(parts, gradients):
+        y, vjp = jax.vjp(lambda *parts: summed_batch_norm(*parts, 1e-3), *parts)
+        return [*y, *vjp(tuple(gradients))]
+
+    for one, other in zip(run(parts, gradients), reference(parts, gradients, 1e-3), strict=True):
+        assert one.shape == other.shape
+        assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(other)
+
+
+def test_the_variance_keeps_its_digits_when_the_mean_is_large():
+    (x, scale, bias), _ = data((4, 9, 9, 8), mean=3000.0)
+    x = np.float32(x)
+    y, mean, var = jax.jit(summed_batch_norm, static_argnums=3)(x, np.float32(scale), np.float32(bias), 1e-3)
+    exact = np.float64(x)
+    np.testing.assert_allclose(mean, exact.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(var, exact.var((0, 1, 2)), rtol=1e-5)
+    normalised = np.float64(scale) * (exact - exact.mean((0, 1, 2))) / np.sqrt(exact.var((0, 1, 2)) + 1e-3) + bias
+    assert np.linalg.norm(y - normalised) < 1e-3 * np.linalg.norm(normalised)
+
+
+def test_the_sums_are_products_on_cpu_and_xlas_own_elsewhere():
+    shape = jax.ShapeDtypeStruct((2, 8, 8, 4), np.float32)
+    channels = jax.ShapeDtypeStruct((4,), np.float32)
+    traced = jax.jit(lambda x, s, b: batch_norm_train(x, s, b, 1e-3)).trace(shape, channels, channels)
+    assert "dot_general" in traced.lower().as_text()
+    assert "dot_general" not in traced.lower(lowering_platforms=("cuda",)).as_text()
