@@ -14,8 +14,8 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 
 STRENGTHS = tuple(10 ** (k / 2) for k in range(4, -11, -1))  # from 100 to 1e-5; tried until two in a row are worse
-TOLERANCE = 1e-6  # norm of the gradient of the final classifier
-_TOLERANCE_OF_FOLDS = 3e-4  # their mean losses have four digits
+GAP = 1e-11  # of the final classifier: how far its sum is above the minimum, nats
+_GAP_OF_FOLDS = 1e-6
 _CONSTANT = 1e-6  # a deviation below this share of the feature's mean, or of the largest deviation, is rounding
 
 
@@ -70,7 +70,8 @@ def fit(
         sum_i c[y_i] cross_entropy(x_i W + b, y_i) / sum_i c[y_i]  +  strength / 2 ||W||^2,
 
     which is scikit-learn's LogisticRegression with C = 1 / (strength * sum_i c[y_i]). The norm of the
-    gradient by W and b is at most 1e-6 at the end. The strength is that of the smallest loss on held-out photographs.
+    gradient by W and b is at most sqrt(2e-11 strength) at the end: the sum is within 1e-11 nats of its minimum. The
+    strength is that of the smallest loss on held-out photographs.
 
     Args:
         features: float32 (N, D).
@@ -104,9 +105,9 @@ def fit(
         table = _cross_validate(rotated, labels, weights, folds, tried, ends_early=strengths is None)
         strength = min(table, key=lambda row: row.loss).strength
     regression = LogisticRegression(rotated, labels, weights[labels][None], num_classes)
-    norm = regression.minimise(strength, TOLERANCE)
-    if norm > TOLERANCE:
-        say(f"the linear classifier with the penalty {strength:.2g} is near its optimum: the gradient is {norm:.1e}")
+    gap = regression.minimise(strength, GAP)
+    if gap > GAP:
+        say(f"the linear classifier of strength {strength:.2g} is within {gap:.1e} nats of its optimum, not {GAP:g}")
     kernel, bias = regression.classifier(0)
     kernel = kernel / deviation[:, None]
     bias = bias - mean @ kernel
@@ -141,7 +142,7 @@ def _cross_validate(
     (rows,) = np.nonzero(folds != KEPT)
     table: list[Strength] = []
     for strength in strengths:
-        regression.minimise(strength, _TOLERANCE_OF_FOLDS)
+        regression.minimise(strength, _GAP_OF_FOLDS)
         logs = regression.log_probabilities()[rows, folds[rows]]  # by the classifier that has not seen them (M, K)
         losses = -logs[np.arange(len(rows)), labels[rows]]
         is_right = logs.argmax(1) == labels[rows]
