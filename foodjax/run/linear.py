@@ -10,6 +10,7 @@ import numpy as np
 
 from foodjax.run.folds import KEPT, stratified_folds
 from foodjax.run.logistic import LogisticRegression, Rotated, rotate
+from foodjax.system import memory
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 
@@ -52,6 +53,11 @@ class Linear(NamedTuple):
     folds: tuple[Strength, ...]
     num_folds: int
 
+    @property
+    def held_out(self) -> Strength | None:
+        """What cross-validation found for the strength that was chosen; None without cross-validation."""
+        return next((row for row in self.folds if row.strength == self.strength), None)
+
 
 def fit(
     features: np.ndarray,
@@ -88,16 +94,15 @@ def fit(
         The classifier, with what cross-validation found.
 
     Raises:
-        UserError: a feature is not finite; a class has no photograph; a strength is not above 0.
+        UserError: a feature is not finite; a class has no photograph; a strength is not above 0; there is not enough
+            memory.
         ValueError: sizes do not agree, or a label is none of the K classes.
     """
     features, labels = np.asarray(features), np.asarray(labels)
     tried = _check_strengths(strengths)
     weights = np.ones(num_classes) if class_weights is None else np.asarray(class_weights, np.float64)
     _check(features, labels, num_classes, weights)
-    mean, deviation = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
-    deviation[deviation <= _CONSTANT * np.maximum(np.abs(mean), deviation.max())] = np.inf
-    rotated = rotate((features - mean) / deviation)
+    rotated, mean, deviation = _standardised(features, num_folds * num_classes)
     folds = stratified_folds(labels, num_classes, num_folds, seed, groups)
     table: tuple[Strength, ...] = ()
     strength = tried[len(tried) // 2]
@@ -113,6 +118,21 @@ def fit(
     bias = bias - mean @ kernel
     bias -= bias.mean()  # the same number on all logits changes no probability
     return Linear(kernel.astype(np.float32), bias.astype(np.float32), strength, table, int(folds.max()) + 1)
+
+
+def _standardised(features: np.ndarray, num_logits: int) -> tuple[Rotated, np.ndarray, np.ndarray]:
+    """Returns the standardised features, their means (D,) and deviations (D,); those of constant ones are infinite."""
+    num, dim = features.shape
+    # In float64: the features and their rotation twice; then the rotation, and logits and probabilities of all folds.
+    needed = 8 * num * max(3 * dim, dim + 4 * num_logits)
+    memory.check(needed, f"a linear classifier of {num:,} photographs")
+    standardised = features.astype(np.float64)
+    mean = standardised.mean(0)
+    standardised -= mean
+    deviation = np.sqrt(np.einsum("nd,nd->d", standardised, standardised) / num)
+    deviation[deviation <= _CONSTANT * np.maximum(np.abs(mean), deviation.max())] = np.inf
+    standardised /= deviation
+    return rotate(standardised), mean, deviation
 
 
 def _cross_validate(

@@ -64,6 +64,13 @@ def test_a_group_is_in_one_fold():
     assert (np.ptp(found, axis=0) <= 6).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_of_unequal_sizes_fill_equal_folds(seed):
+    groups = np.random.default_rng(seed).permutation(np.repeat(np.arange(19), [8, 4, 4, *16 * [1]]))
+    folds = stratified_folds(np.zeros(32, int), 1, 4, seed, groups)
+    assert np.bincount(folds).tolist() == [8] * 4
+
+
 def test_a_class_whose_photographs_are_duplicates_of_each_other_is_never_held_out():
     labels = np.array([0] * 10 + [1] * 3)
     folds = stratified_folds(labels, 2, 5, 0, groups=np.array([*range(10), 99, 99, 99]))
