@@ -45,12 +45,12 @@ def no_room(folder: Path, needed: int, error: OSError) -> UserError:
         error: what the system says.
     """
     try:
-        free = f"{_size(shutil.disk_usage(folder).free)} are free"
+        free = f"{show_size(shutil.disk_usage(folder).free)} are free"
     except OSError:
         free = "it is not known how much is free"
     return UserError(
-        f"the prepared pictures need {_size(needed)} in {folder}, where {free} ({error.strerror}): make room, or set "
-        f"data.cache_dir to a folder on a larger disk"
+        f"the prepared pictures need {show_size(needed)} in {folder}, where {free} ({error.strerror}): make room, or "
+        f"set data.cache_dir to a folder on a larger disk"
     )
 
 
@@ -78,7 +78,8 @@ def claim(path: Path) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _size(number: int) -> str:
+def show_size(number: int) -> str:
+    """Returns a number of bytes with its unit, such as 3.5 MB."""
     value, unit = float(number), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from foodjax.data.disk_space import claim
+from foodjax.data.disk_space import claim, show_size
 from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import first_line
@@ -114,7 +114,7 @@ def _read(path: Path, about: dict[str, Any]) -> tuple[np.ndarray | None, str]:
         content = memoryview(files.read_bytes(path, size + len(_end(about, b""))))
         if content[size:] != _end(about, content[:size]):
             raise ValueError("its checksum is wrong")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except (OSError, ValueError) as error:
         return None, first_line(error)
@@ -127,5 +127,5 @@ def _end(about: dict[str, Any], numbers: bytes | memoryview) -> bytes:
 
 
 def _tell_not_kept(path: Path, count: int, error: OSError) -> None:
-    size = count * _DTYPE.itemsize / 1e6
-    say(f"the features ({size:.1f} MB) are not kept in {path.parent} ({error.strerror or first_line(error)})")
+    size = show_size(count * _DTYPE.itemsize)
+    say(f"the features ({size}) are not kept in {path.parent} ({error.strerror or first_line(error)})")

@@ -30,20 +30,16 @@ def stratified_folds(
     num_folds = min(num_folds, int((counts > 0).sum(0).max()))
     if num_folds < 2:
         return np.full(len(labels), KEPT)
-    totals = np.maximum(counts.sum(0), 1)
     order = np.random.default_rng(seed).permutation(num_groups)
-    # The largest first: small ones level what they leave. Single photographs go class by class.
-    order = order[np.lexsort((counts[order].argmax(1), -counts[order].sum(1)))]
+    order = order[np.argsort(-counts[order].sum(1), kind="stable")]  # the largest first: small ones level the folds
     fold_of = np.empty(num_groups, np.int64)
-    filled = np.zeros((num_folds, num_classes))
-    sizes = np.zeros(num_folds)
+    filled = np.zeros((num_folds, num_classes), np.int64)
     for number in order:
         (classes,) = np.nonzero(counts[number])
-        share = (filled[:, classes] / totals[classes]).sum(1)
-        fold = np.lexsort((sizes, np.round(share, 9)))[0]
+        # To the fold with the fewest photographs of these classes, then of all.
+        fold = np.lexsort((filled.sum(1), filled[:, classes].sum(1)))[0]
         fold_of[number] = fold
-        filled[fold, classes] += counts[number, classes]
-        sizes[fold] += counts[number].sum()
+        filled[fold] += counts[number]
     for fold, label in zip(*np.nonzero(filled == counts.sum(0)), strict=True):  # the fold holds all of the class
         fold_of[(fold_of == fold) & (counts[:, label] > 0)] = KEPT
     # Without the empty ones the numbers have no gap.

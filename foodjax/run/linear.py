@@ -10,12 +10,13 @@ import numpy as np
 
 from foodjax.run.folds import KEPT, stratified_folds
 from foodjax.run.logistic import LogisticRegression, Rotated, rotate
+from foodjax.system import memory
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 
 STRENGTHS = tuple(10 ** (k / 2) for k in range(4, -11, -1))  # from 100 to 1e-5; tried until two in a row are worse
-TOLERANCE = 1e-6  # norm of the gradient of the final classifier
-_TOLERANCE_OF_FOLDS = 3e-4  # their mean losses have four digits
+GAP = 1e-11  # of the final classifier: how far its sum is above the minimum, nats
+_GAP_OF_FOLDS = 1e-6
 _CONSTANT = 1e-6  # a deviation below this share of the feature's mean, or of the largest deviation, is rounding
 
 
@@ -52,6 +53,11 @@ class Linear(NamedTuple):
     folds: tuple[Strength, ...]
     num_folds: int
 
+    @property
+    def held_out(self) -> Strength | None:
+        """What cross-validation found for the strength that was chosen; None without cross-validation."""
+        return next((row for row in self.folds if row.strength == self.strength), None)
+
 
 def fit(
     features: np.ndarray,
@@ -70,7 +76,8 @@ def fit(
         sum_i c[y_i] cross_entropy(x_i W + b, y_i) / sum_i c[y_i]  +  strength / 2 ||W||^2,
 
     which is scikit-learn's LogisticRegression with C = 1 / (strength * sum_i c[y_i]). The norm of the
-    gradient by W and b is at most 1e-6 at the end. The strength is that of the smallest loss on held-out photographs.
+    gradient by W and b is at most sqrt(2e-11 strength) at the end: the sum is within 1e-11 nats of its minimum. The
+    strength is that of the smallest loss on held-out photographs.
 
     Args:
         features: float32 (N, D).
@@ -87,16 +94,15 @@ def fit(
         The classifier, with what cross-validation found.
 
     Raises:
-        UserError: a feature is not finite; a class has no photograph; a strength is not above 0.
+        UserError: a feature is not finite; a class has no photograph; a strength is not above 0; there is not enough
+            memory.
         ValueError: sizes do not agree, or a label is none of the K classes.
     """
     features, labels = np.asarray(features), np.asarray(labels)
     tried = _check_strengths(strengths)
     weights = np.ones(num_classes) if class_weights is None else np.asarray(class_weights, np.float64)
     _check(features, labels, num_classes, weights)
-    mean, deviation = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
-    deviation[deviation <= _CONSTANT * np.maximum(np.abs(mean), deviation.max())] = np.inf
-    rotated = rotate((features - mean) / deviation)
+    rotated, mean, deviation = _standardised(features, num_folds * num_classes)
     folds = stratified_folds(labels, num_classes, num_folds, seed, groups)
     table: tuple[Strength, ...] = ()
     strength = tried[len(tried) // 2]
@@ -104,14 +110,29 @@ def fit(
         table = _cross_validate(rotated, labels, weights, folds, tried, ends_early=strengths is None)
         strength = min(table, key=lambda row: row.loss).strength
     regression = LogisticRegression(rotated, labels, weights[labels][None], num_classes)
-    norm = regression.minimise(strength, TOLERANCE)
-    if norm > TOLERANCE:
-        say(f"the linear classifier with the penalty {strength:.2g} is near its optimum: the gradient is {norm:.1e}")
+    gap = regression.minimise(strength, GAP)
+    if gap > GAP:
+        say(f"the linear classifier of strength {strength:.2g} is within {gap:.1e} nats of its optimum, not {GAP:g}")
     kernel, bias = regression.classifier(0)
     kernel = kernel / deviation[:, None]
     bias = bias - mean @ kernel
     bias -= bias.mean()  # the same number on all logits changes no probability
     return Linear(kernel.astype(np.float32), bias.astype(np.float32), strength, table, int(folds.max()) + 1)
+
+
+def _standardised(features: np.ndarray, num_logits: int) -> tuple[Rotated, np.ndarray, np.ndarray]:
+    """Returns the standardised features, their means (D,) and deviations (D,); those of constant ones are infinite."""
+    num, dim = features.shape
+    # In float64: the features and their rotation twice; then the rotation, and logits and probabilities of all folds.
+    needed = 8 * num * max(3 * dim, dim + 4 * num_logits)
+    memory.check(needed, f"a linear classifier of {num:,} photographs")
+    standardised = features.astype(np.float64)
+    mean = standardised.mean(0)
+    standardised -= mean
+    deviation = np.sqrt(np.einsum("nd,nd->d", standardised, standardised) / num)
+    deviation[deviation <= _CONSTANT * np.maximum(np.abs(mean), deviation.max())] = np.inf
+    standardised /= deviation
+    return rotate(standardised), mean, deviation
 
 
 def _cross_validate(
@@ -141,7 +162,7 @@ def _cross_validate(
     (rows,) = np.nonzero(folds != KEPT)
     table: list[Strength] = []
     for strength in strengths:
-        regression.minimise(strength, _TOLERANCE_OF_FOLDS)
+        regression.minimise(strength, _GAP_OF_FOLDS)
         logs = regression.log_probabilities()[rows, folds[rows]]  # by the classifier that has not seen them (M, K)
         losses = -logs[np.arange(len(rows)), labels[rows]]
         is_right = logs.argmax(1) == labels[rows]

@@ -20,6 +20,8 @@ import scipy.linalg
 _MEMORY = 10  # steps that L-BFGS knows of
 _MAX_STEPS = 1000
 _MAX_HALVINGS = 40
+# Gaps after which the Hessian is guessed again: it changes much on the way to an optimum without errors.
+_STAGES = (1e-2, 1e-4, 1e-6, 1e-8)
 _DECREASE = 1e-4  # of Armijo's rule
 _ROUNDING = 1e-15  # of a loss, relative: less is no increase
 
@@ -65,26 +67,31 @@ class LogisticRegression:
         self._solution = np.zeros((self._inputs.shape[1], *shares.shape))  # (R + 1, F, K)
         self._solution[-1] = np.log(shares)
 
-    def minimise(self, strength: float, tolerance: float) -> float:
+    def minimise(self, strength: float, gap: float) -> float:
         """Goes from the present classifiers to those of a strength.
+
+        The norm g of the gradient by kernel and bias is at most sqrt(2 strength gap) at the end. The penalty gives the
+        sum a curvature of at least `strength` along the kernel: it is then within g^2 / (2 strength) of its minimum.
 
         Args:
             strength: of the penalty, above 0.
-            tolerance: the largest norm of the gradient by kernel and bias at the end.
+            gap: how far the sum may be above its minimum, nats.
 
         Returns:
-            The largest norm, over the classifiers. It is above the tolerance where rounding allows no further step.
+            The largest such gap, over the classifiers. It is larger than `gap` where rounding allows no further step.
         """
         penalty = np.append(np.full(len(self._solution) - 1, strength), 0.0)[:, None, None]
+        norms = np.zeros(0)
 
         def loss(solution: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self._loss(solution, penalty)
 
-        _, probabilities = self._predict(self._solution)
-        variance = np.einsum("nf,nfk->fk", self._weights, probabilities * (1 - probabilities))
-        inverse = 1 / (self._squares[:, None, None] * np.maximum(variance, 1e-8) + penalty)
-        self._solution, norms = _minimise(loss, self._solution, inverse, tolerance)
-        return float(norms.max())
+        for stage in [*(first for first in _STAGES if first > gap), gap]:
+            _, probabilities = self._predict(self._solution)
+            variance = np.einsum("nf,nfk->fk", self._weights, probabilities * (1 - probabilities))
+            inverse = 1 / (self._squares[:, None, None] * np.maximum(variance, 1e-8) + penalty)
+            self._solution, norms = _minimise(loss, self._solution, inverse, np.sqrt(2 * strength * stage))
+        return float(norms.max() ** 2 / (2 * strength))
 
     def log_probabilities(self) -> np.ndarray:
         """Returns those of all photographs by each classifier, float64 (N, F, K)."""
