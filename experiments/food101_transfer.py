@@ -26,5 +26,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update(learning_rate=4e-4, layer_decay=0.8, clip_norm=1.0)
 
     config.train.update(epochs=20, patience=20, ema_decay=0.9995, freeze_batch_stats=False)
+    config.train.progressive_resizing = ((0, 160), (8, 192), (14, 224))
     config.eval.size = 256
     return variants.apply(config, arg)

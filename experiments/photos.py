@@ -38,6 +38,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if backbone == "none":
         config.train.update(epochs=30, patience=30)
     else:
+        config.train.update(epochs=15, patience=15, progressive_resizing=())
         config.model.update(backbone=backbone, init_from=BACKBONES[backbone].weights)
         config.model.head.pooling = "token" if BACKBONES[backbone].has_token else "average"
     return variants.apply(config, variant)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from foodjax.models.batch_norm import batch_norm_train, scale_and_shift
 from foodjax.models.depthwise import depthwise_conv
 from foodjax.models.layers import Style
+from foodjax.models.pointwise import pointwise_conv
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -82,6 +83,8 @@ class Conv(nn.Module):
         kernel = self.param("kernel", _KERNEL_INIT, shape).astype(x.dtype)
         if self.depthwise:
             y = depthwise_conv(x, kernel, self.stride, padding)
+        elif k == 1:
+            y = pointwise_conv(x, kernel, self.stride)
         else:
             strides, numbers = (self.stride, self.stride), ("NHWC", "HWIO", "NHWC")
             y = jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=numbers)
