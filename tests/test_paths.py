@@ -26,6 +26,7 @@ from foodjax.workdir.metrics import read_metrics
 # With a bare Path, of the folders that notebooks use: foodjax alone calls these.
 INNER = {
     "Loop.__init__", "check", "choose_folder", "create_trials", "evaluate_best", "find_duplicates_of", "load_for",
+    "load_or_compute",
     "open_data", "open_test_set", "read", "read_trained", "with_stored", "write_data",
 }  # fmt: skip
 

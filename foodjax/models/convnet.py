@@ -142,12 +142,12 @@ def _check_size(config: Config, stages: list[int]) -> None:
             f"{key} is {size}, which is chosen from the photographs when a run starts: needs a number of pixels, such "
             f"as --config.data.image_size=48"
         )
-    for key, size in reversed(sizes.items()):
+    for name, side in reversed(sizes.items()):
         expects = BACKBONES.get(config.model.backbone)
-        if expects and expects.divides and size % expects.stride:
-            near = max(round(size / expects.stride), 1) * expects.stride
+        if expects and expects.divides and side % expects.stride:
+            near = max(round(side / expects.stride), 1) * expects.stride
             raise UserError(
-                f"{key} is {size}: model.backbone={config.model.backbone} needs a multiple of {expects.stride}, such "
+                f"{name} is {side}: model.backbone={config.model.backbone} needs a multiple of {expects.stride}, such "
                 f"as {near}"
             )
     found = sides(size)

@@ -65,6 +65,8 @@ def run(
     names, rows = data.train.class_names, data.parts.train
     weights = class_weights(config, data.train.labels[rows], len(names))
     engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
+    if config.optimizer.rates:
+        engine.abstract_state()  # refuses a pattern that matches nothing before the workdir has its config
     try:
         with workdir_lib.lock(workdir):
             workdir_lib.write_description(workdir, config, engine.class_names)

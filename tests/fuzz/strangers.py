@@ -37,7 +37,7 @@ from foodjax.data.sources.layouts import Options, list_tree
 from foodjax.data.sources.tree import from_files
 from foodjax.evaluation import temperature
 from foodjax.exchange import keras_file
-from foodjax.models.torch_weights import load_resnet
+from foodjax.models.torch_weights import to_blocks
 from foodjax.models.weights import source as weights
 from foodjax.run.evaluate import choose_folder
 from foodjax.run.wiring import Engine
@@ -342,7 +342,7 @@ def safetensors(folder: Path, content: bytes) -> bool:
     path = folder / "w.safetensors"
     _are_weights(path, content)
     try:
-        found = load_resnet(path)
+        found = to_blocks(weights.load(path, "model.init_from").arrays, str(path))
     except UserError as error:
         assert str(error)
         return False

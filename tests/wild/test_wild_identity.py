@@ -57,7 +57,7 @@ def start(monkeypatch):
     """Starts a training up to its steps; returns the data that it would train on."""
     taken = []
 
-    def stop(engine, workdir, data, observers):
+    def stop(engine, workdir, data, add, observers):
         taken.append(data)
         raise Started
 

@@ -3,6 +3,7 @@
 import fnmatch
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -103,14 +104,14 @@ def test_every_layer_is_in_one_group(name):
 
 
 def test_positions_stay_on_their_own_grid_and_keep_the_class_token():
-    positions = np.random.default_rng(0).normal(size=(1, 1 + 16, 6)).astype(np.float32)
+    positions = jax.random.normal(jax.random.PRNGKey(0), (1, 1 + 16, 6))
     assert resample_positions(positions, (4, 4)) is positions
     larger = np.asarray(resample_positions(positions, (8, 8)))
     assert larger.shape == (1, 65, 6)
     np.testing.assert_array_equal(larger[:, 0], positions[:, 0])
-    ramp = np.broadcast_to(np.arange(5.0), (5, 5))[None, :, :, None].reshape(1, 25, 1)
-    wide = np.asarray(resample_positions(np.concatenate([np.zeros((1, 1, 1)), ramp], 1), (5, 10)))[0, 1:, 0]
-    np.testing.assert_allclose(wide.reshape(5, 10)[2, 3:7], [1.25, 1.75, 2.25, 2.75], atol=1e-6)  # linear inside
+    ramp = jnp.broadcast_to(jnp.arange(5.0), (5, 5)).reshape(1, 25, 1)
+    wide = resample_positions(jnp.concatenate([jnp.zeros((1, 1, 1)), ramp], 1), (5, 10))[0, 1:, 0].reshape(5, 10)
+    np.testing.assert_allclose(wide[2, 3:7], [1.25, 1.75, 2.25, 2.75], atol=1e-6)  # linear inside
 
 
 def test_a_vision_transformer_takes_other_sizes_than_it_was_made_for():
