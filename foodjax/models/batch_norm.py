@@ -88,11 +88,14 @@ def _bwd(epsilon, activation, residuals, gradients):
     del epsilon
     x, mean, inverse, scale, bias = residuals
     gradient, of_mean, of_var = gradients
-    low, high = _LIMITS[activation]
 
     def gate(g, x):
+        if activation == "none":
+            return g
         y = (x - mean) * (scale * inverse) + bias
-        return g if activation == "none" else jnp.where((y > low) & (y < high), g, 0)
+        # A product with 0 or 1: of a choice between g and 0 LLVM makes masked loads, which take three times as long.
+        inside = y * (6 - y) if activation == "relu6" else y
+        return g * jnp.minimum(jnp.maximum(inside * jnp.finfo(y.dtype).max, 0), 1)
 
     pixels = [array.reshape(-1, x.shape[-1]) for array in (gradient, x)]
     d_bias = _sum(gate, *pixels)

@@ -68,3 +68,13 @@ def test_the_sums_are_products_on_cpu_and_xlas_own_elsewhere():
     traced = jax.jit(lambda x, s, b: batch_norm_train(x, s, b, 1e-3)).trace(shape, channels, channels)
     assert "dot_general" in traced.lower().as_text()
     assert "dot_general" not in traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize(
+    "activation,expected", [("relu", [0, 0, 1, 1, 1, 1, 1, 1]), ("relu6", [0, 0, 1, 1, 0, 0, 0, 0])]
+)
+def test_the_slope_of_the_activation_is_0_at_its_limits_and_outside(activation, expected):
+    bias = jnp.array([-1e30, 0, 1e-30, np.nextafter(np.float32(6), np.float32(0)), 6, 7, 1e30, 3e38], jnp.float32)
+    x, scale = jnp.arange(48.0).reshape(1, 2, 3, 8), jnp.zeros(8)  # so that y is the bias
+    y, vjp = jax.vjp(lambda bias: summed_batch_norm(x, scale, bias, 1e-3, activation)[0], bias)
+    np.testing.assert_allclose(vjp(jnp.ones_like(y))[0], 6 * np.float32(expected))
