@@ -8,6 +8,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -76,9 +77,19 @@ def _shifted_conv_fwd(x, kernel, stride, padding):
 
 def _shifted_conv_bwd(stride, padding, residuals, gradient):
     x, kernel = residuals
-    height, width = (size - sum(zeros) for size, zeros in zip(x.shape[1:3], padding, strict=True))
-    dx = _input_gradient(kernel, gradient, stride, (padding[0][0], padding[1][0]), (height, width))
-    return dx, _kernel_gradient(x, gradient, len(kernel), stride)
+    taps, (height, width) = len(kernel), gradient.shape[1:3]
+    sizes = [size - sum(zeros) for size, zeros in zip(x.shape[1:3], padding, strict=True)]
+    reaches = [_reach(taps, stride, zeros) for zeros, _ in padding]
+    tiles = _tiles(height, width)
+    # Both gradients read the one padded array, which XLA writes together with the operations before it.
+    pads = []
+    for inputs, size, reach, (tile, count) in zip((height, width), sizes, reaches, tiles, strict=True):
+        after = max(-(-size // stride) + reach[-1], tile * count) - inputs
+        pads.append((max(-reach[0], 0), max(after, 0)))
+    gradient = _pad(gradient, pads)
+    starts = [before for before, _ in pads]
+    dx = _input_gradient(kernel, gradient, stride, [zeros for zeros, _ in padding], reaches, starts, sizes)
+    return dx, _kernel_gradient(x, gradient, taps, stride, starts, tiles)
 
 
 shifted_conv.defvjp(_shifted_conv_fwd, _shifted_conv_bwd)
@@ -97,69 +108,66 @@ def _sum(terms):
     return functools.reduce(jnp.add, chains)
 
 
-def _input_gradient(kernel, gradient, stride, zeros, size):
-    """Returns the gradient of x: for each phase of its rows and columns a sum of shifted products, interleaved.
+def _reach(taps, stride, zeros):
+    """Returns the shifts d for which row s q + phase of x is under a tap of output q + d, for any phase < s."""
+    return range((zeros - taps) // stride + 1, (zeros + stride - 1) // stride + 1)
+
+
+def _input_gradient(kernel, gradient, stride, zeros, reaches, starts, sizes):
+    """Returns the gradient of x: row s q + phase gets tap phase + zeros - s d of output q + d, likewise the columns.
+
+    One sum of shifted products computes all phases: their taps lie side by side, with zeros for those that others lack.
 
     Args:
         kernel: (k, k, 1, C).
-        gradient: (B, H2, W2, C).
+        gradient: padded with zeros, (B, rows, columns, C).
         stride: s.
         zeros: zeros before the rows, and the columns, of x.
-        size: H and W.
+        reaches: shifts d of rows, and columns.
+        starts: first row and column of the gradient without padding.
+        sizes: H and W.
     """
-    # Tap i adds entry q + shift of the gradient to row s q + phase of x, for shift = (phase + zeros - i) / s.
-    phases = [[_shifts(len(kernel), stride, phase + before) for phase in range(stride)] for before in zeros]
-    counts = [-(-n // stride) for n in size]
-    pads = []
-    for of_axis, count, inputs in zip(phases, counts, gradient.shape[1:3], strict=True):
-        shifts = [shift for of_phase in of_axis for shift in of_phase.values()]
-        pads.append((-min(shifts), count + max(shifts) - inputs))
-    gradient = _pad(gradient, pads)
-    (top, _), (left, _) = pads
-    parts = []
-    for rows in phases[0]:
-        for columns in phases[1]:
-            products = [
-                gradient[:, top + down : top + down + counts[0], left + right : left + right + counts[1]]
-                * kernel[i, j, 0]
-                for i, down in rows.items()
-                for j, right in columns.items()
-            ]
-            zero = jnp.zeros((len(gradient), *counts, gradient.shape[3]), gradient.dtype)
-            parts.append(_sum(products) if products else zero)
-    if stride == 1:
-        return parts[0]
-    x = jnp.stack(parts, axis=3).reshape(len(gradient), *counts, stride, stride, -1).transpose(0, 1, 3, 2, 4, 5)
-    x = x.reshape(len(gradient), counts[0] * stride, counts[1] * stride, -1)
-    return x[:, : size[0], : size[1]]
+    taps, channels = len(kernel), kernel.shape[3]
+    picks = []
+    for before, reach in zip(zeros, reaches, strict=True):
+        tap = np.arange(stride) + before - stride * np.array(reach)[:, None]
+        picks.append(tap[..., None] == np.arange(taps))  # (shifts, phases, taps)
+    pick = np.einsum("dpi,eqj->depqij", *picks)
+    # A matrix product, since XLA would put any other form of this into the innermost loop.
+    kernels = jnp.asarray(pick.reshape(-1, taps * taps), kernel.dtype) @ kernel.reshape(-1, channels)
+    kernels = kernels.reshape(len(reaches[0]), len(reaches[1]), 1, 1, stride, 1, stride, channels)
+    rows, columns = (-(-size // stride) for size in sizes)
+    gradient = gradient[:, :, None, :, None]
+    products = []
+    for i, down in enumerate(reaches[0]):
+        for j, right in enumerate(reaches[1]):
+            top, left = starts[0] + down, starts[1] + right
+            products.append(gradient[:, top : top + rows, :, left : left + columns] * kernels[i, j])
+    x = _sum(products).reshape(len(gradient), rows * stride, columns * stride, channels)
+    return x[:, : sizes[0], : sizes[1]]
 
 
-def _shifts(taps, stride, start):
-    """Returns the taps i for which start - i is a multiple of the stride, and (start - i) / stride for each."""
-    return {i: (start - i) // stride for i in range(taps) if (start - i) % stride == 0}
-
-
-def _kernel_gradient(x, gradient, taps, stride):
+def _kernel_gradient(x, gradient, taps, stride, starts, tiles):
     """Returns the gradient of the kernel.
 
     The sum over pixels of products with k x k neighbourhoods: XLA's own sums would be a plain loop for each tap. Here a
     loop over tiles adds up all of a tile's pixels at once, for many channels, taps and pictures on all cores.
 
     Args:
-        x: the padded pictures, (B, H, W, C).
-        gradient: (B, H2, W2, C).
+        x: padded with zeros, (B, rows, columns, C).
+        gradient: padded with zeros, (B, rows, columns, C).
         taps: k.
         stride: s.
+        starts: first row and column of the gradient without padding.
+        tiles: length and number of the tiles of rows, and columns.
     """
-    batch, height, width, channels = gradient.shape
-    columns, across = _tile(width, _COLUMNS)
-    rows, down = _tile(height, max(_PIXELS // columns, 1))
+    (rows, down), (columns, across) = tiles
+    batch, _, _, channels = x.shape
     images = _largest_divisor(batch, batch if down * across > 1 else max(batch // 2, 1))
     lanes = 16 * _largest_divisor(channels // 16, _CHANNELS // 16) if channels % 16 == 0 else channels
     groups = channels // lanes
-    sizes = ((down * rows - 1) * stride + taps, (across * columns - 1) * stride + taps)
-    x = _pad(x, [(0, size - n) for size, n in zip(sizes, x.shape[1:3], strict=True)])
-    gradient = _pad(gradient, [(0, down * rows - height), (0, across * columns - width)])
+    needed = [(tile * count - 1) * stride + taps for tile, count in tiles]
+    x = _pad(x, [(0, max(size - n, 0)) for size, n in zip(needed, x.shape[1:3], strict=True)])
     x, gradient = (array.reshape(*array.shape[:3], groups, lanes) for array in (x, gradient))
 
     def cut(array, start, side):
@@ -168,18 +176,25 @@ def _kernel_gradient(x, gradient, taps, stride):
 
     def add(total, index):
         image, row, column = jnp.unravel_index(index, (batch // images, down, across))
+        image = image * images if images < batch else 0
         products = []
         for i in range(rows):
             for j in range(columns):
-                start = (image * images, row * rows + i, column * columns + j)
-                window = cut(x, (start[0], start[1] * stride, start[2] * stride), taps)
-                products.append(window * cut(gradient, start, 1))
+                h, w = row * rows + i, column * columns + j
+                window = cut(x, (image, h * stride, w * stride), taps)
+                products.append(window * cut(gradient, (image, starts[0] + h, starts[1] + w), 1))
         return total + _sum(products), None
 
     total = jnp.zeros((images, groups, taps, taps, lanes), x.dtype)
     total, _ = lax.scan(add, total, jnp.arange(batch // images * down * across))
     total = jnp.ones((1, images), x.dtype) @ total.reshape(images, -1)
     return total.reshape(groups, taps, taps, lanes).transpose(1, 2, 0, 3).reshape(taps, taps, 1, channels)
+
+
+def _tiles(height, width):
+    """Returns the length and the number of the tiles of rows, and of columns."""
+    columns = _tile(width, _COLUMNS)
+    return _tile(height, max(_PIXELS // columns[0], 1)), columns
 
 
 def _tile(size, most):

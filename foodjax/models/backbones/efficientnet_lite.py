@@ -8,7 +8,7 @@ import math
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.models.backbones.layers import BatchNorm, Conv, Features, relu6
+from foodjax.models.backbones.layers import BatchNorm, Conv, Features
 from foodjax.models.layers import DropPath, Style, tap
 
 # kernel, stride, expansion, features, depth of each stage of Lite0
@@ -61,9 +61,9 @@ class InvertedResidual(nn.Module):
         epsilon, shortcut, number = _epsilon(self.tf), x, 1
         if self.expansion > 1:
             x = Conv(x.shape[-1] * self.expansion, 1, name="conv_pw")(x)
-            x, number = relu6(BatchNorm(epsilon, name="bn1")(x, style, train=train)), 2
+            x, number = BatchNorm(epsilon, "relu6", name="bn1")(x, style, train=train), 2
         x = Conv(0, self.kernel, self.stride, self.tf, depthwise=True, name="conv_dw")(x)
-        x = relu6(BatchNorm(epsilon, name=f"bn{number}")(x, style, train=train))
+        x = BatchNorm(epsilon, "relu6", name=f"bn{number}")(x, style, train=train)
         x = tap(self, "activation", x)
         x = Conv(self.features, 1, name="conv_pwl" if self.expansion > 1 else "conv_pw")(x)
         x = BatchNorm(epsilon, name=f"bn{number + 1}")(x, style, train=train)
@@ -94,7 +94,7 @@ class EfficientNetLite(nn.Module):
         """Maps (B, H, W, 3) to maps (B, H / 32, W / 32, 1280), rounded up."""
         epsilon, listed = _epsilon(self.tf), stages(self.number)
         x = Conv(_STEM, 3, 2, self.tf, name="conv_stem")(x)
-        x = tap(self, "activation", relu6(BatchNorm(epsilon, name="bn1")(x, style, train=train)))
+        x = tap(self, "activation", BatchNorm(epsilon, "relu6", name="bn1")(x, style, train=train))
         total, before = sum(depth for *_, depth in listed), 0
         for i, (kernel, stride, expansion, features, depth) in enumerate(listed):
             for j in range(depth):
@@ -104,4 +104,4 @@ class EfficientNetLite(nn.Module):
                 )
                 x, before = block(x, style, train=train), before + 1
         x = Conv(_HEAD, 1, name="conv_head")(x)
-        return Features(tap(self, "activation_head", relu6(BatchNorm(epsilon, name="bn2")(x, style, train=train))))
+        return Features(tap(self, "activation_head", BatchNorm(epsilon, "relu6", name="bn2")(x, style, train=train)))

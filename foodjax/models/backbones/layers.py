@@ -17,6 +17,7 @@ from foodjax.models.pointwise import pointwise_conv
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
+_ACTIVATIONS = {"none": lambda x: x, "relu": nn.relu, "relu6": nn.relu6}
 _KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
 
 
@@ -94,13 +95,15 @@ class Conv(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with fast sums on CPU; parameters and statistics of `flax.linen.BatchNorm`.
+    """Batch normalisation and activation, fast on CPU; parameters and statistics of `flax.linen.BatchNorm`.
 
     Attributes:
         epsilon: added to the variance.
+        activation: none, relu or relu6.
     """
 
     epsilon: float
+    activation: str = "none"
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H W C"]:
@@ -113,8 +116,9 @@ class BatchNorm(nn.Module):
         wide = x if x.dtype == jnp.float64 else x.astype(jnp.float32)
         if style.frozen or not train:
             factor = scale * jax.lax.rsqrt(var.value + self.epsilon)
-            return scale_and_shift(wide, factor, bias - mean.value * factor).astype(x.dtype)
-        y, batch_mean, batch_var = batch_norm_train(wide, scale, bias, self.epsilon)
+            y = scale_and_shift(wide, factor, bias - mean.value * factor)
+            return _ACTIVATIONS[self.activation](y).astype(x.dtype)
+        y, batch_mean, batch_var = batch_norm_train(wide, scale, bias, self.epsilon, self.activation)
         if not self.is_initializing():
             for kept, new in ((mean, batch_mean), (var, batch_var)):
                 kept.value = style.norm_momentum * kept.value + (1 - style.norm_momentum) * new
@@ -136,8 +140,3 @@ class Learned(nn.Module):
     def __call__(self) -> jax.Array:
         """Returns the array."""
         return self.param("value", self.init, self.shape)
-
-
-def relu6(x: jax.Array) -> jax.Array:
-    """Returns x, cut to [0, 6]."""
-    return jnp.clip(x, 0, 6)

@@ -38,8 +38,8 @@ class ResNetBlock(nn.Module):
         branch = x
         for i, (channels, kernel, stride) in enumerate(layers, start=1):
             branch = Conv(channels, kernel, stride, name=f"conv{i}")(branch)
-            branch = BatchNorm(_EPSILON, name=f"bn{i}")(branch, style, train=train)
-            branch = nn.relu(branch) if i < len(layers) else branch
+            activation = "relu" if i < len(layers) else "none"
+            branch = BatchNorm(_EPSILON, activation, name=f"bn{i}")(branch, style, train=train)
         if x.shape != branch.shape:
             x = Conv(features, 1, self.stride, name="downsample_0")(x)
             x = BatchNorm(_EPSILON, name="downsample_1")(x, style, train=train)
@@ -67,7 +67,7 @@ class ResNet(nn.Module):
     def __call__(self, x: Float[Array, "B H W 3"], style: Style, *, train: bool) -> Features:
         """Maps (B, H, W, 3) to maps (B, H / 32, W / 32, F), rounded up; F is 512, of ResNet-50 2048."""
         x = Conv(_WIDTHS[0], 7, 2, name="conv1")(x)
-        x = tap(self, "activation", nn.relu(BatchNorm(_EPSILON, name="bn1")(x, style, train=train)))
+        x = tap(self, "activation", BatchNorm(_EPSILON, "relu", name="bn1")(x, style, train=train))
         x = max_pool_3_2(x)
         depths = DEPTHS[self.depth]
         total, before = sum(depths), 0
