@@ -35,6 +35,15 @@ def probe(
 
     Raises:
         UserError: the config, the weights, the data or the workdir cannot be used.
+
+    Example:
+        >>> import foodjax
+        >>> changes = dict(data__drawn_train=12, data__drawn_test=5, model__init_from="runs/demo")
+        >>> config = foodjax.load_config("demo", **changes)  # the run of the example of foodjax.train
+        >>> probed = foodjax.probe(config, "runs/probe")
+        devices: ...
+        >>> probed.epochs, 0 <= probed.test_accuracy <= 1
+        (1, True)
     """
     from foodjax.report import run_report
     from foodjax.run import probe as run_probe
