@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from foodjax.models.winograd import Padding
 
 # The gradient of the kernel adds up so many pixels in one loop: more cost compilation, fewer cost starts of loops.
-_PIXELS = 64
+_PIXELS = 32
 _COLUMNS = 128
 # It works on so many channels at a time, at most, so that their pixels stay in the cache of a core; 16 fill a register.
 _CHANNELS = 64
@@ -171,7 +171,10 @@ def _kernel_gradient(x, gradient, taps, stride, starts, tiles):
     x, gradient = (array.reshape(*array.shape[:3], groups, lanes) for array in (x, gradient))
 
     def cut(array, start, side):
-        part = lax.dynamic_slice(array, (*start, 0, 0), (images, side, side, groups, lanes))
+        # Negative indices would mean more instructions to compile.
+        part = lax.dynamic_slice(
+            array, (*start, 0, 0), (images, side, side, groups, lanes), allow_negative_indices=False
+        )
         return part.transpose(0, 3, 1, 2, 4)
 
     def add(total, index):
