@@ -168,14 +168,12 @@ def _kernel_gradient(x, gradient, taps, stride, starts, tiles):
     groups = channels // lanes
     needed = [(tile * count - 1) * stride + taps for tile, count in tiles]
     x = _pad(x, [(0, max(size - n, 0)) for size, n in zip(needed, x.shape[1:3], strict=True)])
-    x, gradient = (array.reshape(*array.shape[:3], groups, lanes) for array in (x, gradient))
 
     def cut(array, start, side):
-        # Negative indices would mean more instructions to compile.
-        part = lax.dynamic_slice(
-            array, (*start, 0, 0), (images, side, side, groups, lanes), allow_negative_indices=False
-        )
-        return part.transpose(0, 3, 1, 2, 4)
+        # Negative indices would mean more instructions to compile; a reshape outside the loop, copies of the arrays.
+        shape = (images, side, side, channels)
+        part = lax.dynamic_slice(array, (*start, 0), shape, allow_negative_indices=False)
+        return part.reshape(images, side, side, groups, lanes).transpose(0, 3, 1, 2, 4)
 
     def add(total, index):
         image, row, column = jnp.unravel_index(index, (batch // images, down, across))
