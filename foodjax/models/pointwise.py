@@ -1,7 +1,7 @@
 """Pointwise convolution: a matrix product of every pixel's channels.
 
-XLA makes the same product of a 1 x 1 convolution, but computes its gradient with strides, and that of the kernel, as
-convolutions: two to three times as slow on large maps on CPU.
+XLA makes the same product of a 1 x 1 convolution, but computes the gradient of its kernel as a convolution: up to three
+times as slow on large maps on CPU.
 """
 
 import functools
