@@ -15,7 +15,7 @@ from pathlib import Path
 
 from step import HERE, Peer, machine
 
-PEERS = ("backbone", "timm")
+PEERS = ("foodjax", "timm")
 
 
 def measure(backbone: str, side: int, batch_size: int, rounds: int) -> dict[str, dict[str, float]]:

@@ -12,10 +12,17 @@ from foodjax.steps.state import create_train_state
 from foodjax.steps.step import make_steps
 
 
-def create_steps(images, labels):
-    """Returns the callables "train" and "predict"; each ends when its result is there."""
+def create_steps(images, labels, backbone=None):
+    """Returns the callables "train" and "predict"; each ends when its result is there.
+
+    The network is the tutorial's, or a backbone with ten classes, which AdamW trains with statistics of the batch.
+    """
     foodjax.setup()  # as main.py does
-    config = checked(food10.get_config())
+    config = food10.get_config()
+    if backbone:
+        config = foodjax.default_config()
+        config.data.image_size, config.model.backbone = images.shape[1], backbone
+    config = checked(config)
     model, tx = create_model(config, 10), create_optimizer(config)
     train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))
     state = create_train_state(config, model, tx)

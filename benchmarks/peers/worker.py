@@ -1,7 +1,7 @@
 """One peer in one process: builds the tutorial's network, then times a train or predict step for every line it reads.
 
     python benchmarks/peers/worker.py foodjax 32
-    python benchmarks/peers/worker.py backbone 16 --backbone resnet50 --side 224
+    python benchmarks/peers/worker.py timm 16 --backbone resnet50 --side 224
 
 Reads "train" or "predict" on stdin and answers each with the seconds of one synchronous step, "memory" with the
 peak resident memory in MiB. The parent (`benchmarks/step.py`) alternates between such processes.
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128, help="of the pictures")
     args = parser.parse_args()
     name, batch_size, side = args.name, args.batch_size, args.side
-    if name in ("foodjax", "backbone") or args.tuned_malloc:
+    if name == "foodjax" or args.tuned_malloc:
         tune_malloc()  # as main.py does
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (batch_size, side, side, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ A name without "tf_" pads as PyTorch does, alike on both sides; with it, as Tens
 
 from typing import NamedTuple
 
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of red, green and blue in 0..1
 _HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 
@@ -32,12 +32,12 @@ class Expects(NamedTuple):
 
 
 BACKBONES: dict[str, Expects] = {
-    "resnet18": Expects("hf://timm/resnet18.a1_in1k", 224, *_IMAGENET),
-    "resnet34": Expects("hf://timm/resnet34.a1_in1k", 224, *_IMAGENET),
-    "resnet50": Expects("hf://timm/resnet50.a1_in1k", 224, *_IMAGENET),
-    "efficientnet_lite0": Expects("hf://timm/efficientnet_lite0.ra_in1k", 224, *_IMAGENET),
-    "efficientnet_lite1": Expects("", 240, *_IMAGENET),
-    "efficientnet_lite2": Expects("", 260, *_IMAGENET),
+    "resnet18": Expects("hf://timm/resnet18.a1_in1k", 224, *IMAGENET),
+    "resnet34": Expects("hf://timm/resnet34.a1_in1k", 224, *IMAGENET),
+    "resnet50": Expects("hf://timm/resnet50.a1_in1k", 224, *IMAGENET),
+    "efficientnet_lite0": Expects("hf://timm/efficientnet_lite0.ra_in1k", 224, *IMAGENET),
+    "efficientnet_lite1": Expects("", 240, *IMAGENET),
+    "efficientnet_lite2": Expects("", 260, *IMAGENET),
     "tf_efficientnet_lite0": Expects("hf://timm/tf_efficientnet_lite0.in1k", 224, *_HALF),
     "tf_efficientnet_lite1": Expects("hf://timm/tf_efficientnet_lite1.in1k", 240, *_HALF),
     "tf_efficientnet_lite2": Expects("hf://timm/tf_efficientnet_lite2.in1k", 260, *_HALF),
@@ -45,6 +45,6 @@ BACKBONES: dict[str, Expects] = {
         "hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k", 224, *_HALF, stride=16, divides=True, has_token=True
     ),
     "vit_small_patch14_dinov2": Expects(
-        "hf://timm/vit_small_patch14_dinov2.lvd142m", 518, *_IMAGENET, stride=14, divides=True, has_token=True
+        "hf://timm/vit_small_patch14_dinov2.lvd142m", 518, *IMAGENET, stride=14, divides=True, has_token=True
     ),
 }

@@ -11,10 +11,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from foodjax.config import blocks as specs
+from foodjax.config.backbones import IMAGENET
 from foodjax.models.layers import Conv, Dropout, DropPath, SqueezeExcite, Style, is_watched, tap
 from foodjax.models.ops import max_pool, space_to_depth
-
-_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue in 0..1
 
 
 class ConvBlock(nn.Module):
@@ -128,7 +127,8 @@ class ResNetStem(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, 3) to (B, H / 4, W / 4, features), halves rounded up."""
-        x = (x - jnp.array(_IMAGENET_MEAN, x.dtype)) / jnp.array(_IMAGENET_DEVIATION, x.dtype)
+        mean, deviation = (jnp.array(values, x.dtype) for values in IMAGENET)
+        x = (x - mean) / deviation
         pads, bias = ((3, 3), (3, 3)), style.norm == "none"
         x = nn.Conv(self.spec.features, (7, 7), 2, pads, use_bias=bias, dtype=x.dtype, name="conv")(x)
         x = tap(self, "activation", style.activate(style.normalise(x, train=train, name="norm")))

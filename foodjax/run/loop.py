@@ -60,8 +60,9 @@ def train(
     Raises:
         UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
     """
-    if checked(config).train.solver != "steps":
-        raise UserError(f"train.solver is {checked(config).train.solver!r}: needs foodjax probe, or train.solver=steps")
+    config = checked(config)
+    if config.train.solver != "steps":
+        raise UserError(f"train.solver is {config.train.solver!r}: needs foodjax probe, or train.solver=steps")
     work = functools.partial(_train, observers=observers)
     return session.run(config, workdir, work, origin=origin, report=report, data=data)
 

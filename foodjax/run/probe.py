@@ -109,12 +109,10 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
         features.reshape(views * count, width), np.tile(labels, views), num_classes,
         groups=np.tile(np.arange(count), views), class_weights=weights, seed=config.seed,
     )  # fmt: skip
-    best = next(fold for fold in fitted.folds if fold.strength == fitted.strength)
     count_near, near = neighbours.choose_neighbours(features[0], labels, num_classes)
-    say(
-        f"{width} features; penalty {fitted.strength:g}, chosen by cross-validation: accuracy {best.accuracy:.2%}; "
-        f"{count_near} nearest neighbours: {near:.2%}"
-    )
+    best = fitted.held_out  # None where no class has two photographs
+    chosen = f"chosen by cross-validation: accuracy {best.accuracy:.2%}" if best else "without cross-validation"
+    say(f"{width} features; penalty {fitted.strength:g}, {chosen}; {count_near} nearest neighbours: {near:.2%}")
     head = {"kernel": jnp.asarray(fitted.kernel), "bias": jnp.asarray(fitted.bias)}
     params = {**state.params, HEAD: head}
     solved: Any = state.replace(step=jnp.ones((), jnp.int32), params=params)  # pyright: ignore

@@ -15,7 +15,7 @@ from foodjax.run.chosen import with_stored
 from foodjax.run.evaluate import Evaluation
 from foodjax.run.loading import load_for, write_data
 from foodjax.run.trained import Trained, read_trained
-from foodjax.run.wiring import Engine
+from foodjax.run.wiring import Engine, check_init_from
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -61,6 +61,8 @@ def run(
                 say(f"its photographs have changed since ({changes}, by name): another --workdir trains on them")
             return trained
         say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
+    if not begun:
+        check_init_from(config)  # a mistake in it costs no preparation, and leaves no workdir behind
     config, data = load_for(workdir, config, data, begun=begun)
     names, rows = data.train.class_names, data.parts.train
     weights = class_weights(config, data.train.labels[rows], len(names))

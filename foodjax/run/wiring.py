@@ -18,6 +18,7 @@ from foodjax.models.backbones.registry import NAME as BACKBONE
 from foodjax.models.convnet import create_model
 from foodjax.models.layers import HEAD
 from foodjax.models.torch_weights import to_blocks
+from foodjax.models.weights.hub import PREFIX
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
 from foodjax.steps.devices import create_mesh
@@ -156,6 +157,15 @@ class Engine:
         """Evaluates the examples `rows` of `data` with the weights `variables`."""
         batches = eval_batches(data, rows, self.eval_batch_size(len(rows)), augment, self.config.seed)
         return collect_predictions(self.eval_step, variables, batches)
+
+
+def check_init_from(config: Config) -> None:
+    """Raises UserError if model.init_from is no file of weights, no address of the hub and no run."""
+    source = config.model.init_from
+    if source and not is_weights(source):
+        read_description(source)
+    elif source and not source.startswith(PREFIX) and not to_path(source).is_file():
+        load(source, "model.init_from")  # says what is wrong with it
 
 
 def _check_memory(arrays: Any) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from foodjax.config.check import checked, replace
+from foodjax.config.check import checked, default_config, replace
 from foodjax.data.sets import load_data
+from foodjax.models.backbones.convert import to_variables
+from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.summary import walk
 from foodjax.run import loop, probe
 from foodjax.run.evaluate import evaluate_workdir
@@ -138,3 +140,22 @@ def test_training_by_steps_refuses_a_probe(tiny_config, tmp_path):
     tiny_config.train.solver = "probe"
     with pytest.raises(UserError, match="train.solver is 'probe': needs foodjax probe, or train.solver=steps"):
         loop.train(tiny_config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("source", ["none.pth", "none.safetensors", "none"])
+def test_a_source_that_is_not_there_leaves_no_workdir(tiny_config, tmp_path, source):
+    tiny_config.model.init_from = str(tmp_path / source)
+    for run in (loop.train, probe.probe):
+        config = replace(checked(tiny_config), {"model.head.hidden": ()})
+        with pytest.raises(UserError, match=f"{source} (is not there|holds no run)"):
+            run(config, tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == []
+
+
+def test_a_file_with_positions_of_no_patch_is_told():
+    config = replace(checked(default_config()), {"model.backbone": "vit_small_patch16_224", "data.image_size": 32})
+    like = jax.eval_shape(lambda: init_variables(create_model(config, 2), jax.random.PRNGKey(0), 32))
+    arrays = {"cls_token": np.zeros((1, 1, 384)), "pos_embed": np.zeros((1, 0, 384))}
+    like = {"params": {"backbone": {name: like["params"]["backbone"][name] for name in arrays}}}
+    with pytest.raises(UserError, match=r"does not fit vit_small_patch16_224: pos_embed is \(1, 0, 384\)"):
+        to_variables("vit_small_patch16_224", arrays, like, "x.pth")

@@ -3,6 +3,7 @@
 The names are those of timm and torchvision; EfficientNet-Lite's own PyTorch port has others, which are understood too.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -65,9 +66,9 @@ def _to_flax(array: np.ndarray, path: str, shape: tuple[int, ...]) -> np.ndarray
     if path.endswith("/kernel"):
         return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
     if path == "pos_embed/value" and array.ndim == 3 and array.shape != shape:
-        sides = [round((n - 1) ** 0.5) for n in (array.shape[1], shape[1])]
-        if all(1 + side**2 == n for side, n in zip(sides, (array.shape[1], shape[1]), strict=True)):
-            return np.asarray(jax.jit(resample_positions, static_argnums=1)(array, (sides[1],) * 2))
+        theirs, ours = (math.isqrt(max(n - 1, 0)) for n in (array.shape[1], shape[1]))
+        if theirs and 1 + theirs**2 == array.shape[1] and 1 + ours**2 == shape[1]:
+            return np.asarray(jax.jit(resample_positions, static_argnums=1)(array, (ours, ours)))
     return array
 
 

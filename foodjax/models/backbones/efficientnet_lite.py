@@ -69,7 +69,7 @@ class InvertedResidual(nn.Module):
         x = BatchNorm(epsilon, name=f"bn{number + 1}")(x, style, train=train)
         if x.shape != shortcut.shape:
             return x
-        return shortcut + DropPath(self.drop_path, name="drop_path")(x, train=train)
+        return shortcut + (DropPath(self.drop_path, name="drop_path")(x, train=train) if self.drop_path else x)
 
 
 def _epsilon(tf: bool) -> float:

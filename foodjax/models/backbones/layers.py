@@ -14,8 +14,7 @@ from foodjax.models.batch_norm import batch_norm_train, scale_and_shift
 from foodjax.models.depthwise import depthwise_conv
 from foodjax.models.layers import Style
 from foodjax.models.pointwise import pointwise_conv
-
-Padding = tuple[tuple[int, int], tuple[int, int]]
+from foodjax.models.winograd import Padding
 
 _ACTIVATIONS = {"none": lambda x: x, "relu": nn.relu, "relu6": nn.relu6}
 _KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
@@ -48,12 +47,8 @@ def tf_padding(kernel: int, stride: int, height: int, width: int) -> Padding:
         height: of the input, pixels.
         width: of the input, pixels.
     """
-
-    def pads(size: int) -> tuple[int, int]:
-        needed = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        return needed // 2, needed - needed // 2
-
-    return pads(height), pads(width)
+    rows, columns = jax.lax.padtype_to_pads((height, width), (kernel, kernel), (stride, stride), "SAME")
+    return rows, columns
 
 
 class Conv(nn.Module):

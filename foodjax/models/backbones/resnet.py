@@ -43,13 +43,9 @@ class ResNetBlock(nn.Module):
         if x.shape != branch.shape:
             x = Conv(features, 1, self.stride, name="downsample_0")(x)
             x = BatchNorm(_EPSILON, name="downsample_1")(x, style, train=train)
-        x = nn.relu(x + DropPath(self.drop_path, name="drop_path")(branch, train=train))
-        return tap(self, "activation", x)
-
-
-def max_pool_3_2(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
-    """Takes the maximum of windows of 3 x 3 pixels at stride 2, with a border of one pixel."""
-    return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
+        if self.drop_path:
+            branch = DropPath(self.drop_path, name="drop_path")(branch, train=train)
+        return tap(self, "activation", nn.relu(x + branch))
 
 
 class ResNet(nn.Module):
@@ -68,7 +64,7 @@ class ResNet(nn.Module):
         """Maps (B, H, W, 3) to maps (B, H / 32, W / 32, F), rounded up; F is 512, of ResNet-50 2048."""
         x = Conv(_WIDTHS[0], 7, 2, name="conv1")(x)
         x = tap(self, "activation", BatchNorm(_EPSILON, "relu", name="bn1")(x, style, train=train))
-        x = max_pool_3_2(x)
+        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
         depths = DEPTHS[self.depth]
         total, before = sum(depths), 0
         for i, (width, depth) in enumerate(zip(_WIDTHS, depths, strict=True), start=1):

@@ -80,10 +80,10 @@ class TransformerBlock(nn.Module):
 
     def _branch(self, x: jax.Array, number: int, train: bool) -> jax.Array:
         x = LayerScale(name=f"ls{number}")(x) if self.layer_scale else x
-        return DropPath(self.drop_path, name=f"drop_path{number}")(x, train=train)
+        return DropPath(self.drop_path, name=f"drop_path{number}")(x, train=train) if self.drop_path else x
 
     def _watched(self, x: jax.Array) -> jax.Array:
-        """Records what the attention gets of the patches, as a map; the class token of the last block sees no later."""
+        """Records the patches that the attention reads, as a map: later ones of the last block reach no class token."""
         if not is_watched(self):
             return x
         batch, _, channels = x.shape
