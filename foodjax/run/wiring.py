@@ -18,7 +18,6 @@ from foodjax.models.backbones.registry import NAME as BACKBONE
 from foodjax.models.convnet import create_model
 from foodjax.models.layers import HEAD
 from foodjax.models.torch_weights import to_blocks
-from foodjax.models.weights.hub import PREFIX
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
 from foodjax.steps.devices import create_mesh
@@ -160,12 +159,12 @@ class Engine:
 
 
 def check_init_from(config: Config) -> None:
-    """Raises UserError if model.init_from is no file of weights, no address of the hub and no run."""
+    """Raises UserError if the weights of model.init_from cannot be read; they are downloaded where the hub has them."""
     source = config.model.init_from
-    if source and not is_weights(source):
+    if source and is_weights(source):
+        load(source, "model.init_from")
+    elif source:
         read_description(source)
-    elif source and not source.startswith(PREFIX) and not to_path(source).is_file():
-        load(source, "model.init_from")  # says what is wrong with it
 
 
 def _check_memory(arrays: Any) -> None:

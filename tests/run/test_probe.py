@@ -142,14 +142,14 @@ def test_training_by_steps_refuses_a_probe(tiny_config, tmp_path):
         loop.train(tiny_config, tmp_path / "run")
 
 
-@pytest.mark.parametrize("source", ["none.pth", "none.safetensors", "none"])
-def test_a_source_that_is_not_there_leaves_no_workdir(tiny_config, tmp_path, source):
-    tiny_config.model.init_from = str(tmp_path / source)
+@pytest.mark.parametrize("source", ["none.pth", "none.safetensors", "none", "empty.pth"])
+def test_a_source_that_cannot_be_read_leaves_no_workdir(tiny_config, tmp_path, source):
+    (tmp_path / "empty.pth").touch()
+    config = replace(checked(tiny_config), {"model.head.hidden": (), "model.init_from": str(tmp_path / source)})
     for run in (loop.train, probe.probe):
-        config = replace(checked(tiny_config), {"model.head.hidden": ()})
-        with pytest.raises(UserError, match=f"{source} (is not there|holds no run)"):
+        with pytest.raises(UserError, match=f"{source} (is not there|is empty|holds no run)"):
             run(config, tmp_path / "run")
-    assert sorted(path.name for path in tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.pth"]
 
 
 def test_a_file_with_positions_of_no_patch_is_told():
