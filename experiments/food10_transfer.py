@@ -18,7 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config = load_config(f"food10_probe:size={variant.own['size']}")
     config.name = "food10_transfer"
 
-    sides = {0: (160, 192, 224), 1: (176, 208, 240), 2: (192, 224, 260)}[variant.own["size"]]
+    sides = {0: (192, 224), 1: (208, 240), 2: (224, 260)}[variant.own["size"]]
     config.data.batch_size = 32
     config.augment.update(crop_area=(0.45, 1.0), crop_aspect=1.33, flip_horizontal=True, cutmix=0.3)
 
@@ -27,6 +27,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.rates = (("logits/*", 10.0),)
 
     config.train.update(solver="steps", epochs=8, label_smoothing=0.1, ema_decay=0.99, freeze_batch_stats=True)
-    config.train.progressive_resizing = tuple(zip((0, 3, 6), sides, strict=True))  # small ones first: they are faster
+    config.train.progressive_resizing = tuple(zip((0, 4), sides, strict=True))  # small ones first: they are faster
     config.train.patience = config.train.epochs  # no early stop: the schedule ends with its lowest rate
     return variants.apply(config, variant)
