@@ -4,6 +4,7 @@ Training, evaluation, prediction, the browser page and inspect all decode here.
 """
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -50,6 +51,38 @@ def decode(
         ValueError: the bytes are not a whole picture, or it has more than max_pixels or MAX_SCANS.
         MemoryError: there is not enough memory for its pixels.
     """
+
+    def to_pixels(image: Image.Image) -> Image.Image:
+        rgb = image.convert("RGB") if decoding == "plain" else viewer.to_rgb(image)
+        return to_square(rgb, size, resize, geometry)
+
+    return _decode(encoded, max_pixels, to_pixels)
+
+
+def thumbnail(encoded: bytes, side: int) -> np.ndarray:
+    """Decodes a photograph as a viewer shows it, with its aspect ratio, for people to look at.
+
+    Args:
+        encoded: a JPEG, PNG, ... file.
+        side: of the longer side, pixels; a smaller picture stays as it is.
+
+    Returns:
+        uint8 (h, w, 3) with max(h, w) <= side.
+
+    Raises:
+        ValueError: as `decode` does.
+    """
+
+    def to_pixels(image: Image.Image) -> Image.Image:
+        image.draft(None, (2 * side, 2 * side))  # a JPEG of 12 megapixels is decoded at an eighth of its size
+        rgb = viewer.to_rgb(image)
+        rgb.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return rgb
+
+    return _decode(encoded, MAX_PIXELS, to_pixels)
+
+
+def _decode(encoded: bytes, max_pixels: int, to_pixels: Callable[[Image.Image], Image.Image]) -> np.ndarray:
     if not encoded:
         raise ValueError("missing or empty")
     if encoded.startswith(b"\xff\xd8") and (scans := encoded.count(b"\xff\xda")) > MAX_SCANS:
@@ -58,8 +91,7 @@ def decode(
         with open_heif(encoded, max_pixels) or Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise ValueError(f"{image.width} x {image.height} pixels, more than {max_pixels}")
-            rgb = image.convert("RGB") if decoding == "plain" else viewer.to_rgb(image)
-            return np.asarray(to_square(rgb, size, resize, geometry))
+            return np.asarray(to_pixels(image))
     except UnidentifiedImageError:
         raise ValueError(f"not a picture of a known kind ({', '.join(FORMATS)})") from None
     except (ValueError, MemoryError):  # a lack of memory is not the picture's fault

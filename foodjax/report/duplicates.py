@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from foodjax.data.duplicates import Pair
 from foodjax.data.leaks import WHERE, Duplicates
+from foodjax.data.originals import Originals
 from foodjax.report import pictures
 
 _PAIRS = 24  # on a page
@@ -27,33 +30,40 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def section(found: Duplicates | None) -> dict[str, Any] | None:
+def section(found: Duplicates | None, originals: Originals) -> dict[str, Any] | None:
     """Returns what duplicates.html.j2 shows, or None where the photographs were not searched.
 
     Args:
         found: the duplicates, the worst first; a part of the pairs is shown.
+        originals: reads the photographs; those that it cannot read are shown as they were prepared.
     """
     if found is None:
         return None
+    chosen = choose(found.pairs)
+    rows: dict[str, list[int]] = {}
+    for pair in chosen:
+        rows.setdefault(pair.part, []).append(pair.row)
+        rows.setdefault(pair.other_part, []).append(pair.other_row)
+    read = {part: originals.read(found.sets[part], of_part, _SIDE) for part, of_part in rows.items()}
+
+    def uri(part: str, row: int, pixels: np.ndarray) -> str:
+        original = read[part].get(row)
+        prepared = pictures.enlarge(pixels, _SIDE) if original is None else original
+        return pictures.photo_uri(prepared)
+
+    def photos(pair: Pair) -> list[tuple[str, str, str, str]]:
+        places = ((pair.part, pair.row), (pair.other_part, pair.other_row))
+        return [
+            (uri(*place, one.pixels), one.part, _text(one.class_name), _text(one.id))
+            for place, one in zip(places, found.pictures(pair), strict=True)
+        ]
+
     return {
         "counts": str(found),
         "num_pairs": len(found.pairs),
         "leaks": found.num_leaks(),
         "pairs": [
-            {
-                "number": number,
-                "kind": pair.kind,
-                "where": pair.where,
-                "photos": [
-                    (
-                        pictures.data_uri(pictures.enlarge(one.pixels, _SIDE)),
-                        one.part,
-                        _text(one.class_name),
-                        _text(one.id),
-                    )
-                    for one in found.pictures(pair)
-                ],
-            }
-            for number, pair in enumerate(choose(found.pairs), start=1)
+            {"number": number, "kind": pair.kind, "where": pair.where, "photos": photos(pair)}
+            for number, pair in enumerate(chosen, start=1)
         ],
     }

@@ -48,6 +48,24 @@ def grad_cam(maps: jax.Array, grads: jax.Array) -> jax.Array:
     return jnp.where(top > 0, cam / jnp.where(top > 0, top, 1), 0)
 
 
+def as_seen(config: Config, images: np.ndarray) -> np.ndarray:
+    """Returns what the network gets of prepared pictures in an evaluation, before it is scaled to 0..1.
+
+    Args:
+        config: the experiment; reads eval.size and eval.crop_area.
+        images: uint8 (B, H, H, 3).
+
+    Returns:
+        uint8 (B, h, h, 3) with h = config.eval_size, rounded.
+
+    Raises:
+        TypeError: the images are not uint8.
+        ValueError: they have another shape.
+    """
+    seen = view(check_images(images), config.eval_size, config.eval.crop_area)
+    return np.asarray(seen).round().astype(np.uint8)
+
+
 class Explainer:
     """Computes feature maps and Grad-CAM of one network; compiled once for each number of photographs.
 

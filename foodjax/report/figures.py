@@ -1,6 +1,7 @@
 """Charts: pure functions from numbers to a matplotlib Figure. No global state, so threads may draw too.
 
-They have the colours of the light page. `to_svg` turns these into CSS variables, so that a figure suits both modes.
+They have the colours of the light page. `to_svg` turns these into CSS variables, so that a figure suits both modes. No
+two things differ in colour alone.
 """
 
 import io
@@ -17,15 +18,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from foodjax.evaluation.calibration import Calibration
+from foodjax.evaluation.scores import wilson_interval
+from foodjax.report.palette import COLOURS, text_over
 from foodjax.system.text import printable, shorten
 
-# Name -> colour of the light page; templates/style.css has the dark ones too. Colour-blind readers can tell blue from
-# orange.
-COLOURS = {"ink": "#1c1e21", "muted": "#667080", "grid": "#dfe3e8", "first": "#2f6db5", "second": "#c8611a"}
 # Two rc_contexts that overlap in two threads would leave the settings of one of them behind.
 _RC = threading.Lock()
 _LONGEST = 40  # characters of a name; longer ones would leave no room for the figure
 _MAX_NUMBERS = 20  # a confusion matrix of more classes has no numbers in its cells
+_FEW = 10  # images; the bar of a reliability diagram that has fewer is hollow
+_HATCHES = ("", "////", "...")  # of stacked bars, beside their colours
 
 
 def to_svg(figure: Figure, alt: str) -> str:
@@ -79,12 +81,20 @@ def label_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_ylabel(y, color=COLOURS["muted"], fontsize=9)
 
 
+def _legend_above(ax: Axes, columns: int) -> None:
+    """Adds a legend between the axes and the upper edge of the figure, where it covers nothing."""
+    ax.legend(
+        frameon=False, fontsize=8.5, labelcolor=COLOURS["ink"], loc="lower left", bbox_to_anchor=(-0.02, 1),
+        ncols=columns, columnspacing=1.2, handlelength=2.2, handletextpad=0.5, borderaxespad=0.2,
+    )  # fmt: skip
+
+
 def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> None:
     epochs = [row["epoch"] for row in rows]
     marker = "o" if len(rows) == 1 else None  # a line of one point is invisible
-    for key, colour, label in ((name, "first", "train"), (f"val_{name}", "second", "validation")):
+    for key, colour, dashes, label in ((name, "first", "--", "train"), (f"val_{name}", "second", "-", "validation")):
         values = [row[key] for row in rows]
-        ax.plot(epochs, values, color=COLOURS[colour], label=label, marker=marker, ms=4, linewidth=1.8)
+        ax.plot(epochs, values, dashes, color=COLOURS[colour], label=label, marker=marker, ms=4, linewidth=1.8)
     best = [row for row in rows if row["epoch"] == best_epoch]
     if best:
         value = best[0][f"val_{name}"]
@@ -93,9 +103,8 @@ def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if name == "accuracy":
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"])
-    ax.set_title(name, loc="left", color=COLOURS["ink"], fontsize=10)
-    label_axes(ax, "epoch", "nats" if name == "loss" else "")
+    _legend_above(ax, 3)
+    label_axes(ax, "epoch", "loss (nats)" if name == "loss" else name)
 
 
 def curve(rows: list[dict[str, Any]], name: str, best_epoch: int) -> Figure:
@@ -125,8 +134,8 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
     side = 1.9 + max(3.4, min(0.43 * k, 9.0))
     figure, (ax,) = plain_axes(side, side)
     # A colour with alpha suits light and dark pages.
-    picture = np.zeros((k, k, 4))
-    picture[..., :3] = to_rgb(COLOURS["first"])
+    picture, blue = np.zeros((k, k, 4)), np.array(to_rgb(COLOURS["first"]))
+    picture[..., :3] = blue
     picture[..., 3] = share
     ax.imshow(picture, interpolation="none")
     ax.grid(False)
@@ -135,7 +144,7 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
     ax.set_yticks(range(k), names, fontsize=size)
     if k <= _MAX_NUMBERS:
         for i, j in zip(*np.nonzero(matrix), strict=True):
-            colour = "white" if share[i, j] > 0.55 else COLOURS["ink"]
+            colour = text_over(tuple(1 - share[i, j] * (1 - blue)))
             ax.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8.5, color=colour)
     ax.spines["bottom"].set_visible(False)
     label_axes(ax, "predicted", "true")
@@ -143,28 +152,45 @@ def confusion(matrix: np.ndarray, class_names: tuple[str, ...]) -> Figure:
 
 
 def reliability(calibration: Calibration) -> Figure:
-    """Draws the reliability diagram: the accuracy of each bin of probabilities, and its number of predictions."""
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    """Draws the reliability diagram: the accuracy of each bin with its interval, and its number of predictions.
+
+    The interval is the 95 % Wilson score interval. Bars of fewer than ten predictions are hollow and hatched.
+    """
+    figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
     ax, low = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    m = len(calibration.counts)
+    m, counts = len(calibration.counts), calibration.counts.astype(int)
     centres = (np.arange(m) + 0.5) / m
     for axis in (ax, low):
         _plain(axis)
         axis.set_xlim(0, 1)
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.bar(centres, np.nan_to_num(calibration.accuracy), width=0.92 / m, color=COLOURS["first"], label="accuracy")
+    full, few = counts > 0, (counts > 0) & (counts < _FEW)
+    shared = {"width": 0.92 / m, "edgecolor": COLOURS["first"], "linewidth": 1.2}
+    sure = full & ~few
+    pale, label = (*to_rgb(COLOURS["first"]), 0.3), f"{_FEW} images or more"
+    ax.bar(centres[sure], calibration.accuracy[sure], facecolor=pale, label=label, **shared)
+    if few.any():
+        label = f"fewer than {_FEW} images"
+        ax.bar(centres[few], calibration.accuracy[few], facecolor="none", hatch="////", label=label, **shared)
     ax.plot([0, 1], [0, 1], "--", color=COLOURS["muted"], linewidth=1.2, label="perfect calibration")
-    full = calibration.counts > 0
-    ax.plot(
-        calibration.confidence[full], calibration.accuracy[full], "o-", ms=4, color=COLOURS["second"],
-        label="at the bin's mean probability",
+    found, n = calibration.accuracy[full], counts[full]
+    ends = np.array([wilson_interval(right, of) for right, of in zip((found * n).round(), n, strict=True)]).T
+    ax.errorbar(
+        calibration.confidence[full], found, yerr=np.abs(ends - found), fmt="o", ms=4, color=COLOURS["ink"],
+        elinewidth=1.2, capsize=3, label="at the mean probability, 95 % interval",
     )  # fmt: skip
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="upper left")
+    _legend_above(ax, 2)
     label_axes(ax, "", "accuracy")
-    low.bar(centres, calibration.counts, width=0.92 / m, color=COLOURS["muted"])
+    low.bar(centres, counts, width=0.92 / m, color=COLOURS["muted"])
+    for x, count in zip(centres[full], n, strict=True):
+        low.annotate(
+            f"{count:,}", (x, count), (0, 1), textcoords="offset points", ha="center", va="bottom", fontsize=7.5,
+            color=COLOURS["ink"],
+        )  # fmt: skip
+    low.set_ylim(0, 1.3 * counts.max())
     low.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     label_axes(low, "probability of the predicted class", "images")
     return figure
@@ -172,15 +198,18 @@ def reliability(calibration: Calibration) -> Figure:
 
 def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) -> Figure:
     """Draws the number of examples of each class, stacked by part ("train", ...)."""
-    figure, (ax,) = plain_axes(6.4, 1.1 + 0.24 * len(class_names))
+    figure, (ax,) = plain_axes(5.2, 1.1 + 0.24 * len(class_names))
     left = np.zeros(len(class_names))
-    for (part, numbers), colour in zip(counts.items(), ("first", "second", "muted"), strict=False):
-        ax.barh(range(len(class_names)), numbers, left=left, height=0.7, color=COLOURS[colour], label=part)
+    for (part, numbers), colour, hatch in zip(counts.items(), ("first", "second", "muted"), _HATCHES, strict=False):
+        ax.barh(
+            range(len(class_names)), numbers, left=left, height=0.7, color=COLOURS[colour], label=part, hatch=hatch,
+            edgecolor=COLOURS["paper"],
+        )  # fmt: skip
         left += numbers
     ax.set_yticks(range(len(class_names)), plain_text(class_names))
     ax.invert_yaxis()
     ax.grid(False, axis="y")
-    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    _legend_above(ax, 3)
     label_axes(ax, "images", "")
     return figure
 

@@ -1,4 +1,4 @@
-"""The inspect page: photographs of the data, their channels, augmented versions and class counts."""
+"""The inspect page: photographs of the data, class counts, channels, and the pictures that training steps get."""
 
 from pathlib import Path
 
@@ -9,11 +9,10 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked, flatten
 from foodjax.config.keys import Config
 from foodjax.data import photographs
-from foodjax.data.augment.apply import apply_params
-from foodjax.data.augment.sample import sample_params
-from foodjax.data.images import check_images
+from foodjax.data.originals import Originals
 from foodjax.data.sets import Data
 from foodjax.report import duplicates, figures, pictures, templating
+from foodjax.report.augmented import augmented, first_batches
 from foodjax.report.unused import unused_files
 from foodjax.run.chosen import load_chosen, with_stored
 from foodjax.system import files
@@ -21,7 +20,6 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 
 _PER_CLASS = 5
-_AUGMENTED = 12
 _IN_FIGURE = 20  # classes that samples.png shows; the page shows all
 
 
@@ -59,45 +57,46 @@ def class_counts(data: Data) -> dict[str, np.ndarray]:
 
 def samples(data: Data, seed: int) -> dict[str, list[np.ndarray]]:
     """Returns a few training photographs of each class, uint8 (H, H, 3), chosen by the seed."""
+    return {
+        name: [np.asarray(data.train.images[row]) for row in rows] for name, rows in _sample_rows(data, seed).items()
+    }
+
+
+def _sample_rows(data: Data, seed: int) -> dict[str, np.ndarray]:
     rng, found = np.random.default_rng(seed), {}
     labels = data.train.labels[data.parts.train]
     for label, name in enumerate(data.train.class_names):
-        rows = data.parts.train[labels == label]
-        found[name] = [np.asarray(data.train.images[row]) for row in rng.permutation(rows)[:_PER_CLASS]]
+        found[name] = rng.permutation(data.parts.train[labels == label])[:_PER_CLASS]
     return found
 
 
-def augmented(config: Config, photo: np.ndarray) -> np.ndarray:
-    """Augments a photograph, uint8 (H, H, 3), twelve times as training does; returns uint8 (12, h, h, 3).
-
-    Raises:
-        TypeError: it is not uint8.
-        ValueError: it has another shape.
-    """
-    photo = check_images(photo, ndims=(3,))
-    sampled = sample_params(config.augment, config.seed, 0, _AUGMENTED, photo.shape[0])
-    # No mixing: that needs a second photograph.
-    return apply_params(np.stack([photo] * _AUGMENTED), sampled._replace(mix=None), config.input_size)
-
-
 def _figures(config: Config, data: Data) -> dict[str, Figure]:
-    shown = list(samples(data, config.seed).items())[:_IN_FIGURE]
+    whole = samples(data, config.seed)
+    shown = list(whole.items())[:_IN_FIGURE]
     photo = shown[0][1][0]
     titles = [name if k == 0 else "" for name, images in shown for k in range(len(images))]
     parts = pictures.channels(photo)
-    versions = augmented(config, photo)
+    versions = augmented(config, photo, _firsts(whole))
     return {
         "samples": figures.photo_grid([image for _, images in shown for image in images], titles, _PER_CLASS),
         "channels": figures.photo_grid([photo, *parts.values()], ["photograph", *parts], 4),
-        "augmented": figures.photo_grid([photo, *versions], ["photograph"] + [""] * _AUGMENTED, 5),
+        "augmented": figures.photo_grid([photo, *versions.images], ["photograph", *versions.shares], 5),
         "class_counts": figures.class_counts(data.train.class_names, class_counts(data)),
     }
+
+
+def _firsts(found: dict[str, list[np.ndarray]]) -> np.ndarray:
+    """Returns the first photograph of every class but the first, uint8 (K - 1, H, H, 3), to mix others with."""
+    return np.stack([images[0] for images in list(found.values())[1:] if images])
 
 
 def to_page(config: Config, data: Data) -> str:
     """Returns the page as HTML."""
     names, counts, found = data.train.class_names, class_counts(data), samples(data, config.seed)
-    photo = next(iter(found.values()))[0]
+    photo, originals = next(iter(found.values()))[0], Originals(config)
+    row = int(next(iter(_sample_rows(data, config.seed).values()))[0])
+    original = originals.read(data.train, [row]).get(row)
+    versions, batches = augmented(config, photo, _firsts(found)), first_batches(config, data)
 
     def uri(image):
         return pictures.data_uri(pictures.enlarge(image, 192))
@@ -109,13 +108,20 @@ def to_page(config: Config, data: Data) -> str:
         counts=figures.to_svg(figures.class_counts(names, counts), "images of each class in each part"),
         rows=[(name, *(int(numbers[k]) for numbers in counts.values())) for k, name in enumerate(names)],
         samples={name: [uri(image) for image in images] for name, images in found.items()},
-        duplicates=duplicates.section(data.duplicates),
+        duplicates=duplicates.section(data.duplicates, originals),
         shape=photo.shape,
+        original="" if original is None else pictures.photo_uri(original),
         photo=uri(photo),
         photo_class=names[0],
         corner=photo[:4, :4, 0].tolist(),
         channels={name: uri(image) for name, image in pictures.channels(photo).items()},
-        augmented=[uri(image) for image in augmented(config, photo)],
+        sizes=sorted({batch.size for batch in batches}),
+        eval_size=config.eval_size,
+        batches=[(b, [(uri(x), text) for x, text in zip(b.images, b.captions, strict=True)]) for b in batches],
+        augmented=[(uri(x), text) for x, text in zip(versions.images, versions.shares, strict=True)],
+        mixed=versions.mixed,
+        versions_size=config.input_size,
+        missing=originals.sentence(),
         unused=unused_files(photographs.of_data(data)),
         augment=[(key, str(value)) for key, value in flatten(config.augment)],
     )

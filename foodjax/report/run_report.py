@@ -3,7 +3,7 @@
 import datetime
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,8 +14,8 @@ from foodjax.data.photographs import read as read_photographs
 from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.scores import cells
 from foodjax.models import summary
-from foodjax.report import duplicates, figures, pictures, templating
-from foodjax.report.explain import Explainer, Explanation
+from foodjax.report import duplicates, figures, inside, pictures, templating
+from foodjax.report.photos import Photographs, confident_mistakes, random_examples
 from foodjax.report.unused import unused_files
 from foodjax.run.evaluate import Evaluation
 from foodjax.system import files
@@ -23,19 +23,6 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record, views
 from foodjax.workdir.metrics import read_metrics
-
-_GRID = 20  # photographs, 4 rows of 5
-_MAPS = 32  # channels shown for each layer
-_COARSE = 7  # pixels; a Grad-CAM with a smaller side gets a finer one beside it
-
-
-class Photo(NamedTuple):
-    """A photograph on the page: its picture as a data URI, and the two parts of its caption."""
-
-    uri: str
-    title: str
-    detail: str
-    right: bool
 
 
 def write_report(evaluated: Evaluation, workdir: files.PathLike) -> Path:
@@ -70,7 +57,7 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
     size = engine.config.eval_size
     layers = summary.layers(engine.model, size)
-    facts = _facts(evaluated, workdir, rows, best)
+    facts, shown = _facts(evaluated, workdir, rows, best), Photographs(evaluated)
     return templating.render(
         "report.html.j2",
         name=engine.config.name,
@@ -87,15 +74,17 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
         confusion=figures.to_svg(figures.confusion(matrix, names), "confusion matrix, true class by predicted class"),
         many_classes=len(names) > 20,
         confused=confused_pairs(matrix, names),
-        grid=[_photo(evaluated, i) for i in random_examples(len(predicted), engine.config.seed)],
-        mistakes=[_photo(evaluated, i) for i in confident_mistakes(predictions.probabilities, predictions.labels)],
-        duplicates=duplicates.section(evaluated.duplicates),
+        grid=shown.photos(random_examples(len(predicted), engine.config.seed)),
+        mistakes=shown.photos(confident_mistakes(predictions.probabilities, predictions.labels)),
+        duplicates=duplicates.section(evaluated.duplicates, shown.originals),
         calibration=calibration,
         temperature=evaluated.temperature,
         mean_confidence=float(predictions.probabilities.max(axis=1).mean()),
         accuracy=scores.accuracy,
         reliability=figures.to_svg(figures.reliability(calibration), "reliability diagram"),
-        **_explanations(evaluated),
+        **inside.explanations(evaluated, shown),
+        scales=pictures.scales(),
+        missing=shown.originals.sentence(),
         layers=[summary.cells(layer) for layer in layers],
         total=summary.totals(layers),
         side=size,
@@ -108,17 +97,6 @@ def _listed(evaluated: Evaluation, workdir: Path) -> list[Photograph]:
     """Returns the photographs of the run, or those of an evaluation of others."""
     own = evaluated.folder.resolve() == (workdir / "evaluation").resolve()
     return (read_photographs(workdir) if own else []) or read_photographs(evaluated.folder)
-
-
-def random_examples(count: int, seed: int) -> np.ndarray:
-    """Returns the indices of the test examples in the grid, of `count`; the same for the same seed."""
-    return np.random.default_rng(seed).permutation(count)[:_GRID]
-
-
-def confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int = 10) -> np.ndarray:
-    """Returns the indices of wrong predictions among (N, K), (N,), highest probability first."""
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    return wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:count]
 
 
 def confused_pairs(matrix: np.ndarray, names: tuple[str, ...], count: int = 5) -> list[tuple[str, str, int, int]]:
@@ -170,64 +148,3 @@ def _sentence(facts: dict[str, str], scores: Any) -> str:
     tested = [row for row in scores.classes if row[4]]
     best, worst = tested[0], tested[-1]
     return f"{text}. Best class: {best[0]} (F-score {best[3]:.2f}); worst: {worst[0]} ({worst[3]:.2f})."
-
-
-def _photo(evaluated: Evaluation, i: int) -> Photo:
-    predictions, names = evaluated.predictions, evaluated.engine.class_names
-    probabilities, label = predictions.probabilities[i], int(predictions.labels[i])
-    best = int(probabilities.argmax())
-    uri = pictures.data_uri(np.asarray(evaluated.data.images[predictions.rows[i]]))
-    return Photo(uri, f"{names[best]} ({names[label]})", f"{probabilities[best]:.0%}", best == label)
-
-
-def _explanations(evaluated: Evaluation) -> dict[str, Any]:
-    """Returns the feature maps of one photograph, and Grad-CAM of the most confident right and wrong prediction."""
-    engine, predictions, names = evaluated.engine, evaluated.predictions, evaluated.engine.class_names
-    predicted = predictions.probabilities.argmax(axis=1)
-    right = np.flatnonzero(predicted == predictions.labels)
-    wrong = confident_mistakes(predictions.probabilities, predictions.labels, 1)
-    surest = right[np.argsort(-predictions.probabilities.max(axis=1)[right], kind="stable")][:1]
-    # (example, class to explain): the right one, the wrong one, and the wrong one again for its true class
-    asked = [(int(i), int(predicted[i])) for i in (*surest, *wrong)] + [
-        (int(i), int(predictions.labels[i])) for i in wrong
-    ]
-    images = np.stack([evaluated.data.images[predictions.rows[i]] for i, _ in asked])
-    explainer = Explainer(engine.config, engine.model, evaluated.variables)
-    if not explainer.names:
-        return {"maps": [], "cams": []}
-    found = explainer(images, np.array([k for _, k in asked]))
-    cams = []
-    for j, (i, k) in enumerate(asked):
-        truth = names[predictions.labels[i]]
-        if k != predicted[i]:
-            title = f"the same photograph: Grad-CAM for {truth} ({predictions.probabilities[i, k]:.0%})"
-        else:
-            title = f"{'right' if k == predictions.labels[i] else 'wrong'}: {names[k]} ({truth}), "
-            title += f"{predictions.probabilities[i, k]:.0%}"
-        views = [(tap, pictures.data_uri(pictures.overlay(images[j], found.cams[tap][j]))) for tap in cam_taps(found)]
-        cams.append(
-            (title, pictures.data_uri(pictures.enlarge(images[j], 224)), views, bool(k == predictions.labels[i]))
-        )
-    return {"maps": map_sheets(found, 0), "cams": cams, "mapped": cams[0]}
-
-
-def cam_taps(found: Explanation) -> list[str]:
-    """Returns the taps to show Grad-CAM at: the last one, and if that is coarse, also the last finer one."""
-    names = list(found.cams)
-    fine = [name for name in names if found.cams[name].shape[1] >= _COARSE]
-    return list(dict.fromkeys([*fine[-1:], names[-1]]))
-
-
-def map_sheets(found: Explanation, i: int, layers: int | None = None) -> list[tuple[str, str, str]]:
-    """Returns (name, caption, data URI) of the feature maps of photograph `i`, for the first `layers` or for all."""
-    sheets = []
-    for name, maps in list(found.maps.items())[:layers]:
-        one = np.asarray(maps[i], np.float32)
-        height, width, total = one.shape
-        shown = pictures.strongest(one, _MAPS)
-        silent = int((one.max(axis=(0, 1)) <= 0).sum())
-        text = f"{height} x {width} pixels, "
-        text += f"all {total} channels" if total <= _MAPS else f"the {len(shown)} strongest of {total} channels"
-        text += f"; {silent} inactive" if silent else ""
-        sheets.append((name, text, pictures.data_uri(pictures.mosaic(one[..., shown]), "PNG")))
-    return sheets

@@ -27,8 +27,8 @@ from starlette.routing import Route
 from foodjax.config.keys import Config
 from foodjax.data.images import check_images
 from foodjax.report import pictures, templating
-from foodjax.report.explain import Explainer
-from foodjax.report.run_report import cam_taps, map_sheets
+from foodjax.report.explain import Explainer, as_seen
+from foodjax.report.inside import cam_taps, map_sheets
 from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.predict import Predictor
 from foodjax.serve.connections import Connection
@@ -86,12 +86,12 @@ class Guesser:
         names = self.predictor.class_names
         probabilities = self.predictor.probabilities(pixels[None])[0]
         best = np.argsort(-probabilities, kind="stable")[:5]
-        found = self._explain(pixels[None], best[:1])
+        found, seen = self._explain(pixels[None], best[:1]), as_seen(self.config, pixels[None])[0]
         return {
             "top": [{"class": printable(names[k]), "probability": float(probabilities[k])} for k in best],
-            "seen": pictures.data_uri(pictures.enlarge(pixels, 224)),
+            "seen": pictures.data_uri(seen),
             "cams": [
-                {"name": tap, "uri": pictures.data_uri(pictures.overlay(pixels, found.cams[tap][0]))}
+                {"name": tap, "uri": pictures.data_uri(pictures.overlay(seen, found.cams[tap][0]))}
                 for tap in (cam_taps(found) if found.cams else ())
             ],
             "maps": [
@@ -156,7 +156,7 @@ def create_app(guesser: Guesser, title: str, hosts: list[str]) -> Starlette:
         nonce = secrets.token_urlsafe(16)
         text = templating.render(
             "serve.html.j2", title=title, nonce=nonce, megabytes=MAX_BYTES // 2**20, max_bytes=MAX_BYTES,
-            num_classes=len(guesser.predictor.class_names),
+            num_classes=len(guesser.predictor.class_names), scales=pictures.scales(),
         )  # fmt: skip
         policy = (
             f"default-src 'none'; img-src data: blob:; connect-src 'self'; style-src 'nonce-{nonce}'; "

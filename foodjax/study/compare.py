@@ -148,6 +148,8 @@ def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
             flags.append("not compared: other test images")
             break
     for part in ("train", "validation", "test"):
+        if part == "test" and "not compared: other test images" in flags:
+            continue  # what follows from it
         if any(same_photographs.differ(run, first, part) for run in group):
             flags.append(f"other {part} images")
         elif any(same_photographs.have_other_pixels(run, first, part) for run in group):

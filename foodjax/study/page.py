@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from foodjax.report import figures, templating
+from foodjax.report.palette import COLOURS, Look, looks
 from foodjax.study import tables
 from foodjax.study.compare import Row, compare
 from foodjax.study.results import RunResult, read_groups
@@ -25,6 +25,14 @@ NOTE = (
     "interval over images, p by random signs, adjusted after Benjamini and Hochberg. Neither interval nor p includes "
     "the variation between seeds."
 )
+_KINDS = {"variant": "text", "remarks": "value"}  # of the columns that are no numbers
+# Matplotlib's marks as paths around the middle, (24, 7), of a legend's swatch.
+_MARKS = {
+    "o": "M20 7a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
+    "s": "M20.5 3.5h7v7h-7z",
+    "^": "M24 2.5l4.5 8h-9z",
+    "D": "M24 2l5 5l-5 5l-5 -5z",
+}
 
 
 def write_comparison(
@@ -52,7 +60,7 @@ def write_comparison(
     for line in left_out:
         say(f"left out: {line}")
     contents = {
-        "accuracy.png": figures.to_png(_accuracy(groups, rows)),
+        "accuracy.png": figures.to_png(_accuracy(groups, rows), dpi=170),
         "table.csv": tables.to_csv(rows),
         "table.md": tables.to_markdown(rows),
         "table.tex": tables.to_latex(rows),
@@ -84,69 +92,77 @@ def _beside(patterns: files.PathLike | Sequence[files.PathLike]) -> Path:
 
 def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:
     """Returns the comparison as one HTML file with its figures inside."""
+    columns = tables.columns(rows)
     return templating.render(
         "comparison.html.j2",
         title=f"{groups[0][0].workdir.parent.name}: {sum(map(len, groups))} runs of {len(groups)} variants",
         note=NOTE,
-        columns=[(name, "text" if name in ("variant", "remarks") else "", "") for name in tables.HEADER],
-        rows=[tables.cells(row) for row in rows],
+        columns=[(name, _KINDS.get(name, ""), "") for _, name in columns],
+        rows=[[_cell(row, i, name) for i, name in columns] for row in rows],
         left_out=left_out,
         accuracy=figures.to_svg(_accuracy(groups, rows), "test accuracy of every run by variant"),
+        legend=[(row.label, _swatch(look)) for row, look in zip(rows, looks(len(rows)), strict=True)],
         curves=_curves(groups),
         cost=_cost(rows),
     )
 
 
+def _cell(row: Row, i: int, name: str) -> str | tuple[str, float]:
+    """Returns a cell of the table, with the number to sort by where its text does not begin with that."""
+    text = tables.cells(row)[i]
+    return (text, row.multiply_adds) if name == "multiply-adds" else text
+
+
 def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
-    figure, (axes,) = figures.plain_axes(8, 1 + 0.35 * len(groups))
+    figure, (axes,) = figures.plain_axes(5.2, 1 + 0.35 * len(groups))
     for k, (group, row) in enumerate(zip(groups, rows, strict=True)):
         accuracies, mean = [100 * run.result["test_accuracy"] for run in group], 100 * row.accuracy.mean
-        axes.plot(accuracies, [k] * len(group), "o", color=figures.COLOURS["first"], alpha=0.5, markersize=5)
-        axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=figures.COLOURS["ink"], linewidth=2)
-        axes.annotate(
-            f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize="x-small", color=figures.COLOURS["ink"]
-        )
+        # Hollow, so that dots at one place show each other.
+        axes.plot(accuracies, [k] * len(group), "o", mfc="none", color=COLOURS["first"], markersize=5)
+        axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=COLOURS["ink"], linewidth=2)
+        axes.annotate(f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize=8, color=COLOURS["ink"])
     axes.set_yticks(range(len(groups)), figures.plain_text([row.label for row in rows]))
-    axes.invert_yaxis()
+    axes.set_ylim(len(groups) - 0.5, -0.8)
     figures.label_axes(axes, "test accuracy (%): a dot for each seed, a line at the mean", "")
     return figure
 
 
 def _curves(groups: list[list[RunResult]]) -> str:
-    figure, (axes,) = figures.plain_axes(10, 5)
-    for k, (group, colour) in enumerate(zip(groups, _colours(len(groups)), strict=True)):
+    figure, (axes,) = figures.plain_axes(4.6, 3.4)
+    for k, (group, look) in enumerate(zip(groups, looks(len(groups)), strict=True)):
         for run in group:
             epochs, losses = zip(*((row["epoch"], row["val_loss"]) for row in run.metrics), strict=True)
-            label = figures.plain_text([group[0].label])[0] if run is group[0] else None
-            (line,) = axes.plot(epochs, losses, color=colour, label=label, linewidth=1 + 1.5 * (k == 0), alpha=0.8)
+            (line,) = axes.plot(
+                epochs, losses, color=look.colour, linestyle=(0, look.dashes) if look.dashes else "-",
+                linewidth=2.2 if k == 0 else 1.4, marker=look.marker if len(epochs) == 1 else None, ms=5,
+            )  # fmt: skip
             line.set_gid(f"variant{k}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figures.label_axes(axes, "epoch", "validation loss (nats)")
-    return _svg(figure, axes, "validation loss of every run by epoch", [group[0].label for group in groups])
+    return _svg(figure, "validation loss of every run by epoch", [group[0].label for group in groups])
 
 
 def _cost(rows: list[Row]) -> str:
-    figure, (axes,) = figures.plain_axes(10, 5)
-    for k, (row, colour) in enumerate(zip(rows, _colours(len(rows)), strict=True)):
+    figure, (axes,) = figures.plain_axes(4.6, 3.4)
+    for k, (row, look) in enumerate(zip(rows, looks(len(rows)), strict=True)):
         mean, deviation = (100 * x for x in row.accuracy)
         error = None if math.isnan(deviation) else deviation
-        x = row.multiply_adds / 1e6
-        drawn = axes.errorbar(
-            x, mean, yerr=error, fmt="o", color=colour, label=figures.plain_text([row.label])[0], capsize=3
-        )
+        drawn = axes.errorbar(row.multiply_adds / 1e6, mean, error, fmt=look.marker, color=look.colour, ms=6, capsize=3)
         drawn.lines[0].set_gid(f"variant{k}")
     figures.label_axes(axes, "multiply-adds of one image (millions)", "test accuracy (%)")
-    return _svg(figure, axes, "test accuracy of every variant by its multiply-adds", [row.label for row in rows])
+    return _svg(figure, "test accuracy of every variant by its multiply-adds", [row.label for row in rows])
 
 
-def _colours(count: int) -> list:
-    # The baseline has the page's text colour; the others are spread over the legible part of a colour map.
-    others = (colormaps["turbo"](0.05 + 0.9 * k / max(1, count - 2)) for k in range(count - 1))
-    return [figures.COLOURS["ink"], *others]
+def _swatch(look: Look) -> dict[str, str]:
+    """Returns a line and a point of the legend: an SVG colour, dashes of a line 2 wide, and the path of the mark."""
+    return {
+        "stroke": "var(--ink)" if look.colour == COLOURS["ink"] else look.colour,
+        "dashes": " ".join(f"{2 * length:g}" for length in look.dashes),
+        "path": _MARKS[look.marker],
+    }
 
 
-def _svg(figure: Figure, axes: Axes, alt: str, labels: list[str]) -> str:
-    ink = figures.COLOURS["ink"]
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small", labelcolor=ink)
+def _svg(figure: Figure, alt: str, labels: list[str]) -> str:
     text = figures.to_svg(figure, alt)
     for k, label in enumerate(labels):  # shown under the mouse
         text = text.replace(

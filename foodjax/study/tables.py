@@ -31,9 +31,15 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def columns(rows: list[Row]) -> list[tuple[int, str]]:
+    """Returns (index in HEADER, name) of the columns that have text in some row."""
+    used = [any(cells(row)[i] for row in rows) for i in range(len(HEADER))]
+    return [(i, name) for i, name in enumerate(HEADER) if used[i]]
+
+
 def to_text(rows: list[Row]) -> str:
     """Returns the table for the terminal; lines are not cut to its width."""
-    table = [[name for _, name in _columns(rows)], *(_kept(rows, row) for row in rows)]
+    table = [[name for _, name in columns(rows)], *(_kept(rows, row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for line in table:
@@ -58,7 +64,7 @@ def to_csv(rows: list[Row]) -> str:
 
 def to_markdown(rows: list[Row]) -> str:
     """Returns a Markdown table."""
-    names = [name for _, name in _columns(rows)]
+    names = [name for _, name in columns(rows)]
     lines = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _kept(rows, row)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
@@ -66,20 +72,15 @@ def to_markdown(rows: list[Row]) -> str:
 
 def to_latex(rows: list[Row]) -> str:
     """Returns a tabular for the booktabs package."""
-    names = [name for _, name in _columns(rows)]
+    names = [name for _, name in columns(rows)]
     lines = [r"\begin{tabular}{l" + "r" * (len(names) - 1) + "}", r"\toprule"]
     lines += [" & ".join(map(_tex, names)) + r" \\", r"\midrule"]
     lines += [" & ".join(map(_tex, _kept(rows, row))) + r" \\" for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _columns(rows: list[Row]) -> list[tuple[int, str]]:
-    used = [any(cells(row)[i] for row in rows) for i in range(len(HEADER))]
-    return [(i, name) for i, name in enumerate(HEADER) if used[i]]
-
-
 def _kept(rows: list[Row], row: Row) -> list[str]:
-    return [cells(row)[i] for i, _ in _columns(rows)]
+    return [cells(row)[i] for i, _ in columns(rows)]
 
 
 def _number(value: float, factor: float, digits: int, sign: str = "") -> str:

@@ -86,7 +86,7 @@ def test_whoever_takes_pixels_refuses_what_is_none(tiny_config, tmp_path, name):
         "overlay": lambda: pictures.overlay(floats, floats[..., 0]),
         "strip": lambda: pictures.strip([floats], [("a", True)]),
         "write_image": lambda: MetricsLog(tmp_path, [], 0).write_image(0, "a", floats),
-        "augmented": lambda: inspect.augmented(config, floats),
+        "augmented": lambda: inspect.augmented(config, floats, floats[None]),
         "step": lambda: engine.eval_step(engine.create_state().variables, batch),
     }
     with pytest.raises(TypeError, match=r"the pictures are float32: needs uint8, 0\.\.255"):

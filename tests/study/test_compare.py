@@ -105,8 +105,7 @@ def test_other_photographs_under_the_same_names_are_not_compared():
     base = with_files(fake_run("baseline", 0, [1, 0, 0, 1]), "pqrs", "c")
     other = with_files(fake_run("x", 0, [1, 0, 0, 1], pixels="q"), "tuvw", "d")
     _, row = compare([[base], [other]])
-    assert "not compared: other test images" in row.flags
-    assert "other test images" in row.flags
+    assert [flag for flag in row.flags if "test images" in flag] == ["not compared: other test images"]
     assert math.isnan(row.p)
     prepared_otherwise = with_files(fake_run("x", 0, [1, 0, 0, 1]), "tuvw", "d")  # the same names and pixels
     assert compare([[base], [prepared_otherwise]])[1].flags == ()

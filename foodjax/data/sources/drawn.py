@@ -20,11 +20,10 @@ class DrawnSource(Source):
 
     def listing(self) -> Listing:  # noqa: D102
         def examples(first: int, count: int) -> list[Example]:
-            return [
-                Example(f"{name}/{k:05}", name, k) for name in shapes.CLASS_NAMES for k in range(first, first + count)
-            ]
+            named = [(name, f"{name}/{k:05}") for name in shapes.CLASS_NAMES for k in range(first, first + count)]
+            return [Example(example_id, name, example_id) for name, example_id in named]
 
         return Listing(shapes.CLASS_NAMES, examples(0, self.num_train), [], examples(self.num_train, self.num_test))
 
     def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
-        return ((e, shapes.draw_png(e.class_name, e.location, self.seed)) for e in examples)
+        return ((e, shapes.draw_png(e.class_name, int(e.location.split("/")[1]), self.seed)) for e in examples)

@@ -2,7 +2,7 @@
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const heading = button.parentElement, table = heading.closest("table"), body = table.tBodies[0];
-    const column = heading.cellIndex, text = heading.classList.contains("text");
+    const column = heading.cellIndex, text = ["text", "value"].some((kind) => heading.classList.contains(kind));
     const first = text ? "ascending" : "descending", other = text ? "descending" : "ascending";
     const order = heading.getAttribute("aria-sort") === first ? other : first;
     for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
