@@ -93,4 +93,5 @@ def _caption(names: tuple[str, ...], batch: dict[str, np.ndarray], i: int) -> st
     share = float(batch["share"][i]) if "share" in batch else 1.0
     if share > 0.995:
         return name
-    return f"{share:.0%} {name}, {1 - share:.0%} {names[batch['other'][i]]}"
+    other = names[batch["other"][i]]
+    return f"{share:.0%} {name}, {1 - share:.0%} {other}" if other != name else f"two of {name}"

@@ -62,7 +62,7 @@ def as_seen(config: Config, images: np.ndarray) -> np.ndarray:
         TypeError: the images are not uint8.
         ValueError: they have another shape.
     """
-    seen = view(check_images(images), config.eval_size, config.eval.crop_area)
+    seen = view(jnp.asarray(check_images(images)), config.eval_size, config.eval.crop_area)
     return np.asarray(seen).round().astype(np.uint8)
 
 

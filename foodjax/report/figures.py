@@ -100,7 +100,9 @@ def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> 
         value = best[0][f"val_{name}"]
         label = f"best epoch {best_epoch}: {value:.3f}"
         ax.plot(best_epoch, value, "o", ms=8, color=COLOURS["second"], label=label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(rows) == 1:
+        ax.set_xlim(epochs[0] - 1, epochs[0] + 1)
     if name == "accuracy":
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _legend_above(ax, 3)
@@ -178,7 +180,7 @@ def reliability(calibration: Calibration) -> Figure:
     ends = np.array([wilson_interval(right, of) for right, of in zip((found * n).round(), n, strict=True)]).T
     ax.errorbar(
         calibration.confidence[full], found, yerr=np.abs(ends - found), fmt="o", ms=4, color=COLOURS["ink"],
-        elinewidth=1.2, capsize=3, label="at the mean probability, 95 % interval",
+        elinewidth=1.2, capsize=3, clip_on=False, label="accuracy, 95 % interval",
     )  # fmt: skip
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -13,7 +13,7 @@ COLOURS = {
     "second": "#c8611a", "over": "#000001",
 }  # fmt: skip
 # Of lines and points on any page: each has 3:1 on white and on the dark paper.
-_SERIES = ("#2f7fd0", "#c8611a", "#23894f", "#b655c2", "#d0485c", "#8a7a1c", "#1f8a99")
+_SERIES = ("#2f7fd0", "#c9601b", "#23894f", "#b655c2", "#d0485c", "#8a7a1c", "#1f8a99")
 _DASHES = ((), (6, 2), (2, 1.6), (7, 2, 1.5, 2))  # lengths of line and gap, in line widths
 _MARKERS = ("o", "s", "^", "D")
 _BLACK_OR_WHITE = 0.179  # luminance at which black and white have the same contrast, 4.58:1

@@ -144,7 +144,10 @@ def _sentence(facts: dict[str, str], scores: Any) -> str:
     text = f"{facts['test accuracy']} of {facts['test images']} test photographs are classified correctly "
     text += f"(95 % interval {facts['95 % interval']}), with {facts['parameters']} parameters"
     if "epochs" in facts:
-        text += f" after {facts['epochs'].split(',')[0]} epochs" + (f" in {facts['time']}" if "time" in facts else "")
+        epochs = facts["epochs"].split(",")[0]
+        text += f" after {epochs} epoch{'s' if epochs != '1' else ''}" + (
+            f" in {facts['time']}" if "time" in facts else ""
+        )
     tested = [row for row in scores.classes if row[4]]
     best, worst = tested[0], tested[-1]
     return f"{text}. Best class: {best[0]} (F-score {best[3]:.2f}); worst: {worst[0]} ({worst[3]:.2f})."

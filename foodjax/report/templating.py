@@ -1,10 +1,12 @@
 """Renders HTML pages from templates: one file each, which loads nothing from the network."""
 
 import functools
+import re
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from foodjax.system.text import printable
 
@@ -12,7 +14,7 @@ from foodjax.system.text import printable
 @functools.cache
 def environment() -> Environment:
     """Returns the templates of this package; values are printable and escaped unless a template marks them `safe`."""
-    return Environment(
+    found = Environment(
         loader=PackageLoader("foodjax.report"),
         autoescape=select_autoescape(["j2", "html"], default=True),
         undefined=StrictUndefined,
@@ -20,6 +22,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["breakable"] = breakable
+    return found
+
+
+def breakable(text: str) -> Markup:
+    """Returns a name, escaped, that a page may break after each sign in it: class_names and variants have no spaces."""
+    return Markup("<wbr>").join(filter(None, re.split(r"(?<=[_/.,=+:-])", printable(text))))
 
 
 def _printable(value: Any) -> Any:

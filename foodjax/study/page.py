@@ -18,14 +18,14 @@ from foodjax.study.results import RunResult, read_groups
 from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
-from foodjax.system.text import printable
+from foodjax.system.text import printable, shorten
 
 NOTE = (
     "± is the standard deviation over seeds. The difference to the first row is paired by test image: 95 % bootstrap "
     "interval over images, p by random signs, adjusted after Benjamini and Hochberg. Neither interval nor p includes "
     "the variation between seeds."
 )
-_KINDS = {"variant": "text", "remarks": "value"}  # of the columns that are no numbers
+_LONGEST = 30  # characters of a variant beside the figure
 # Matplotlib's marks as paths around the middle, (24, 7), of a legend's swatch.
 _MARKS = {
     "o": "M20 7a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
@@ -92,12 +92,12 @@ def _beside(patterns: files.PathLike | Sequence[files.PathLike]) -> Path:
 
 def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:
     """Returns the comparison as one HTML file with its figures inside."""
-    columns = tables.columns(rows)
+    columns = [column for column in tables.columns(rows) if column[1] != "remarks"]  # they stand under the variant
     return templating.render(
         "comparison.html.j2",
         title=f"{groups[0][0].workdir.parent.name}: {sum(map(len, groups))} runs of {len(groups)} variants",
         note=NOTE,
-        columns=[(name, _KINDS.get(name, ""), "") for _, name in columns],
+        columns=[(name, "text" if name == "variant" else "", "") for _, name in columns],
         rows=[[_cell(row, i, name) for i, name in columns] for row in rows],
         left_out=left_out,
         accuracy=figures.to_svg(_accuracy(groups, rows), "test accuracy of every run by variant"),
@@ -107,10 +107,12 @@ def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str])
     )
 
 
-def _cell(row: Row, i: int, name: str) -> str | tuple[str, float]:
-    """Returns a cell of the table, with the number to sort by where its text does not begin with that."""
+def _cell(row: Row, i: int, name: str) -> str | tuple[str, str | int, str]:
+    """Returns a cell of the table; where its text is not what to sort by, with that and with a note."""
     text = tables.cells(row)[i]
-    return (text, row.multiply_adds) if name == "multiply-adds" else text
+    if name == "variant":
+        return text, text, tables.remarks(row.flags)
+    return (text, row.multiply_adds, "") if name == "multiply-adds" else text
 
 
 def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
@@ -121,9 +123,10 @@ def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
         axes.plot(accuracies, [k] * len(group), "o", mfc="none", color=COLOURS["first"], markersize=5)
         axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=COLOURS["ink"], linewidth=2)
         axes.annotate(f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize=8, color=COLOURS["ink"])
-    axes.set_yticks(range(len(groups)), figures.plain_text([row.label for row in rows]))
+    names = figures.plain_text([shorten(printable(row.label), _LONGEST) for row in rows])
+    axes.set_yticks(range(len(groups)), names, fontsize=8)
     axes.set_ylim(len(groups) - 0.5, -0.8)
-    figures.label_axes(axes, "test accuracy (%): a dot for each seed, a line at the mean", "")
+    figures.label_axes(axes, "test accuracy (%)", "")
     return figure
 
 
@@ -134,10 +137,10 @@ def _curves(groups: list[list[RunResult]]) -> str:
             epochs, losses = zip(*((row["epoch"], row["val_loss"]) for row in run.metrics), strict=True)
             (line,) = axes.plot(
                 epochs, losses, color=look.colour, linestyle=(0, look.dashes) if look.dashes else "-",
-                linewidth=2.2 if k == 0 else 1.4, marker=look.marker if len(epochs) == 1 else None, ms=5,
+                linewidth=2.2 if k == 0 else 1.2, marker=look.marker if len(epochs) == 1 else None, ms=5,
             )  # fmt: skip
             line.set_gid(f"variant{k}")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figures.label_axes(axes, "epoch", "validation loss (nats)")
     return _svg(figure, "validation loss of every run by epoch", [group[0].label for group in groups])
 

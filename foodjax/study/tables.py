@@ -1,6 +1,7 @@
 """A comparison as text: for the terminal, CSV, Markdown and LaTeX."""
 
 import math
+from collections.abc import Sequence
 
 from foodjax.study.compare import Row, Spread
 from foodjax.system import cells as csv_cells
@@ -27,8 +28,18 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.num_params:,}",
         _short(row.multiply_adds),
         _number(row.images_per_second, 1, 1),
-        "; ".join(row.flags),
+        remarks(row.flags),
     )
+
+
+def remarks(flags: Sequence[str]) -> str:
+    """Returns flags as a text; those that differ in the part of the data alone, in parentheses, are one."""
+    parts: dict[str, list[str]] = {}
+    for flag in flags:
+        what, _, part = flag.partition(" (")
+        parts.setdefault(what, []).append(part.rstrip(")"))
+    named = ((what, ", ".join(filter(None, of))) for what, of in parts.items())
+    return "; ".join(f"{what} ({of})" if of else what for what, of in named)
 
 
 def columns(rows: list[Row]) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from foodjax.config.check import checked
 from foodjax.evaluation.calibration import reliability
-from foodjax.report import figures, live, pictures, run_report
+from foodjax.report import figures, inside, live, pictures, run_report
 from foodjax.report import inspect as inspect_lib
 from foodjax.run import evaluate
 from foodjax.system import files
@@ -38,7 +38,7 @@ class Page(html.parser.HTMLParser):
         if tag == "svg" and not values.get("aria-label"):
             self.silent.append(values)
         self.ids.add(values.get("id"))
-        if tag not in ("meta", "link", "img", "br"):
+        if tag not in ("meta", "link", "img", "br", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -95,8 +95,15 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     assert first.group(1) == report.classes[0][0]
     predicted = evaluated.predictions.probabilities.argmax(axis=1)
     wrong = int((predicted != evaluated.predictions.labels).sum())
-    assert text.count("<figcaption class=") == 20 + min(wrong, 10)
-    assert found.images == 20 + min(wrong, 10) + 2 * 2 + 1 * (wrong > 0) * 2 + 2  # Grad-CAM, and maps of two layers
+    photos = 20 + min(wrong, 10)
+    assert text.count("<figcaption class=") == photos
+    # Each with its original; Grad-CAM beside both, maps of two layers, two colour scales.
+    assert found.images == 2 * photos + 3 * (2 + (wrong > 0)) + 2 + 2
+    assert text.count('<span aria-hidden="true">✗</span><span class="unseen">wrong:</span>') == min(wrong, 10) + sum(
+        predicted[i] != evaluated.predictions.labels[i]
+        for i in run_report.random_examples(len(predicted), evaluated.engine.config.seed)
+    ) + (wrong > 0)
+    assert "are not shown" not in text
     assert "train.patience</td>" in text
     assert "run.json" not in text
     assert not list(workdir.glob(".report*"))
@@ -120,8 +127,8 @@ def test_names_are_told_as_they_are(evaluated, workdir, monkeypatch):
 
 
 def test_a_run_without_curves_or_convolutions_has_a_report_too(evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_report.Explainer, "names", [], raising=False)
-    monkeypatch.setattr(run_report, "Explainer", lambda *_: type("None", (), {"names": []}))
+    monkeypatch.setattr(inside.Explainer, "names", [], raising=False)
+    monkeypatch.setattr(inside, "Explainer", lambda *_: type("None", (), {"names": []}))
     text = run_report.to_page(evaluated, tmp_path)
     assert "holds no learning curves" in text
     assert "no convolutions to look into" in text
@@ -222,7 +229,8 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     assert not found.fetched
     assert not found.silent
     assert not found.open
-    assert found.images == 10 * 5 + 4 + 13
-    assert "<td>total</td><td>110</td><td>10</td><td>50</td>" in path.read_text()
+    # Five of each class; the file, the prepared picture and its channels; of a batch; augmented versions.
+    assert found.images == 10 * 5 + 5 + 10 + 13
+    assert '<td class="text">total</td><td>110</td><td>10</td><td>50</td>' in path.read_text()
     write_description(tmp_path / "run", config, ("a", "b"))
     assert json.loads((tmp_path / "run" / "dataset.json").read_text()) == {"class_names": ["a", "b"]}

@@ -9,7 +9,7 @@ for (const button of document.querySelectorAll("th button")) {
     heading.setAttribute("aria-sort", order);
     const key = (row) => {
       const cell = row.cells[column];
-      if (text) return cell.textContent.trim();
+      if (text) return cell.dataset.value ?? cell.textContent.trim();
       const value = parseFloat(cell.dataset.value ?? cell.textContent.replaceAll(",", ""));
       return Number.isNaN(value) ? -Infinity : value;
     };
