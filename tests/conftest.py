@@ -1,6 +1,7 @@
 """Shared fixtures: real photographs when they are here, drawn ones always."""
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Eight devices, so that one process can test both the mesh of one and the mesh of eight.
@@ -86,3 +87,16 @@ def picture():
 def own_cache(tmp_path, monkeypatch):
     """Processes keep prepared data and compiled programs in the test's folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, steered by playwright; skips where one of the two is absent."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        # Its sandbox does not start for root, as whom containers run; the pages are our own.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        yield playwright.chromium.launch(executable_path=path, args=arguments)

@@ -6,7 +6,7 @@ import pytest
 from helpers import encode
 from PIL import Image
 
-from foodjax.data.decode import decode
+from foodjax.data.decode import decode, thumbnail
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16"])
@@ -93,3 +93,15 @@ def test_a_jpeg_of_hundreds_of_scans_is_refused():
     last = encoded[encoded.rindex(b"\xff\xda") : -2]
     with pytest.raises(ValueError, match="a JPEG of 3.. scans, more than 100"):
         decode(encoded[:-2] + last * 300 + encoded[-2:], 16, "bilinear")
+
+
+def test_a_thumbnail_is_upright_and_keeps_its_shape():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ramp = np.broadcast_to(np.linspace(0, 255, 1200).astype(np.uint8)[None, :, None], (800, 1200, 3))
+    found = thumbnail(encode(Image.fromarray(ramp), "JPEG", exif=exif), 60).astype(int)
+    assert found.shape == (60, 40, 3)  # its left side is up
+    np.testing.assert_allclose(found[:, 20, 0], (np.arange(60) + 0.5) * 255 / 60, atol=3)
+    assert thumbnail(plain(12, 5), 60).shape == (5, 12, 3)
+    with pytest.raises(ValueError, match="not a picture of a known kind"):
+        thumbnail(b"text", 60)

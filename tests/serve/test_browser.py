@@ -1,25 +1,11 @@
 """The pages in a real browser: they answer, they sort, and their console stays silent."""
 
-import os
-import shutil
 import subprocess
 
 import pytest
 from helpers import SHARED, run_main, start_main
 
-sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("no Chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        # Its sandbox does not start for root, as whom containers run; the pages are our own.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        yield playwright.chromium.launch(executable_path=path, args=arguments)
 
 
 @pytest.fixture(params=[(1200, 900, "light"), (360, 740, "dark")], ids=["desktop", "phone"])
