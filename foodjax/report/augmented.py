@@ -67,8 +67,9 @@ def augmented(config: Config, photo: np.ndarray, others: np.ndarray) -> Versions
     shares = [""] * _VERSIONS
     if sampled.mix is not None:
         partner = (np.arange(len(batch), dtype=np.int32) + _VERSIONS) % len(batch)
+        kept = sampled.mix.share[:_VERSIONS].tolist()
+        shares = ["" if share > 0.995 else f"{share:.0%} of it" for share in kept]
         sampled = sampled._replace(mix=sampled.mix._replace(partner=partner))
-        shares = ["" if share > 0.995 else f"{share:.0%} of it" for share in sampled.mix.share[:_VERSIONS].tolist()]
     images = apply_params(batch, sampled, config.input_size)[:_VERSIONS]
     return Versions(images, shares, sampled.mix is not None)
 

@@ -11,7 +11,7 @@ from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.models import blocks
 from foodjax.models.convnet import create_model, init_params
-from foodjax.report.explain import Explainer, grad_cam
+from foodjax.report.explain import Explainer, as_seen, grad_cam
 
 
 def random_variables(model, seed):
@@ -104,3 +104,15 @@ def test_taps_leave_the_step_as_it_was(network, images, monkeypatch):
     assert tapped == str(jax.make_jaxpr(lambda *args: forward(*args))(*args))
     monkeypatch.setattr(blocks, "tap", lambda module, name, x: x + 1)
     assert tapped != str(jax.make_jaxpr(lambda *args: forward(*args))(*args))
+
+
+@pytest.mark.parametrize("size,area,expected", [(0, 1.0, slice(0, 16)), (8, 0.25, slice(4, 12))])
+def test_the_network_s_view_is_what_it_gets(images, size, area, expected):
+    config = demo.get_config()
+    config.data.image_size = 16
+    config.eval.update(size=size, crop_area=area)
+    found = as_seen(checked(config), images)
+    np.testing.assert_array_equal(found, images[:, expected, expected])  # pixels that no resizing mixes
+    assert found.dtype == np.uint8
+    with pytest.raises(TypeError, match="needs uint8"):
+        as_seen(checked(config), images.astype(np.float32))

@@ -1,3 +1,5 @@
+import base64
+import dataclasses
 import html.parser
 import io
 import json
@@ -9,7 +11,7 @@ from PIL import Image
 
 from foodjax.config.check import checked
 from foodjax.evaluation.calibration import reliability
-from foodjax.report import figures, inside, live, pictures, run_report
+from foodjax.report import figures, inside, live, pictures, run_report, templating
 from foodjax.report import inspect as inspect_lib
 from foodjax.run import evaluate
 from foodjax.system import files
@@ -86,7 +88,8 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     assert {"class-table", "layer-table", "learning", "calibration", "config"} <= found.ids
     assert "url(http" not in text
     assert "@import" not in text
-    assert len(text) < 10 * 2**20
+    assert len(text) < 5 * 2**20
+    assert run_report.to_page(evaluated, workdir) == text
     report = evaluated.scores
     assert f"{report.accuracy:.1%}" in text
     assert f"{report.interval[0]:.1%} to {report.interval[1]:.1%}" in text
@@ -113,6 +116,14 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     run_report.write_report(other, workdir)
     assert (workdir / "report.html").read_text() == "of its own data"
     assert (other.folder / "report.html").exists()
+
+
+def test_without_the_files_the_network_s_view_stands_alone(evaluated, workdir):
+    text = run_report.to_page(evaluated._replace(data=dataclasses.replace(evaluated.data, digests=())), workdir)
+    assert "The photographs themselves are not shown: the pictures were given as arrays." in text
+    predicted = evaluated.predictions.probabilities.argmax(axis=1)
+    wrong = int((predicted != evaluated.predictions.labels).sum())
+    assert Page(text).images == 20 + min(wrong, 10) + 2 * (2 + (wrong > 0)) + 2 + 2
 
 
 def test_names_are_told_as_they_are(evaluated, workdir, monkeypatch):
@@ -172,6 +183,22 @@ def test_feature_maps_become_tiles_from_dark_to_yellow():
     assert sheet[0, 72, 3] == 0  # between the tiles
 
 
+def test_names_may_break_at_their_signs_alone():
+    assert templating.breakable("norm=group,a_b") == "norm=<wbr>group,<wbr>a_<wbr>b"
+    assert templating.breakable("<b>_&") == "&lt;b&gt;_<wbr>&amp;"
+    assert templating.breakable("crème_") == "crème_"
+
+
+def test_the_colour_scales_are_those_of_the_pictures():
+    scales = {name: np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))) for name, uri in
+              pictures.scales().items()}  # fmt: skip
+    maps = pictures.mosaic(np.linspace(0, 1, 72, dtype=np.float32)[None].repeat(72, axis=0)[..., None])
+    np.testing.assert_allclose(scales["map"][4, [0, -1]], maps[36, [0, -1], :3], atol=1)
+    cam = pictures.overlay(np.full((8, 8, 3), 128, np.uint8), np.ones((2, 2)), 16)
+    np.testing.assert_allclose(scales["cam"][4, -1], cam[8, 8], atol=3)
+    assert np.ptp(scales["cam"][4, 0].astype(int)) <= 1  # grey: no heat
+
+
 def test_the_heat_lies_where_the_map_is_bright():
     photo, cam = np.full((8, 8, 3), 100, np.uint8), np.zeros((4, 4))
     cam[0, 0] = 1
@@ -219,6 +246,7 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     from foodjax.workdir.description import write_description
 
     tiny_config.model.input_size = 8
+    tiny_config.augment.cutmix = 1.0
     config = checked(tiny_config)
     path = inspect_lib.inspect_workdir(config, tmp_path / "run")
     names = {p.name for p in path.parent.iterdir()}
@@ -231,6 +259,12 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     assert not found.open
     # Five of each class; the file, the prepared picture and its channels; of a batch; augmented versions.
     assert found.images == 10 * 5 + 5 + 10 + 13
+    text = path.read_text()
+    assert "Prepared once, to 16 x 16 pixels x 3 channels" in text
+    assert "A training step gets 8 x 8 pixels of it, an evaluation 8 x 8." in text
+    assert "The first 10 of 16 pictures of the first step of epoch 1, as the network gets them: 8 x 8 pixels" in text
+    assert len(re.findall(r"<figcaption>\d+% \w+, \d+% \w+</figcaption>", text)) >= 5  # CutMix, by its labels
+    assert len(re.findall(r"<figcaption>\d+% of it</figcaption>", text)) >= 8
     assert '<td class="text">total</td><td>110</td><td>10</td><td>50</td>' in path.read_text()
     write_description(tmp_path / "run", config, ("a", "b"))
     assert json.loads((tmp_path / "run" / "dataset.json").read_text()) == {"class_names": ["a", "b"]}

@@ -31,3 +31,9 @@ def test_the_table_in_each_form():
     assert rows[0]["difference"] == ""
     assert rows[0]["accuracy"] == "0.4"
     assert "remarks" not in tables.to_markdown(ROWS[:1])  # a column that nobody needs
+
+
+def test_a_remark_on_several_parts_is_one():
+    flags = ("seeds 0, the baseline's are 1", "other geometry (train)", "other geometry (test)", "other test images")
+    assert tables.remarks(flags) == "seeds 0, the baseline's are 1; other geometry (train, test); other test images"
+    assert tables.remarks(()) == ""
