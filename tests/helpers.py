@@ -1,6 +1,8 @@
 """What several test files share: places, processes of main.py, one device, photographs, sweeps and finished runs."""
 
+import html.parser
 import io
+import itertools
 import json
 import os
 import subprocess
@@ -93,8 +95,43 @@ def one_device_mesh():
     return Mesh(np.array(jax.devices()[:1]), ("batch",))
 
 
+class Page(html.parser.HTMLParser):
+    """Collects what a page would fetch, pictures without a text, and what was left open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.silent, self.ids, self.images, self.open = [], [], set(), 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        for name in ("src", "href", "xlink:href"):
+            if not (values.get(name) or "data:").startswith(("data:", "#")):
+                self.fetched.append(values[name])
+        if tag == "img":
+            self.images += 1
+            if not values.get("alt"):
+                self.silent.append(values)
+        if tag == "svg" and not values.get("aria-label"):
+            self.silent.append(values)
+        self.ids.add(values.get("id"))
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
 def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, num_test=4) -> Path:
-    """Writes drawn pictures as photographs in Food-101's official layout, as many of each class, and returns root."""
+    """Writes drawn pictures as photographs in Food-101's official layout, as many of each class, and returns root.
+
+    Of more than ten classes, some look alike.
+    """
     from PIL import Image
 
     from foodjax.data.sources.shapes import CLASS_NAMES, draw_png
@@ -102,7 +139,7 @@ def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, n
     (root / "meta").mkdir(parents=True)
     (root / "meta" / "classes.txt").write_text("\n".join(classes) + "\n")
     lists = {"train": {}, "test": {}}
-    for name, shape in zip(classes, CLASS_NAMES, strict=False):
+    for name, shape in zip(classes, itertools.cycle(CLASS_NAMES), strict=False):
         (root / "images" / name).mkdir(parents=True)
         for k in range(num_train + num_test):
             image = Image.open(io.BytesIO(draw_png(shape, k, 0)))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import flatten
 from foodjax.data.photographs import Photograph
 from foodjax.data.photographs import read as read_photographs
@@ -26,6 +27,9 @@ from foodjax.workdir.metrics import read_metrics
 
 _GRID = 20  # photographs, 4 rows of 5
 _MAPS = 32  # channels shown for each layer
+_SHEETS = 8  # layers whose feature maps are shown at once
+_ROWS = 40  # of a layer table; a longer one has a row for each block, and is folded away itself
+_SIDE = 320  # pixels; larger photographs are shown smaller
 _COARSE = 7  # pixels; a Grad-CAM with a smaller side gets a finer one beside it
 
 
@@ -69,7 +73,8 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     rows = read_metrics(workdir / "metrics.jsonl")
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
     size = engine.config.eval_size
-    layers = summary.layers(engine.model, size)
+    modules = summary.modules(engine.model, size)
+    layers, blocks = summary.leaves(modules), summary.blocks(modules)
     facts = _facts(evaluated, workdir, rows, best)
     return templating.render(
         "report.html.j2",
@@ -96,7 +101,9 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
         accuracy=scores.accuracy,
         reliability=figures.to_svg(figures.reliability(calibration), "reliability diagram"),
         **_explanations(evaluated),
+        tokens=bool(engine.config.model.backbone) and BACKBONES[engine.config.model.backbone].has_token,
         layers=[summary.cells(layer) for layer in layers],
+        blocks=[summary.cells(block) for block in blocks] if len(layers) > _ROWS else [],
         total=summary.totals(layers),
         side=size,
         unused=unused_files(_listed(evaluated, workdir)),
@@ -176,7 +183,8 @@ def _photo(evaluated: Evaluation, i: int) -> Photo:
     predictions, names = evaluated.predictions, evaluated.engine.class_names
     probabilities, label = predictions.probabilities[i], int(predictions.labels[i])
     best = int(probabilities.argmax())
-    uri = pictures.data_uri(np.asarray(evaluated.data.images[predictions.rows[i]]))
+    image = np.asarray(evaluated.data.images[predictions.rows[i]])
+    uri = pictures.data_uri(pictures.enlarge(image, min(image.shape[0], _SIDE)))
     return Photo(uri, f"{names[best]} ({names[label]})", f"{probabilities[best]:.0%}", best == label)
 
 
@@ -194,7 +202,7 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
     images = np.stack([evaluated.data.images[predictions.rows[i]] for i, _ in asked])
     explainer = Explainer(engine.config, engine.model, evaluated.variables)
     if not explainer.names:
-        return {"maps": [], "cams": []}
+        return {"cams": []}
     found = explainer(images, np.array([k for _, k in asked]))
     cams = []
     for j, (i, k) in enumerate(asked):
@@ -204,11 +212,20 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
         else:
             title = f"{'right' if k == predictions.labels[i] else 'wrong'}: {names[k]} ({truth}), "
             title += f"{predictions.probabilities[i, k]:.0%}"
-        views = [(tap, pictures.data_uri(pictures.overlay(images[j], found.cams[tap][j]))) for tap in cam_taps(found)]
-        cams.append(
-            (title, pictures.data_uri(pictures.enlarge(images[j], 224)), views, bool(k == predictions.labels[i]))
-        )
-    return {"maps": map_sheets(found, 0), "cams": cams, "mapped": cams[0]}
+        seen = found.seen[j]
+        views = [(tap, pictures.data_uri(pictures.overlay(seen, found.cams[tap][j]))) for tap in cam_taps(found)]
+        cams.append((title, pictures.data_uri(pictures.enlarge(seen, 224)), views, bool(k == predictions.labels[i])))
+    taps, shown = list(found.maps), spread(list(found.maps), _SHEETS)
+    return {
+        "cams": cams,
+        "maps": map_sheets(found, 0, shown),
+        "more_maps": map_sheets(found, 0, [tap for tap in taps if tap not in shown]),
+    }
+
+
+def spread(names: list[str], count: int) -> list[str]:
+    """Returns `count` of the names at even distances, the first and the last among them; all where there are fewer."""
+    return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int))]
 
 
 def cam_taps(found: Explanation) -> list[str]:
@@ -218,14 +235,14 @@ def cam_taps(found: Explanation) -> list[str]:
     return list(dict.fromkeys([*fine[-1:], names[-1]]))
 
 
-def map_sheets(found: Explanation, i: int, layers: int | None = None) -> list[tuple[str, str, str]]:
-    """Returns (name, caption, data URI) of the feature maps of photograph `i`, for the first `layers` or for all."""
+def map_sheets(found: Explanation, i: int, names: list[str]) -> list[tuple[str, str, str]]:
+    """Returns (name, caption, data URI) of the feature maps of photograph `i` at the taps `names`."""
     sheets = []
-    for name, maps in list(found.maps.items())[:layers]:
-        one = np.asarray(maps[i], np.float32)
+    for name in names:
+        one = np.asarray(found.maps[name][i], np.float32)
         height, width, total = one.shape
         shown = pictures.strongest(one, _MAPS)
-        silent = int((one.max(axis=(0, 1)) <= 0).sum())
+        silent = int((~one.any(axis=(0, 1))).sum())
         text = f"{height} x {width} pixels, "
         text += f"all {total} channels" if total <= _MAPS else f"the {len(shown)} strongest of {total} channels"
         text += f"; {silent} inactive" if silent else ""

@@ -89,13 +89,14 @@ class Guesser:
         found = self._explain(pixels[None], best[:1])
         return {
             "top": [{"class": printable(names[k]), "probability": float(probabilities[k])} for k in best],
-            "seen": pictures.data_uri(pictures.enlarge(pixels, 224)),
+            "seen": pictures.data_uri(pictures.enlarge(found.seen[0], 224)),
             "cams": [
-                {"name": tap, "uri": pictures.data_uri(pictures.overlay(pixels, found.cams[tap][0]))}
+                {"name": tap, "uri": pictures.data_uri(pictures.overlay(found.seen[0], found.cams[tap][0]))}
                 for tap in (cam_taps(found) if found.cams else ())
             ],
             "maps": [
-                {"name": name, "text": text, "uri": uri} for name, text, uri in map_sheets(found, 0, layers=_LAYERS)
+                {"name": name, "text": text, "uri": uri}
+                for name, text, uri in map_sheets(found, 0, list(found.maps)[:_LAYERS])
             ],
         }
 

@@ -1,10 +1,10 @@
-import html.parser
 import io
 import json
 import re
 
 import numpy as np
 import pytest
+from helpers import Page
 from PIL import Image
 
 from foodjax.config.check import checked
@@ -16,38 +16,6 @@ from foodjax.system import files
 from foodjax.workdir.description import read_description
 
 pytestmark = pytest.mark.slow
-
-
-class Page(html.parser.HTMLParser):
-    """Collects what a page would fetch, pictures without a text, and what was left open."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.fetched, self.silent, self.ids, self.images, self.open = [], [], set(), 0, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        for name in ("src", "href", "xlink:href"):
-            if not (values.get(name) or "data:").startswith(("data:", "#")):
-                self.fetched.append(values[name])
-        if tag == "img":
-            self.images += 1
-            if not values.get("alt"):
-                self.silent.append(values)
-        if tag == "svg" and not values.get("aria-label"):
-            self.silent.append(values)
-        self.ids.add(values.get("id"))
-        if tag not in ("meta", "link", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,74 @@
+"""A whole run with a backbone of each family: one epoch on drawn pictures, and the report that it ends with."""
+
+import re
+
+import pytest
+from helpers import Page
+
+import foodjax
+from experiments import demo
+from foodjax.config.backbones import BACKBONES
+from foodjax.models import summary
+from foodjax.run.wiring import open_workdir
+from foodjax.workdir.description import read_description
+
+pytestmark = pytest.mark.slow
+
+# Name -> side of the pictures, taps and blocks of its layer table.
+FAMILIES = {
+    "resnet18": (64, 9, 11), "tf_efficientnet_lite0": (64, 18, 21), "vit_small_patch16_224": (48, 12, 17),
+    "vit_small_patch14_dinov2": (42, 12, 17),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def run(request, tmp_path_factory):
+    """The name of a backbone, and the workdir of its run."""
+    name, root = request.param, tmp_path_factory.mktemp("run")
+    config = demo.get_config()
+    config.data.update(cache_dir=str(root / "cache"), drawn_train=4, drawn_test=3, image_size=FAMILIES[name][0])
+    config.data.update(batch_size=16, eval_batch_size=32)
+    config.model.update(backbone=name, blocks=())
+    config.model.head.update(hidden=(), pooling="token" if BACKBONES[name].has_token else "average")
+    config.train.update(epochs=1, patience=1)
+    foodjax.train(config, root / "run")
+    return name, root / "run"
+
+
+def test_the_report_shows_the_network_within(run):
+    name, workdir = run
+    side, num_taps, num_blocks = FAMILIES[name]
+    text = (workdir / "report.html").read_text()
+    page = Page(text)
+    assert not page.fetched
+    assert not page.silent
+    assert not page.open
+    assert len(text) < 5 * 2**20
+    tables = {found[1]: found[2] for found in re.finditer(r'<table id="(\w+-table)">(.*?)</table>', text, re.S)}
+    model = open_workdir(workdir).model
+    layers = summary.layers(model, side)
+    total = summary.totals(layers)
+    assert tables["layer-table"].count("<tr>") == 1 + len(layers) + 1  # heading and total
+    assert tables["block-table"].count("<tr>") == 1 + num_blocks + 1
+    for table in (tables["layer-table"], tables["block-table"]):
+        assert f"<td>{total[3]}</td><td></td><td>{total[5]}</td>" in table
+    sheets = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="feature maps of ([\w/]+), ([^"]+)"', text)
+    assert len(sheets) == num_taps
+    assert all(tap.startswith("backbone/") for tap, _ in sheets)
+    assert text.count(f"<summary>{num_taps - 8} more layers</summary>") == 1
+    normalised = "patches as each block's attention reads them"
+    assert (normalised in text) == BACKBONES[name].has_token
+    cams = re.findall(r'alt="Grad-CAM at ([\w/]+), ', text)
+    assert len(set(cams)) in (1, 2)  # the last one, and a finer one where that is coarse
+    assert len(cams) % len(set(cams)) == 0
+    assert len(cams) >= 2
+
+
+def test_a_run_keeps_what_the_report_shows(run):
+    name, workdir = run
+    config, _ = read_description(workdir)
+    assert config.model.backbone == name
+    for key in ("input_mean", "input_deviation"):
+        values = [round(x, 3) for x in getattr(config.model, key)]
+        assert values == [round(x, 3) for x in getattr(BACKBONES[name], key.removeprefix("input_"))]
+    assert (workdir / "curves.png").exists()
