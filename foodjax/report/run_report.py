@@ -16,7 +16,8 @@ from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.scores import cells
 from foodjax.models import summary
 from foodjax.report import duplicates, figures, pictures, templating
-from foodjax.report.explain import Explainer, Explanation
+from foodjax.report.explain import Explainer
+from foodjax.report.layer_pictures import cam_taps, map_sheets, spread
 from foodjax.report.unused import unused_files
 from foodjax.run.evaluate import Evaluation
 from foodjax.system import files
@@ -26,11 +27,9 @@ from foodjax.workdir import run_record, views
 from foodjax.workdir.metrics import read_metrics
 
 _GRID = 20  # photographs, 4 rows of 5
-_MAPS = 32  # channels shown for each layer
 _SHEETS = 8  # layers whose feature maps are shown at once
 _ROWS = 40  # of a layer table; a longer one has a row for each block, and is folded away itself
 _SIDE = 320  # pixels; larger photographs are shown smaller
-_COARSE = 7  # pixels; a Grad-CAM with a smaller side gets a finer one beside it
 
 
 class Photo(NamedTuple):
@@ -173,7 +172,8 @@ def _sentence(facts: dict[str, str], scores: Any) -> str:
     text = f"{facts['test accuracy']} of {facts['test images']} test photographs are classified correctly "
     text += f"(95 % interval {facts['95 % interval']}), with {facts['parameters']} parameters"
     if "epochs" in facts:
-        text += f" after {facts['epochs'].split(',')[0]} epochs" + (f" in {facts['time']}" if "time" in facts else "")
+        epochs = facts["epochs"].split(",")[0]
+        text += f" after {epochs} epoch{'s' * (epochs != '1')}" + (f" in {facts['time']}" if "time" in facts else "")
     tested = [row for row in scores.classes if row[4]]
     best, worst = tested[0], tested[-1]
     return f"{text}. Best class: {best[0]} (F-score {best[3]:.2f}); worst: {worst[0]} ({worst[3]:.2f})."
@@ -221,30 +221,3 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
         "maps": map_sheets(found, 0, shown),
         "more_maps": map_sheets(found, 0, [tap for tap in taps if tap not in shown]),
     }
-
-
-def spread(names: list[str], count: int) -> list[str]:
-    """Returns `count` of the names at even distances, the first and the last among them; all where there are fewer."""
-    return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int))]
-
-
-def cam_taps(found: Explanation) -> list[str]:
-    """Returns the taps to show Grad-CAM at: the last one, and if that is coarse, also the last finer one."""
-    names = list(found.cams)
-    fine = [name for name in names if found.cams[name].shape[1] >= _COARSE]
-    return list(dict.fromkeys([*fine[-1:], names[-1]]))
-
-
-def map_sheets(found: Explanation, i: int, names: list[str]) -> list[tuple[str, str, str]]:
-    """Returns (name, caption, data URI) of the feature maps of photograph `i` at the taps `names`."""
-    sheets = []
-    for name in names:
-        one = np.asarray(found.maps[name][i], np.float32)
-        height, width, total = one.shape
-        shown = pictures.strongest(one, _MAPS)
-        silent = int((~one.any(axis=(0, 1))).sum())
-        text = f"{height} x {width} pixels, "
-        text += f"all {total} channels" if total <= _MAPS else f"the {len(shown)} strongest of {total} channels"
-        text += f"; {silent} inactive" if silent else ""
-        sheets.append((name, text, pictures.data_uri(pictures.mosaic(one[..., shown]), "PNG")))
-    return sheets

@@ -11,8 +11,8 @@ import pytest
 from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import checked, default_config
 from foodjax.models.convnet import create_model, init_variables
-from foodjax.report import run_report
 from foodjax.report.explain import Explainer, Explanation
+from foodjax.report.layer_pictures import cam_taps
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,7 @@ def test_every_tap_has_maps_and_grad_cam_of_its_size(explained):
 
 
 def test_grad_cam_changes_with_the_class_and_with_the_photograph(explained):
-    for tap in run_report.cam_taps(explained.found):
+    for tap in cam_taps(explained.found):
         cams = explained.found.cams[tap]
         apart = max(np.abs(cams[i] - cams[j]).max() for i in range(K) for j in range(i))
         assert apart > 0.1, tap

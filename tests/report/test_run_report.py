@@ -125,7 +125,8 @@ def test_confusions_of_few_and_of_all_classes_stay_small(count):
 def test_feature_maps_become_tiles_from_dark_to_yellow():
     maps = np.zeros((4, 4, 10), np.float32)
     maps[0, 0, 3], maps[3, 3, 7] = 5, 2
-    assert pictures.strongest(maps, 2).tolist() == [3, 7]
+    maps[..., 5] = 6  # saturated
+    assert pictures.most_varied(maps, 2).tolist() == [3, 7]
     sheet = pictures.mosaic(maps)
     assert sheet.shape == (72 * 2 + 3, 75 * 8 - 3, 4)
     assert sheet[0, 3 * 75, :3].tolist() == [253, 231, 36]

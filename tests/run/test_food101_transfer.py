@@ -28,6 +28,7 @@ def config(tmp_path):
     make_food_root(tmp_path / "food-101", classes, num_train=2, num_test=1)
     config = food101_transfer.get_config()
     config.data.update(dir=str(tmp_path / "food-101"), cache_dir=str(tmp_path / "cache"), image_size=40, batch_size=32)
+    config.data.validation_fraction = 0.5
     config.model.update(init_from="", input_size=32)
     config.train.progressive_resizing = ((0, 32), (8, 32), (14, 32))
     config.eval.size = 40
