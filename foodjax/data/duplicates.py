@@ -25,8 +25,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from foodjax.data.fingerprint import NOISE, Fingerprints, fingerprint, small_colour, variance, windows
 
@@ -141,10 +139,7 @@ def rows_to_drop(pairs: Sequence[Pair], train: str = "train") -> np.ndarray:
     """
     nodes = sorted({place for p in pairs for place in ((p.part, p.row), (p.other_part, p.other_row))})
     number = {place: i for i, place in enumerate(nodes)}
-    i = [number[p.part, p.row] for p in pairs]
-    j = [number[p.other_part, p.other_row] for p in pairs]
-    graph = coo_array((np.ones(len(pairs)), (i, j)), shape=(len(nodes), len(nodes)))
-    group = connected_components(graph, directed=False)[1] if nodes else []
+    group = _components([(number[p.part, p.row], number[p.other_part, p.other_row]) for p in pairs], len(nodes))
     held = {g for g, (part, _) in zip(group, nodes, strict=True) if part != train}
     rows = [row for g, (part, row) in zip(group, nodes, strict=True) if part == train and g in held]
     return np.array(rows, np.int64)
@@ -163,10 +158,20 @@ def exact_groups(checksums: np.ndarray, digests: Sequence[str | None], load) -> 
     for i, j in zip(order[same], order[same + 1], strict=True):  # neighbours: a chain joins a group
         if np.array_equal(*load(np.array([i, j]))):
             links.append((int(i), int(j)))
-    i, j = np.array(links, int).reshape(-1, 2).T
-    group = connected_components(coo_array((np.ones(len(links)), (i, j)), shape=(total, total)), directed=False)[1]
+    group = _components(links, total)
     _, first = np.unique(group, return_index=True)
     return first[group]
+
+
+def _components(links: list[tuple[int, int]], total: int) -> np.ndarray:
+    """Returns int (total,): the number of the connected component of each node."""
+    if not links:
+        return np.arange(total)
+    from scipy.sparse import coo_array, csgraph  # takes a third of a second, and a prediction has no use for it
+
+    i, j = np.array(links, int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(links)), (i, j)), shape=(total, total))
+    return csgraph.connected_components(graph, directed=False)[1]
 
 
 def candidates(prints: Fingerprints, rows: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize
 
 LIMITS = (0.01, 100.0)  # of a temperature; no network that has learned anything lies outside
 
@@ -68,6 +67,8 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
         T in [0.01, 100]; 1.0 if the minimum is not inside. Without a mistake in the set the loss falls as T falls; with
         predictions worse than chance it falls as T rises. Neither is evidence about other images.
     """
+    from scipy import optimize  # takes a third of a second, and a prediction has no use for it
+
     logits = _logits(probabilities)
     of_label = logits[np.arange(len(labels)), labels]
 

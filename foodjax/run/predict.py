@@ -206,7 +206,8 @@ def predict_workdir(
         raise UserError(f"--output {output} exists already: needs another file")
     bad: dict[Path, str] = {}
     paths = find_photos(places, bad)
-    predictor = Predictor(workdir, config=config)
+    # One photograph in a batch of 32 takes as long as 32 of them.
+    predictor = Predictor(workdir, 1 if len(paths) == 1 else BATCH_SIZE, config)
     if predictor.temperature is not None:
         print(predictor.temperature)
     predictions = []

@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -145,3 +147,12 @@ def test_a_file_that_is_no_photograph_stops_unless_it_may_be_left_out(predictor,
 def test_a_predictor_is_shown_in_a_line_without_weights(workdir, predictor):
     says = f"Predictor(workdir={str(workdir)!r}, name='demo', step={predictor.step}, num_classes=3, temperature=None)"
     assert repr(predictor) == says
+
+
+@pytest.mark.slow
+def test_it_imports_only_what_it_uses():
+    """What an import of the verb costs, every prediction pays."""
+    heavy = {"scipy", "matplotlib", "tensorflow", "keras", "jinja2", "torch"}
+    code = f"import sys, foodjax.run.predict; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
