@@ -130,7 +130,7 @@ class Page(html.parser.HTMLParser):
 def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, num_test=4) -> Path:
     """Writes drawn pictures as photographs in Food-101's official layout, as many of each class, and returns root.
 
-    Of more than ten classes, some look alike.
+    More than ten classes share the shapes, each with pictures of its own.
     """
     from PIL import Image
 
@@ -139,10 +139,10 @@ def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, n
     (root / "meta").mkdir(parents=True)
     (root / "meta" / "classes.txt").write_text("\n".join(classes) + "\n")
     lists = {"train": {}, "test": {}}
-    for name, shape in zip(classes, itertools.cycle(CLASS_NAMES), strict=False):
+    for i, (name, shape) in enumerate(zip(classes, itertools.cycle(CLASS_NAMES), strict=False)):
         (root / "images" / name).mkdir(parents=True)
         for k in range(num_train + num_test):
-            image = Image.open(io.BytesIO(draw_png(shape, k, 0)))
+            image = Image.open(io.BytesIO(draw_png(shape, k, i // len(CLASS_NAMES))))
             image.save(root / "images" / name / f"{k}.jpg")
             lists["train" if k < num_train else "test"].setdefault(name, []).append(f"{name}/{k}")
     for part, table in lists.items():

@@ -5,13 +5,14 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from helpers import make_food_root
+from helpers import make_food_root, one_device_mesh
 
 from experiments import food101_transfer
 from foodjax.config.check import checked
 from foodjax.data.host_batches import select_train_batches
 from foodjax.data.sets import load_data
 from foodjax.models.summary import walk
+from foodjax.run import wiring
 from foodjax.run.wiring import Engine
 
 # Of a parameter in each group: learning rate / optimizer.learning_rate. The head is at depth 5, and has its own factor.
@@ -36,9 +37,10 @@ def config(tmp_path):
 
 
 @pytest.mark.slow
-def test_steps_of_all_classes(config):
+def test_steps_of_all_classes(config, monkeypatch):
     data = load_data(config)
     assert len(data.train.class_names) == 101
+    monkeypatch.setattr(wiring, "create_mesh", lambda _: one_device_mesh())  # faster to compile than eight
     engine = Engine(config, data.train.class_names, steps_per_epoch=1)  # 20 steps, of which 2 warm up
     batches = list(itertools.islice(
         select_train_batches(config.data.backend)(data.train, data.parts.train, config, 0, 2), 2
@@ -47,10 +49,11 @@ def test_steps_of_all_classes(config):
     assert set(batches[0]) == {"image", "label", "other", "share"}  # CutMix
     state = engine.create_state()
     assert state.params["logits"]["kernel"].shape == (2048, 101)
+    state.params["logits"]["kernel"] *= 0.1  # so that no class is preferred
     start = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
     state, metrics = engine.train_step(state, batches[0])
     first = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
-    assert abs(metrics.compute()["loss"] - np.log(101)) < 1.5  # nothing is known yet
+    assert metrics.compute()["loss"] == pytest.approx(np.log(101), abs=0.1)
     jax.tree.map(np.testing.assert_array_equal, first["params"], start["params"])  # the rate rises from 0
     for (path, new), (_, old) in zip(walk(first["batch_stats"]), walk(start["batch_stats"]), strict=True):
         assert not np.array_equal(new, old), path
@@ -65,6 +68,3 @@ def test_steps_of_all_classes(config):
     for path, factor in RATES.items():
         largest = np.abs(second[path] - before[path]).max() / rate
         assert 0.97 * factor < largest < 1.01 * factor, path
-    probabilities = engine.validate(state.variables, data).probabilities
-    assert probabilities.shape[1] == 101
-    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
