@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -212,6 +213,44 @@ def random_pictures(number=200, size=16):
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 256, (number, size, size, 3), dtype=np.uint8)
+
+
+def random_variables(model, side):
+    """Returns random weights and statistics of a backbone with which no layer's output vanishes or explodes."""
+    import jax
+    import numpy as np
+
+    from foodjax.models.convnet import init_variables
+
+    rng = np.random.default_rng(1)
+
+    def draw(keys, x):
+        noise, name = rng.normal(size=x.shape).astype(np.float32), keys[-1].key
+        if name == "kernel":
+            return noise * np.float32((2 / np.prod(x.shape[:-1])) ** 0.5)
+        return np.float32(0.1) * noise + np.float32(name in ("scale", "var", "gamma"))
+
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), side))
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def write_weights(path: Path, variables) -> Path:
+    """Writes a convolutional backbone as a .safetensors file with timm's names."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from foodjax.models.summary import walk
+
+    leaves = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var", "kernel": "weight"}
+    arrays = {}
+    for part in ("params", "batch_stats"):
+        for key, x in walk(variables[part]["backbone"]):
+            *layers, leaf = re.sub(r"_(?=\d)", ".", key).split("/")
+            arrays[".".join([*layers, leaves[leaf]])] = np.ascontiguousarray(
+                x.transpose(3, 2, 0, 1) if x.ndim == 4 else x
+            )
+    save_file(arrays, path)
+    return path
 
 
 EXPERIMENT = """

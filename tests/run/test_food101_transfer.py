@@ -14,6 +14,7 @@ from foodjax.data.sets import load_data
 from foodjax.models.summary import walk
 from foodjax.run import wiring
 from foodjax.run.wiring import Engine
+from foodjax.steps import step
 
 # Of a parameter in each group: learning rate / optimizer.learning_rate. The head is at depth 5, and has its own factor.
 RATES = {
@@ -40,7 +41,9 @@ def config(tmp_path):
 def test_steps_of_all_classes(config, monkeypatch):
     data = load_data(config)
     assert len(data.train.class_names) == 101
-    monkeypatch.setattr(wiring, "create_mesh", lambda _: one_device_mesh())  # faster to compile than eight
+    # Faster to compile than for eight devices and with optimisation.
+    monkeypatch.setattr(wiring, "create_mesh", lambda _: one_device_mesh())
+    monkeypatch.setattr(step, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
     engine = Engine(config, data.train.class_names, steps_per_epoch=1)  # 20 steps, of which 2 warm up
     batches = list(itertools.islice(
         select_train_batches(config.data.backend)(data.train, data.parts.train, config, 0, 2), 2

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import random_variables
 
 from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import checked, default_config
@@ -195,10 +196,8 @@ def test_rows_sum_to_the_parameters_and_blocks_to_the_rows(name):
 @pytest.mark.parametrize(
     "name,tap",
     [
-        ("resnet18", "backbone/layer1_1/activation"),
         ("resnet50", "backbone/layer1_1/activation"),
-        ("efficientnet_lite0", "backbone/blocks_2_0/activation"),
-        ("tf_efficientnet_lite1", "backbone/blocks_2_0/activation"),
+        ("tf_efficientnet_lite0", "backbone/blocks_2_0/activation"),
     ],
 )
 def test_the_receptive_field_is_what_gradients_say(name, tap):
@@ -206,14 +205,14 @@ def test_the_receptive_field_is_what_gradients_say(name, tap):
     side = 96
     model = model_of(name, side)
     images = jax.random.uniform(jax.random.PRNGKey(1), (1, side, side, 3))
-    variables = init_variables(model, jax.random.PRNGKey(0), side)
+    variables = random_variables(model, side)
 
-    def entry(images):
+    def entry(images, variables):
         _, state = model.apply(variables, images, train=False, mutable=["maps"])
         maps = dict(summary.walk(dict(state)["maps"]))[tap][0]
         return maps[0, maps.shape[1] // 2, maps.shape[2] // 2].sum()
 
-    gradients = jax.jit(jax.grad(entry))(images)
+    gradients = jax.jit(jax.grad(entry))(images, variables)
     rows = jnp.flatnonzero(jnp.abs(gradients).sum(axis=(0, 2, 3)))
     block = {row.name: row for row in summary.modules(model, side)}[tap.rsplit("/", 1)[0]]
     assert int(rows[-1] - rows[0]) + 1 == block.receptive_field
