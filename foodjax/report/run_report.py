@@ -27,7 +27,7 @@ from foodjax.workdir import run_record, views
 from foodjax.workdir.metrics import read_metrics
 
 _GRID = 20  # photographs, 4 rows of 5
-_SHEETS = 8  # layers whose feature maps are shown at once
+_SHEETS = 9  # layers whose feature maps are shown at once
 _ROWS = 40  # of a layer table; a longer one has a row for each block, and is folded away itself
 _SIDE = 320  # pixels; larger photographs are shown smaller
 
