@@ -80,6 +80,7 @@ def test_the_report_shows_the_network_within(run):
     assert len(set(cams)) in (1, 2)  # the last one, and a finer one where that is coarse
     assert len(cams) % len(set(cams)) == 0
     assert len(cams) >= 2
+    assert f"<figcaption>{cams[0].replace('/', '/&#8203;')}</figcaption>" in text  # breaks there, not within a word
 
 
 def test_a_run_keeps_what_the_report_shows(run):
