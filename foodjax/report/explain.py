@@ -102,5 +102,5 @@ class Explainer:
         images = check_images(images, self._side)
         labels = np.asarray(labels, np.int32)
         probabilities, maps, cams, seen = jax.device_get(self._run(self._variables, images, labels))
-        by_name = (dict(zip(self.names, arrays, strict=True)) for arrays in (maps, cams))
-        return Explanation(probabilities, *by_name, seen)
+        maps, cams = (dict(zip(self.names, arrays, strict=True)) for arrays in (maps, cams))
+        return Explanation(probabilities, maps, cams, seen)
