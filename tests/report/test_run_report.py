@@ -9,7 +9,7 @@ from PIL import Image
 
 from foodjax.config.check import checked
 from foodjax.evaluation.calibration import reliability
-from foodjax.report import figures, live, pictures, run_report
+from foodjax.report import figures, layer_pictures, live, pictures, run_report
 from foodjax.report import inspect as inspect_lib
 from foodjax.run import evaluate
 from foodjax.system import files
@@ -66,6 +66,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     assert text.count("<figcaption class=") == 20 + min(wrong, 10)
     assert found.images == 20 + min(wrong, 10) + 2 * 2 + 1 * (wrong > 0) * 2 + 2  # Grad-CAM, and maps of two layers
     assert "train.patience</td>" in text
+    assert " after 1 epoch in " in text
     assert "run.json" not in text
     assert not list(workdir.glob(".report*"))
     other = evaluated._replace(folder=workdir / "evaluation-mine")
@@ -112,6 +113,19 @@ def test_svg_figures_take_the_colours_of_the_page():
     assert ">epoch</text>" in text
     assert re.match(r"<svg [^>]*viewBox", text)
     assert not re.match(r"<svg [^>]*width", text)
+
+
+def test_a_curve_of_one_epoch_has_one_tick():
+    text = figures.to_svg(figures.curve(rows(1), "accuracy", 1), "one epoch")
+    (axis,) = re.findall(r'<g id="matplotlib.axis_1">(.*?)<g id="matplotlib.axis_2">', text, re.S)
+    assert re.findall(">([^<>]+)</text>", axis) == ["1", "epoch"]
+
+
+def test_layers_at_even_distances():
+    assert layer_pictures.spread(list("abcdefg"), 3) == ["a", "d", "g"]
+    assert layer_pictures.spread(list("abcdefgh"), 3) == ["a", "e", "h"]
+    assert layer_pictures.spread(["a", "b"], 3) == ["a", "b"]
+    assert layer_pictures.spread([], 3) == []
 
 
 @pytest.mark.parametrize("count", [2, 101])
