@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 from foodjax.evaluation.calibration import Calibration
 from foodjax.system.text import printable, shorten
@@ -90,9 +90,9 @@ def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> 
         value = best[0][f"val_{name}"]
         label = f"best epoch {best_epoch}: {value:.3f}"
         ax.plot(best_epoch, value, "o", ms=8, color=COLOURS["second"], label=label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True) if len(rows) > 1 else FixedLocator(epochs))
     if name == "accuracy":
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"])
     ax.set_title(name, loc="left", color=COLOURS["ink"], fontsize=10)
     label_axes(ax, "epoch", "nats" if name == "loss" else "")

@@ -47,10 +47,13 @@ def channels(pixels: np.ndarray) -> dict[str, np.ndarray]:
     return parts
 
 
-def strongest(maps: np.ndarray, count: int) -> np.ndarray:
-    """Returns the ascending indices of the `count` channels of maps (h, w, C) with the highest mean square."""
-    energy = np.square(maps.astype(np.float64)).mean(axis=(0, 1))
-    return np.sort(np.argsort(-energy, kind="stable")[:count])
+def most_varied(maps: np.ndarray, count: int) -> np.ndarray:
+    """Returns the ascending indices of the `count` channels of maps (h, w, C) with the highest variance over pixels.
+
+    One that is the same everywhere, such as a saturated one, has nothing to show, however large it is.
+    """
+    variance = maps.astype(np.float64).var(axis=(0, 1))
+    return np.sort(np.argsort(-variance, kind="stable")[:count])
 
 
 def mosaic(maps: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import flatten
 from foodjax.data.photographs import Photograph
 from foodjax.data.photographs import read as read_photographs
@@ -15,7 +16,8 @@ from foodjax.evaluation.calibration import reliability
 from foodjax.evaluation.scores import cells
 from foodjax.models import summary
 from foodjax.report import duplicates, figures, pictures, templating
-from foodjax.report.explain import Explainer, Explanation
+from foodjax.report.explain import Explainer
+from foodjax.report.layer_pictures import cam_taps, map_sheets, spread
 from foodjax.report.unused import unused_files
 from foodjax.run.evaluate import Evaluation
 from foodjax.system import files
@@ -25,8 +27,9 @@ from foodjax.workdir import run_record, views
 from foodjax.workdir.metrics import read_metrics
 
 _GRID = 20  # photographs, 4 rows of 5
-_MAPS = 32  # channels shown for each layer
-_COARSE = 7  # pixels; a Grad-CAM with a smaller side gets a finer one beside it
+_SHEETS = 9  # layers whose feature maps are shown at once
+_ROWS = 40  # of a layer table; a longer one has a row for each block, and is folded away itself
+_SIDE = 320  # pixels; larger photographs are shown smaller
 
 
 class Photo(NamedTuple):
@@ -69,7 +72,8 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     rows = read_metrics(workdir / "metrics.jsonl")
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
     size = engine.config.eval_size
-    layers = summary.layers(engine.model, size)
+    modules = summary.modules(engine.model, size)
+    layers, blocks = summary.leaves(modules), summary.blocks(modules)
     facts = _facts(evaluated, workdir, rows, best)
     return templating.render(
         "report.html.j2",
@@ -96,7 +100,9 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
         accuracy=scores.accuracy,
         reliability=figures.to_svg(figures.reliability(calibration), "reliability diagram"),
         **_explanations(evaluated),
+        tokens=bool(engine.config.model.backbone) and BACKBONES[engine.config.model.backbone].has_token,
         layers=[summary.cells(layer) for layer in layers],
+        blocks=[summary.cells(block) for block in blocks] if len(layers) > _ROWS else [],
         total=summary.totals(layers),
         side=size,
         unused=unused_files(_listed(evaluated, workdir)),
@@ -166,7 +172,8 @@ def _sentence(facts: dict[str, str], scores: Any) -> str:
     text = f"{facts['test accuracy']} of {facts['test images']} test photographs are classified correctly "
     text += f"(95 % interval {facts['95 % interval']}), with {facts['parameters']} parameters"
     if "epochs" in facts:
-        text += f" after {facts['epochs'].split(',')[0]} epochs" + (f" in {facts['time']}" if "time" in facts else "")
+        epochs = facts["epochs"].split(",")[0]
+        text += f" after {epochs} epoch{'s' * (epochs != '1')}" + (f" in {facts['time']}" if "time" in facts else "")
     tested = [row for row in scores.classes if row[4]]
     best, worst = tested[0], tested[-1]
     return f"{text}. Best class: {best[0]} (F-score {best[3]:.2f}); worst: {worst[0]} ({worst[3]:.2f})."
@@ -176,7 +183,8 @@ def _photo(evaluated: Evaluation, i: int) -> Photo:
     predictions, names = evaluated.predictions, evaluated.engine.class_names
     probabilities, label = predictions.probabilities[i], int(predictions.labels[i])
     best = int(probabilities.argmax())
-    uri = pictures.data_uri(np.asarray(evaluated.data.images[predictions.rows[i]]))
+    image = np.asarray(evaluated.data.images[predictions.rows[i]])
+    uri = pictures.data_uri(pictures.enlarge(image, min(image.shape[0], _SIDE)))
     return Photo(uri, f"{names[best]} ({names[label]})", f"{probabilities[best]:.0%}", best == label)
 
 
@@ -194,7 +202,7 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
     images = np.stack([evaluated.data.images[predictions.rows[i]] for i, _ in asked])
     explainer = Explainer(engine.config, engine.model, evaluated.variables)
     if not explainer.names:
-        return {"maps": [], "cams": []}
+        return {"cams": []}
     found = explainer(images, np.array([k for _, k in asked]))
     cams = []
     for j, (i, k) in enumerate(asked):
@@ -204,30 +212,12 @@ def _explanations(evaluated: Evaluation) -> dict[str, Any]:
         else:
             title = f"{'right' if k == predictions.labels[i] else 'wrong'}: {names[k]} ({truth}), "
             title += f"{predictions.probabilities[i, k]:.0%}"
-        views = [(tap, pictures.data_uri(pictures.overlay(images[j], found.cams[tap][j]))) for tap in cam_taps(found)]
-        cams.append(
-            (title, pictures.data_uri(pictures.enlarge(images[j], 224)), views, bool(k == predictions.labels[i]))
-        )
-    return {"maps": map_sheets(found, 0), "cams": cams, "mapped": cams[0]}
-
-
-def cam_taps(found: Explanation) -> list[str]:
-    """Returns the taps to show Grad-CAM at: the last one, and if that is coarse, also the last finer one."""
-    names = list(found.cams)
-    fine = [name for name in names if found.cams[name].shape[1] >= _COARSE]
-    return list(dict.fromkeys([*fine[-1:], names[-1]]))
-
-
-def map_sheets(found: Explanation, i: int, layers: int | None = None) -> list[tuple[str, str, str]]:
-    """Returns (name, caption, data URI) of the feature maps of photograph `i`, for the first `layers` or for all."""
-    sheets = []
-    for name, maps in list(found.maps.items())[:layers]:
-        one = np.asarray(maps[i], np.float32)
-        height, width, total = one.shape
-        shown = pictures.strongest(one, _MAPS)
-        silent = int((one.max(axis=(0, 1)) <= 0).sum())
-        text = f"{height} x {width} pixels, "
-        text += f"all {total} channels" if total <= _MAPS else f"the {len(shown)} strongest of {total} channels"
-        text += f"; {silent} inactive" if silent else ""
-        sheets.append((name, text, pictures.data_uri(pictures.mosaic(one[..., shown]), "PNG")))
-    return sheets
+        seen = found.seen[j]
+        views = [(tap, pictures.data_uri(pictures.overlay(seen, found.cams[tap][j]))) for tap in cam_taps(found)]
+        cams.append((title, pictures.data_uri(pictures.enlarge(seen, 224)), views, bool(k == predictions.labels[i])))
+    taps, shown = list(found.maps), spread(list(found.maps), _SHEETS)
+    return {
+        "cams": cams,
+        "maps": map_sheets(found, 0, shown),
+        "more_maps": map_sheets(found, 0, [tap for tap in taps if tap not in shown]),
+    }

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -114,28 +115,30 @@ def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
 
 def _curves(groups: list[list[RunResult]]) -> str:
     figure, (axes,) = figures.plain_axes(10, 5)
+    handles = []
     for k, (group, colour) in enumerate(zip(groups, _colours(len(groups)), strict=True)):
         for run in group:
             epochs, losses = zip(*((row["epoch"], row["val_loss"]) for row in run.metrics), strict=True)
-            label = figures.plain_text([group[0].label])[0] if run is group[0] else None
-            (line,) = axes.plot(epochs, losses, color=colour, label=label, linewidth=1 + 1.5 * (k == 0), alpha=0.8)
+            (line,) = axes.plot(epochs, losses, color=colour, linewidth=1 + 1.5 * (k == 0), alpha=0.8)
             line.set_gid(f"variant{k}")
+            handles += [line] if run is group[0] else []
     figures.label_axes(axes, "epoch", "validation loss (nats)")
-    return _svg(figure, axes, "validation loss of every run by epoch", [group[0].label for group in groups])
+    return _svg(figure, axes, "validation loss of every run by epoch", [group[0].label for group in groups], handles)
 
 
 def _cost(rows: list[Row]) -> str:
     figure, (axes,) = figures.plain_axes(10, 5)
+    handles = []
     for k, (row, colour) in enumerate(zip(rows, _colours(len(rows)), strict=True)):
         mean, deviation = (100 * x for x in row.accuracy)
         error = None if math.isnan(deviation) else deviation
         x = row.multiply_adds / 1e6
-        drawn = axes.errorbar(
-            x, mean, yerr=error, fmt="o", color=colour, label=figures.plain_text([row.label])[0], capsize=3
-        )
+        drawn = axes.errorbar(x, mean, yerr=error, fmt="o", color=colour, capsize=3)
         drawn.lines[0].set_gid(f"variant{k}")
+        handles.append(drawn)
     figures.label_axes(axes, "multiply-adds of one image (millions)", "test accuracy (%)")
-    return _svg(figure, axes, "test accuracy of every variant by its multiply-adds", [row.label for row in rows])
+    labels = [row.label for row in rows]
+    return _svg(figure, axes, "test accuracy of every variant by its multiply-adds", labels, handles)
 
 
 def _colours(count: int) -> list:
@@ -144,9 +147,13 @@ def _colours(count: int) -> list:
     return [figures.COLOURS["ink"], *others]
 
 
-def _svg(figure: Figure, axes: Axes, alt: str, labels: list[str]) -> str:
-    ink = figures.COLOURS["ink"]
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small", labelcolor=ink)
+def _svg(figure: Figure, axes: Axes, alt: str, labels: list[str], handles: list[Any]) -> str:
+    """Returns a figure with a legend: the label of each variant beside its line or point."""
+    # With labels of their own, artists whose label begins with "_" would be left out.
+    axes.legend(
+        handles, figures.plain_text(labels), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False,
+        fontsize="small", labelcolor=figures.COLOURS["ink"],
+    )  # fmt: skip
     text = figures.to_svg(figure, alt)
     for k, label in enumerate(labels):  # shown under the mouse
         text = text.replace(

@@ -1,53 +1,21 @@
-import html.parser
 import io
 import json
 import re
 
 import numpy as np
 import pytest
+from helpers import Page
 from PIL import Image
 
 from foodjax.config.check import checked
 from foodjax.evaluation.calibration import reliability
-from foodjax.report import figures, live, pictures, run_report
+from foodjax.report import figures, layer_pictures, live, pictures, run_report
 from foodjax.report import inspect as inspect_lib
 from foodjax.run import evaluate
 from foodjax.system import files
 from foodjax.workdir.description import read_description
 
 pytestmark = pytest.mark.slow
-
-
-class Page(html.parser.HTMLParser):
-    """Collects what a page would fetch, pictures without a text, and what was left open."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.fetched, self.silent, self.ids, self.images, self.open = [], [], set(), 0, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        for name in ("src", "href", "xlink:href"):
-            if not (values.get(name) or "data:").startswith(("data:", "#")):
-                self.fetched.append(values[name])
-        if tag == "img":
-            self.images += 1
-            if not values.get("alt"):
-                self.silent.append(values)
-        if tag == "svg" and not values.get("aria-label"):
-            self.silent.append(values)
-        self.ids.add(values.get("id"))
-        if tag not in ("meta", "link", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +66,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     assert text.count("<figcaption class=") == 20 + min(wrong, 10)
     assert found.images == 20 + min(wrong, 10) + 2 * 2 + 1 * (wrong > 0) * 2 + 2  # Grad-CAM, and maps of two layers
     assert "train.patience</td>" in text
+    assert " after 1 epoch in " in text
     assert "run.json" not in text
     assert not list(workdir.glob(".report*"))
     other = evaluated._replace(folder=workdir / "evaluation-mine")
@@ -146,6 +115,19 @@ def test_svg_figures_take_the_colours_of_the_page():
     assert not re.match(r"<svg [^>]*width", text)
 
 
+def test_a_curve_of_one_epoch_has_one_tick():
+    text = figures.to_svg(figures.curve(rows(1), "accuracy", 1), "one epoch")
+    (axis,) = re.findall(r'<g id="matplotlib.axis_1">(.*?)<g id="matplotlib.axis_2">', text, re.S)
+    assert re.findall(">([^<>]+)</text>", axis) == ["1", "epoch"]
+
+
+def test_layers_at_even_distances():
+    assert layer_pictures.spread(list("abcdefg"), 3) == ["a", "d", "g"]
+    assert layer_pictures.spread(list("abcdefgh"), 3) == ["a", "e", "h"]
+    assert layer_pictures.spread(["a", "b"], 3) == ["a", "b"]
+    assert layer_pictures.spread([], 3) == []
+
+
 @pytest.mark.parametrize("count", [2, 101])
 def test_confusions_of_few_and_of_all_classes_stay_small(count):
     matrix = np.random.default_rng(0).integers(0, 9, (count, count))
@@ -157,7 +139,8 @@ def test_confusions_of_few_and_of_all_classes_stay_small(count):
 def test_feature_maps_become_tiles_from_dark_to_yellow():
     maps = np.zeros((4, 4, 10), np.float32)
     maps[0, 0, 3], maps[3, 3, 7] = 5, 2
-    assert pictures.strongest(maps, 2).tolist() == [3, 7]
+    maps[..., 5] = 6  # saturated
+    assert pictures.most_varied(maps, 2).tolist() == [3, 7]
     sheet = pictures.mosaic(maps)
     assert sheet.shape == (72 * 2 + 3, 75 * 8 - 3, 4)
     assert sheet[0, 3 * 75, :3].tolist() == [253, 231, 36]

@@ -5,7 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from helpers import write_weights
 
 from foodjax.config.check import checked, default_config, replace
 from foodjax.data.sets import load_data
@@ -19,8 +19,6 @@ from foodjax.run.wiring import Engine, load_variables, open_workdir
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
-
-NAMES = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var", "kernel": "weight"}
 
 
 @pytest.fixture
@@ -37,13 +35,7 @@ def resnet(tiny_config, tmp_path):
     tiny_config.model.update(backbone="resnet18", init_from=str(tmp_path / "resnet18.safetensors"))
     tiny_config.model.head.pooling = "average"
     state = Engine(replace(checked(tiny_config), {"model.init_from": ""}), ("a", "b")).create_state()
-    arrays = {}
-    for part in (state.params["backbone"], state.batch_stats["backbone"]):
-        for path, x in walk(jax.device_get(part)):
-            layer, leaf = path.rsplit("/", 1)
-            name = layer.replace("/", ".").replace("_0", ".0").replace("_1", ".1") + f".{NAMES[leaf]}"
-            arrays[name] = np.ascontiguousarray(x.transpose(3, 2, 0, 1) if x.ndim == 4 else x)
-    save_file(arrays, tiny_config.model.init_from)
+    write_weights(tmp_path / "resnet18.safetensors", {"params": state.params, "batch_stats": state.batch_stats})
     return tiny_config
 
 

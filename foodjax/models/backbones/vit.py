@@ -16,6 +16,17 @@ _EPSILON = 1e-6
 _NORMAL = nn.initializers.truncated_normal(0.02)
 
 
+class DotProductAttention(nn.Module):
+    """Weighs values by the softmax of the scaled products of queries and keys; a row of its own in tables."""
+
+    @nn.compact
+    def __call__(
+        self, q: Float[Array, "B N heads D"], k: Float[Array, "B N heads D"], v: Float[Array, "B N heads D"]
+    ) -> Float[Array, "B N heads D"]:
+        """Maps queries, keys and values, (B, N, heads, D) each, to the same shape."""
+        return jax.nn.dot_product_attention(q, k, v)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention.
 
@@ -31,7 +42,7 @@ class Attention(nn.Module):
         batch, count, channels = x.shape
         qkv = nn.Dense(3 * channels, kernel_init=_NORMAL, dtype=x.dtype, name="qkv")(x)
         q, k, v = jnp.moveaxis(qkv.reshape(batch, count, 3, self.num_heads, -1), 2, 0)  # each (B, N, heads, C / heads)
-        x = jax.nn.dot_product_attention(q, k, v).reshape(batch, count, channels)
+        x = DotProductAttention(name="products")(q, k, v).reshape(batch, count, channels)
         return nn.Dense(channels, kernel_init=_NORMAL, dtype=x.dtype, name="proj")(x)
 
 
@@ -84,7 +95,7 @@ class TransformerBlock(nn.Module):
 
     def _watched(self, x: jax.Array) -> jax.Array:
         """Records the patches that the attention reads, as a map: later ones of the last block reach no class token."""
-        if not is_watched(self):
+        if not is_watched(self, "activation"):
             return x
         batch, _, channels = x.shape
         maps = tap(self, "activation", x[:, 1:].reshape(batch, *self.grid, channels))
