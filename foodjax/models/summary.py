@@ -67,8 +67,8 @@ def layers(model: ConvNet, image_size: int) -> list[Layer]:
 
 def multiply_adds(layer: Layer) -> int:
     """Returns the number of multiply-adds of a convolution or dense layer for one image; 0 for other layers."""
-    pixels = int(np.prod(layer.output[:-1])) if len(layer.kernel) == 4 else 1
-    return pixels * int(np.prod(layer.kernel)) if layer.kernel else 0
+    places = int(np.prod(layer.output[:-1]))  # pixels or tokens; 1 of a dense layer after pooling
+    return places * int(np.prod(layer.kernel)) if layer.kernel else 0
 
 
 HEADER = ("layer", "output", "kernel", "parameters", "sees", "multiply-adds")
