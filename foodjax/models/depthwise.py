@@ -1,7 +1,7 @@
 """Depthwise convolution: each channel has its own kernel.
 
-On CPU, XLA's own form of it is plain loops. A sum of k x k shifted products is 20 to 60 times as fast. Accelerators
-use XLA's own convolution.
+On CPU, XLA's own form of it is plain loops. A sum of k x k shifted products is about 20 to 60 times as fast, for k
+from 3 to 7. Accelerators use XLA's own convolution.
 """
 
 import functools

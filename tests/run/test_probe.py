@@ -1,6 +1,7 @@
 """A linear probe is a run: its last layer is the optimum on the features, everything else stays as it was."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from helpers import write_weights
 
 from foodjax.config.check import checked, default_config, replace
+from foodjax.data.batches import eval_batches
 from foodjax.data.sets import load_data
 from foodjax.models.backbones.convert import to_variables
 from foodjax.models.convnet import create_model, init_variables
@@ -36,6 +38,25 @@ def resnet(tiny_config, tmp_path):
     tiny_config.model.head.pooling = "average"
     state = Engine(replace(checked(tiny_config), {"model.init_from": ""}), ("a", "b")).create_state()
     write_weights(tmp_path / "resnet18.safetensors", {"params": state.params, "batch_stats": state.batch_stats})
+    return tiny_config
+
+
+@pytest.fixture
+def convnext(tiny_config, tmp_path, small_convnext):
+    """The config of a probe of a small ConvNeXt of random weights in a file, for drawn pictures of 64 pixels."""
+    tiny_config.data.image_size = 64
+    tiny_config.model.blocks, tiny_config.model.head.hidden = (), ()
+    tiny_config.model.update(backbone="convnext_tiny", init_from=str(tmp_path / "convnext.safetensors"))
+    tiny_config.model.head.pooling = "average"
+    model = create_model(checked(tiny_config), 2)
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), 64))
+    arrays, rng = {}, np.random.default_rng(0)
+    for path, shape in walk(shapes["params"]["backbone"]):
+        layer, leaf = path.rsplit("/", 1)
+        name = re.sub(r"_(\d)", r".\1", layer.replace("/", ".")) + ("" if leaf == "value" else f".{NAMES[leaf]}")
+        x = (rng.normal(0, 0.3, shape.shape) + (leaf in ("scale", "value"))).astype(np.float32)
+        arrays[name] = np.ascontiguousarray(x.transpose(3, 2, 0, 1) if x.ndim == 4 else x.T)
+    save_file(arrays, tiny_config.model.init_from)
     return tiny_config
 
 
@@ -111,6 +132,29 @@ def test_a_file_gives_a_backbone_that_is_told_and_recorded(resnet, tmp_path):
     stored, _ = read_description(tmp_path / "run")
     assert stored.model.input_mean == (0.485, 0.456, 0.406)
     assert trained.history[0]["step"] == 1
+
+
+@pytest.mark.slow
+def test_features_are_those_after_the_norm_that_follows_pooling(convnext, tmp_path, capsys):
+    probe.probe(convnext, tmp_path / "run")
+    engine = open_workdir(tmp_path / "run")
+    data = load_data(engine.config)
+    _, variables = engine.load_weights(tmp_path / "run")
+    rows, params = data.parts.train, variables["params"]
+    (features,) = probe.compute_features(engine, engine.create_state().replace(params=params), data.train, rows)
+    norm = params["backbone"]["head"]["norm"]
+    normed = (features.astype(np.float64) - norm["bias"]) / norm["scale"]
+    np.testing.assert_allclose(normed.mean(1), 0, atol=1e-4)
+    np.testing.assert_allclose(normed.std(1), 1, rtol=1e-3)
+    batch = next(iter(eval_batches(data.train, rows, len(rows))))
+    run = jax.jit(lambda v, x: engine.model.apply(v, x, train=False))
+    logits = run(variables, batch["image"] / np.float32(255))
+    np.testing.assert_allclose(logits, features @ params["logits"]["kernel"] + params["logits"]["bias"], atol=1e-4)
+    # A training starts from the whole network of the probe.
+    config = replace(engine.config, {"model.init_from": str(tmp_path / "run"), "train.solver": "steps"})
+    state = Engine(config, engine.class_names).create_state()
+    jax.tree.map(np.testing.assert_array_equal, state.params, params)
+    assert f"weights from {tmp_path / 'run'}: all of them" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

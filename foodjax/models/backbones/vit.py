@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.models.backbones.layers import Conv, Features, Learned
+from foodjax.models.backbones.layers import Conv, Features, Learned, Mlp
 from foodjax.models.layers import DropPath, Style, is_watched, tap
 
 _EPSILON = 1e-6
@@ -44,17 +44,6 @@ class Attention(nn.Module):
         q, k, v = jnp.moveaxis(qkv.reshape(batch, count, 3, self.num_heads, -1), 2, 0)  # each (B, N, heads, C / heads)
         x = DotProductAttention(name="products")(q, k, v).reshape(batch, count, channels)
         return nn.Dense(channels, kernel_init=_NORMAL, dtype=x.dtype, name="proj")(x)
-
-
-class Mlp(nn.Module):
-    """Two dense layers with GELU between them, in its exact form; the hidden one is four times as wide."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B N C"]) -> Float[Array, "B N C"]:
-        """Maps (B, N, C) to the same shape."""
-        channels, dtype = x.shape[-1], x.dtype
-        x = nn.gelu(nn.Dense(4 * channels, kernel_init=_NORMAL, dtype=dtype, name="fc1")(x), approximate=False)
-        return nn.Dense(channels, kernel_init=_NORMAL, dtype=dtype, name="fc2")(x)
 
 
 class LayerScale(nn.Module):
