@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.cache import cache_root
-from foodjax.data.duplicates import Pair, Part, find_duplicates, rows_to_drop
+from foodjax.data.duplicate_groups import rows_to_drop
+from foodjax.data.duplicates import Pair, Part, find_duplicates
 from foodjax.data.prepared import Prepared
 from foodjax.data.split import Indices, first_of_each
 from foodjax.system import files

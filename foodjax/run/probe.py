@@ -1,7 +1,8 @@
 """Probes a network: a linear classifier on the features of its frozen layers, as a run with a checkpoint.
 
 The features are computed once and kept beside the prepared photographs. Cross-validation on the training photographs
-chooses the strength of the classifier's penalty. A classifier of the nearest neighbours is scored beside it.
+chooses the strength of the classifier's penalty; duplicates stay in one fold. A classifier of the nearest neighbours is
+scored beside it.
 """
 
 import functools
@@ -20,6 +21,7 @@ from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
 from foodjax.data.batches import eval_batches
 from foodjax.data.cache import cache_root
+from foodjax.data.duplicate_groups import group_numbers
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.models.layers import HEAD
@@ -104,15 +106,20 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
     features = compute_features(engine, state, data.train, rows)  # (V, N, D) of V views
     labels, num_classes = data.train.labels[rows], len(engine.class_names)
     views, count, width = features.shape
+    # A copy of a held-out photograph would tell its class.
+    groups = group_numbers(data.duplicates.pairs if data.duplicates else (), "train", rows)
     weights = np.asarray(engine.class_weights) if engine.class_weights else None
     fitted = linear.fit(
         features.reshape(views * count, width), np.tile(labels, views), num_classes,
-        groups=np.tile(np.arange(count), views), class_weights=weights, seed=config.seed,
+        groups=np.tile(groups, views), class_weights=weights, seed=config.seed,
     )  # fmt: skip
-    count_near, near = neighbours.choose_neighbours(features[0], labels, num_classes)
+    near = None
+    if (groups != groups[0]).any():  # else no photograph has another one to be predicted by
+        near = neighbours.choose_neighbours(features[0], labels, num_classes, groups)
     best = fitted.held_out  # None where no class has two photographs
     chosen = f"chosen by cross-validation: accuracy {best.accuracy:.2%}" if best else "without cross-validation"
-    say(f"{width} features; penalty {fitted.strength:g}, {chosen}; {count_near} nearest neighbours: {near:.2%}")
+    beside = f"; {near[0]} nearest neighbours: {near[1]:.2%}" if near else ""
+    say(f"{width} features; penalty {fitted.strength:g}, {chosen}{beside}")
     head = {"kernel": jnp.asarray(fitted.kernel), "bias": jnp.asarray(fitted.bias)}
     params = {**state.params, HEAD: head}
     solved: Any = state.replace(step=jnp.ones((), jnp.int32), params=params)  # pyright: ignore
@@ -127,7 +134,7 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
     log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
     log.close()
     facts = {
-        "strength": fitted.strength, "neighbours": count_near, "neighbours_accuracy": near,
+        "strength": fitted.strength, "neighbours": near and near[0], "neighbours_accuracy": near and near[1],
         "folds": [fold._asdict() for fold in fitted.folds],
     }  # fmt: skip
     files.write_text(workdir / FILE, json.dumps(facts, indent=2) + "\n")

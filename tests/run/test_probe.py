@@ -1,10 +1,13 @@
 """A linear probe is a run: its last layer is the optimum on the features, everything else stays as it was."""
 
+import inspect
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from helpers import class_folders_of, make_food_root
 from safetensors.numpy import save_file
 
 from foodjax.config.check import checked, default_config, replace
@@ -14,6 +17,7 @@ from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.summary import walk
 from foodjax.run import loop, probe
 from foodjax.run.evaluate import evaluate_workdir
+from foodjax.run.folds import stratified_folds
 from foodjax.run.predict import Predictor
 from foodjax.run.wiring import Engine, load_variables, open_workdir
 from foodjax.system.errors import UserError
@@ -98,6 +102,55 @@ def test_features_are_computed_once(config, tmp_path, monkeypatch):
     assert probe.probe(config, tmp_path / "b").history == first.history
     with pytest.raises(TypeError):
         probe.probe(replace(config, {"eval.flip": False}), tmp_path / "c")
+
+
+@pytest.mark.slow
+def test_duplicates_are_in_one_fold_and_do_not_vote_for_each_other(config, tmp_path, monkeypatch):
+    root = class_folders_of(make_food_root(tmp_path / "food-101", num_train=10), tmp_path / "own")
+    copies = [("bars/1", "bars/x"), ("bars/1", "cross/y"), ("ring/2", "ring/z")]  # of bars/1 across classes
+    for source, copy in copies:
+        shutil.copy(root / "train" / f"{source}.jpg", root / "train" / f"{copy}.jpg")
+    given = {}
+
+    def spy(module, name):
+        call = getattr(module, name)
+
+        def called(*arguments, **options):
+            given[name] = inspect.signature(call).bind(*arguments, **options).arguments
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(module, name, called)
+
+    spy(probe.linear, "fit")
+    spy(probe.neighbours, "choose_neighbours")
+    changes = {"data.dir": str(root), "data.cache_dir": str(tmp_path / "cache"), "data.validation_fraction": 0.1}
+    config = replace(config, changes)
+    probe.probe(config, tmp_path / "run")
+    data = load_data(config)
+    row_of = {data.train.ids[row].removesuffix(".jpg"): i for i, row in enumerate(data.parts.train)}
+    count, labels = len(row_of), data.train.labels[data.parts.train]
+    groups = given["choose_neighbours"]["groups"]
+    np.testing.assert_array_equal(given["fit"]["groups"], np.tile(groups, 2))  # the mirrored ones too
+    assert len(set(groups.tolist())) == count - 3
+    for seed in range(20):
+        folds = stratified_folds(given["fit"]["labels"], 3, 5, seed, given["fit"]["groups"])
+        for source, copy in copies:
+            assert folds[row_of[source]] == folds[row_of[copy]] == folds[row_of[copy] + count]
+        np.testing.assert_array_equal(folds[:count], folds[count:])
+        table = np.stack([np.bincount(labels[folds[:count] == fold], minlength=3) for fold in range(5)])
+        assert np.ptp(table, axis=0).max() <= 1
+
+
+@pytest.mark.slow
+def test_photographs_that_are_all_one_are_probed(config, tmp_path):
+    root = class_folders_of(make_food_root(tmp_path / "food-101", num_train=6), tmp_path / "own")
+    one = (root / "train" / "bars" / "0.jpg").read_bytes()
+    for path in (root / "train").glob("*/*.jpg"):
+        path.write_bytes(one)
+    changes = {"data.dir": str(root), "data.cache_dir": str(tmp_path / "cache"), "data.batch_size": 8}
+    probe.probe(replace(config, changes | {"data.validation_fraction": 0.2}), tmp_path / "run")
+    found = json.loads((tmp_path / "run" / "probe.json").read_text())
+    assert (found["neighbours"], found["neighbours_accuracy"], found["folds"]) == (None, None, [])
 
 
 @pytest.mark.slow
