@@ -179,8 +179,8 @@ def apply(
             f"{int((labels[parts.train] == label).sum()):,} of them too, and data.duplicates=drop leaves these out: "
             f"needs at least one, or data.duplicates=tell"
         )
-    # What is left out is told with the rest.
-    shown = among(pairs, rows_of(parts._replace(train=whole if len(dropped) else limited(kept))), sets)
+    # What is left out is told with the rest, and with what takes its place under train_per_class.
+    shown = among(pairs, rows_of(parts._replace(train=np.union1d(whole, limited(kept)))), sets)
     of_parts = {name: sets[of] for name, (of, _) in rows_of(parts).items()}
     found = Duplicates(shown, of_parts, int(np.isin(whole, dropped).sum()), originals(pairs, sets))
     return parts._replace(train=limited(kept)), found
