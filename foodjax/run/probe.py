@@ -7,7 +7,7 @@ scored beside it.
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from foodjax.models.weights.source import is_weights
 from foodjax.run import linear, neighbours, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.features import load_or_compute
+from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained
 from foodjax.run.wiring import Engine
 from foodjax.steps.devices import compiler_options
@@ -51,19 +52,23 @@ FILE = "probe.json"
 def probe(
     config: Config | ConfigDict,
     workdir: PathLike,
+    observers: Sequence[Observer] = (),
     *,
     origin: dict[str, Any] | None = None,
     report: Callable[[Evaluation, Path], Any] | None = None,
     data: Data | None = None,
+    cached: bool = True,
 ) -> Trained:
     """Trains the last layer alone, on features of the frozen network, then evaluates it on the test set.
 
     Args:
         config: the experiment; train.solver becomes "probe".
         workdir: folder of the run: new, or of the same experiment.
+        observers: called once, after the last layer is fitted and validated.
         origin: of the config, for run.json.
         report: called with the evaluation and the workdir, before the run counts as finished.
         data: prepared sets; None prepares those that config names.
+        cached: whether features are read from the cache, and new ones kept there.
 
     Returns:
         The outcome; of a run that was finished before, the same as then.
@@ -73,7 +78,8 @@ def probe(
     """
     config = replace(checked(config), {"train.solver": "probe"})
     _check(config)
-    return session.run(config, workdir, _probe, origin=origin, report=report, data=data)
+    work = functools.partial(_probe, observers=observers, cached=cached)
+    return session.run(config, workdir, work, origin=origin, report=report, data=data)
 
 
 def _check(config: Config) -> None:
@@ -86,24 +92,40 @@ def _check(config: Config) -> None:
                 raise UserError(f"{key} has layers that {model.init_from} has not: probe trains the last one alone")
 
 
-def _probe(engine: Engine, workdir: Path, data: Data, add: Callable[[str, Any], None]) -> tuple[Finished, Evaluation]:
+def _probe(
+    engine: Engine,
+    workdir: Path,
+    data: Data,
+    add: Callable[[str, Any], None],
+    *,
+    observers: Sequence[Observer],
+    cached: bool,
+) -> tuple[Finished, Evaluation]:
     session.describe(engine, data)
-    checkpoints = Checkpoints(workdir)
+    checkpoints, reason = Checkpoints(workdir), LAST_EPOCH
     try:
         if checkpoints.best_step() is None:
             state = engine.create_state()
             add("weights", engine.weights_from)
-            _solve(engine, workdir, data, state, checkpoints)
+            features = compute_features(engine, state, data.train, data.parts.train, cached=cached)
+            reason = _solve(engine, workdir, data, state, features, checkpoints, observers)
     finally:
         checkpoints.close()
     evaluated = evaluate_best(engine, workdir, data.test, data.parts.test, validation=data, duplicates=data.duplicates)
-    return Finished(LAST_EPOCH, 1), evaluated
+    return Finished(reason, 1), evaluated
 
 
-def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpoints: Checkpoints) -> None:
-    """Fits the last layer, scores it on the validation images, and saves the state with it."""
+def _solve(
+    engine: Engine,
+    workdir: Path,
+    data: Data,
+    state: TrainState,
+    features: np.ndarray,  # (V, N, D) of V views
+    checkpoints: Checkpoints,
+    observers: Sequence[Observer],
+) -> str:
+    """Fits the last layer, scores it on the validation images, and saves the state with it; returns why it ended."""
     rows, config = data.parts.train, engine.config
-    features = compute_features(engine, state, data.train, rows)  # (V, N, D) of V views
     labels, num_classes = data.train.labels[rows], len(engine.class_names)
     views, count, width = features.shape
     # A copy of a held-out photograph would tell its class.
@@ -127,12 +149,17 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
         solved = solved.replace(ema={**state.ema, "params": jax.tree.map(jnp.copy, params)})
     logits = features[0] @ fitted.kernel + fitted.bias
     scored = Metrics.from_batch(jnp.asarray(logits), jnp.asarray(labels), jnp.ones(count)).compute()
-    val = engine.validate(solved.variables, data).metrics
+    validation = engine.validate(solved.variables, data)
+    val = validation.metrics
     stopping = EarlyStopping(config.train.patience).update(val["loss"])
     row = {"epoch": 1, "step": 1, **scored, "val_loss": val["loss"], "val_accuracy": val["accuracy"]}
     log = logs.MetricsLog(workdir, [], 0)
-    log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
-    log.close()
+    try:
+        log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
+        epoch = Epoch(engine, data, workdir, solved, stopping, log.rows, validation, log)
+        reasons = [observe(epoch) for observe in observers]
+    finally:
+        log.close()
     facts = {
         "strength": fitted.strength, "neighbours": near and near[0], "neighbours_accuracy": near and near[1],
         "folds": [fold._asdict() for fold in fitted.folds],
@@ -141,9 +168,12 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
     checkpoints.save(solved, LoopState(stopping, Metrics.zeros(), log.rows), val["loss"])
     checkpoints.wait()
     say(f"validation accuracy {val['accuracy']:.2%}, loss {val['loss']:.4f}")
+    return next(filter(None, reasons), LAST_EPOCH)
 
 
-def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np.ndarray) -> np.ndarray:
+def compute_features(
+    engine: Engine, state: TrainState, data: Prepared, rows: np.ndarray, *, cached: bool = True
+) -> np.ndarray:
     """Returns what the last layer gets of some photographs, as an evaluation shows them.
 
     Args:
@@ -151,6 +181,7 @@ def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np
         state: its weights.
         data: the prepared set.
         rows: of the set, (N,).
+        cached: whether they are read from the cache, and new ones kept there.
 
     Returns:
         float32 (V, N, D): V is 2 with eval.flip, for the pictures and their mirror images, else 1.
@@ -176,7 +207,7 @@ def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np
         "weights": digest(frozen, {}), "model": repr(engine.model), "eval": [config.eval_size, config.eval.crop_area],
         "views": views, "set": data.checksum, "rows": digest({"rows": np.asarray(rows)}, {}),
     }  # fmt: skip
-    if data.checksum:
+    if cached and data.checksum:
         found = load_or_compute(cache_root(config), key, views * len(rows), width, compute)
     else:  # a set that was made of arrays is not in the cache
         found = compute()

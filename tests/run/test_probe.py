@@ -10,16 +10,18 @@ import pytest
 from helpers import class_folders_of, make_food_root
 from safetensors.numpy import save_file
 
+import foodjax
 from foodjax.config.check import checked, default_config, replace
 from foodjax.data.sets import load_data
 from foodjax.models.backbones.convert import to_variables
 from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.summary import walk
-from foodjax.run import loop, probe
+from foodjax.run import loop, probe, smoke, solvers
 from foodjax.run.evaluate import evaluate_workdir
 from foodjax.run.folds import stratified_folds
 from foodjax.run.predict import Predictor
 from foodjax.run.wiring import Engine, load_variables, open_workdir
+from foodjax.study import reproduce
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
@@ -29,8 +31,9 @@ NAMES = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "runn
 
 @pytest.fixture
 def config(workdir):
-    """The config of a probe of the network in `workdir`, on the same photographs."""
-    return replace(read_description(workdir)[0], {"model.init_from": str(workdir), "eval.flip": True})
+    """The config of a probe of the network in `workdir`, on the same photographs; of its epochs a probe has one."""
+    changes = {"model.init_from": str(workdir), "eval.flip": True, "train.epochs": 3}
+    return replace(read_description(workdir)[0], changes)
 
 
 @pytest.fixture
@@ -93,6 +96,47 @@ def test_the_last_layer_is_at_the_optimum_of_its_loss(config, tmp_path):
     gradient = standard.T @ shares / len(labels) + strength * kernel * deviation[:, None]
     assert np.abs(gradient).max() < 1e-4
     assert np.abs(shares.mean(0)).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_train_and_probe_do_the_same_with_a_config_that_names_the_solver(config, tmp_path):
+    named = replace(config, {"train.solver": "probe"})
+    probed, trained = foodjax.probe(config, tmp_path / "probed"), foodjax.train(named, tmp_path / "trained")
+    assert trained._replace(workdir=probed.workdir) == probed
+    files = [{p.relative_to(run).as_posix() for p in run.iterdir()} for run in (probed.workdir, trained.workdir)]
+    assert files[0] == files[1]
+    assert files[0] >= {"config.json", "curves.png", "finished.json", "metrics.jsonl", "probe.json", "report.html"}
+    assert reproduce.differences(probed.workdir, trained.workdir) == []
+    assert read_description(trained.workdir)[0] == named
+
+
+@pytest.mark.slow
+def test_an_observer_sees_the_one_epoch_of_a_probe_and_names_the_reason_of_its_end(config, tmp_path):
+    seen = []
+
+    def observe(epoch):
+        seen.append((epoch.rows, epoch.stopping.epoch, epoch.validation.metrics, epoch.state.params["logits"]["bias"]))
+        return "seen"
+
+    config = replace(config, {"train.solver": "probe"})
+    trained = solvers.train(config, tmp_path / "run", [observe, lambda epoch: None])
+    ((rows, number, metrics, bias),) = seen
+    assert trained.reason == "seen"
+    assert rows == trained.history
+    assert number == 1
+    assert metrics["loss"] == trained.best_val_loss
+    np.testing.assert_array_equal(bias, load_variables(tmp_path / "run")[0]["params"]["logits"]["bias"])
+    assert solvers.train(config, tmp_path / "run", [observe]) == trained
+    assert len(seen) == 1
+
+
+@pytest.mark.slow
+def test_a_probe_has_a_smoke_test(config, tmp_path):
+    changed, folder, data = smoke.prepare_smoke(replace(config, {"train.solver": "probe"}), tmp_path / "run")
+    trained = solvers.train(changed, folder, data=data)
+    assert (trained.epochs, trained.history[0]["step"]) == (1, 1)
+    assert (folder / "probe.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
