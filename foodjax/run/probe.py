@@ -1,6 +1,6 @@
 """Probes a network: a linear classifier on the features of its frozen layers, as a run with a checkpoint.
 
-The features are computed once and kept beside the prepared photographs. Cross-validation on the training photographs
+The features are computed once and kept with the prepared photographs. Cross-validation on the training photographs
 chooses the strength of the classifier's penalty; duplicates stay in one fold. A classifier of the nearest neighbours is
 scored beside it.
 """
@@ -208,7 +208,7 @@ def compute_features(
         "views": views, "set": data.checksum, "rows": digest({"rows": np.asarray(rows)}, {}),
     }  # fmt: skip
     if cached and data.checksum:
-        found = load_or_compute(cache_root(config), key, views * len(rows), width, compute)
+        found = load_or_compute(cache_root(config) / data.folder, key, views * len(rows), width, compute)
     else:  # a set that was made of arrays is not in the cache
         found = compute()
     return found.reshape(views, len(rows), width)

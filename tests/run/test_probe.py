@@ -149,6 +149,19 @@ def test_features_are_computed_once(config, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_features_go_with_their_set(config, tmp_path):
+    config = replace(config, {"data.cache_dir": str(tmp_path / "cache")})
+    first = probe.probe(config, tmp_path / "a")
+    (path,) = (tmp_path / "cache").rglob("features-*.f32")
+    assert path.parent.name == load_data(config).train.folder
+    (path.parent / "info.json").write_text("{}")
+    load_data(config)  # prepares the set again
+    assert not list((tmp_path / "cache").rglob("features-*"))
+    assert probe.probe(config, tmp_path / "b").history == first.history
+    assert path.exists()
+
+
+@pytest.mark.slow
 def test_duplicates_are_in_one_fold_and_do_not_vote_for_each_other(config, tmp_path, monkeypatch):
     root = class_folders_of(make_food_root(tmp_path / "food-101", num_train=10), tmp_path / "own")
     copies = [("bars/1", "bars/x"), ("bars/1", "cross/y"), ("ring/2", "ring/z")]  # of bars/1 across classes
