@@ -49,6 +49,7 @@ TRAINS = [
     ["--config", "demo", "--config.model.dtype=bfloat16"],
     ["--config", "demo", "--config.model.head.hidden=16", "--workdir", "a mode"],
     ["sweep", "--config", "ablate_blocks"],
+    ["probe", "--config", "food10_probe"],
 ]
 OTHERS = [
     ["evaluate", "--workdir", "x"],

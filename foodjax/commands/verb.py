@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from foodjax.system.files import to_path
 
 # Verbs that the same command continues after SIGTERM: for them such an end is no failure.
-CONTINUED = ("train", "sweep")
+CONTINUED = ("train", "probe", "sweep")
 
 
 def split_verb(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -166,6 +166,11 @@ class Train:
         since=3, was="train.sizes",
     )  # fmt: skip
 
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of a whole run, at most; the solution of a probe is one."""
+        return 1 if self.solver == "probe" else self.epochs
+
 
 @dataclass(frozen=True)
 class Eval:

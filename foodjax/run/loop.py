@@ -41,7 +41,7 @@ def train(
     report: Callable[[Evaluation, Path], Any] | None = None,
     data: Data | None = None,
 ) -> Trained:
-    """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
+    """Trains by steps until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
     A run that was interrupted continues after its last checkpoint, at any step of an epoch. One that is finished is
     left as it is, unless a file of its results is lost.
@@ -58,7 +58,8 @@ def train(
         The outcome; of a run that was finished before, the same as then.
 
     Raises:
-        UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
+        UserError: train.solver is not "steps" (see `solvers.train`), the data or the workdir cannot be used, or the
+            photographs of a run that has begun are others now.
     """
     config = checked(config)
     if config.train.solver != "steps":

@@ -1,4 +1,4 @@
-"""Observers of a training: functions that the loop calls after every epoch."""
+"""Observers of a training: functions that are called after every epoch, and after the solution of a probe."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,23 +1,28 @@
 """A linear probe is a run: its last layer is the optimum on the features, everything else stays as it was."""
 
+import inspect
 import json
 import re
+import shutil
 
 import jax
 import numpy as np
 import pytest
-from helpers import write_weights
+from helpers import class_folders_of, make_food_root, write_weights
 
+import foodjax
 from foodjax.config.check import checked, default_config, replace
 from foodjax.data.batches import eval_batches
 from foodjax.data.sets import load_data
 from foodjax.models.backbones.convert import to_variables
 from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.summary import walk
-from foodjax.run import loop, probe
+from foodjax.run import loop, probe, smoke, solvers
 from foodjax.run.evaluate import evaluate_workdir
+from foodjax.run.folds import stratified_folds
 from foodjax.run.predict import Predictor
 from foodjax.run.wiring import Engine, load_variables, open_workdir
+from foodjax.study import reproduce
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
@@ -25,8 +30,9 @@ from foodjax.workdir.description import read_description
 
 @pytest.fixture
 def config(workdir):
-    """The config of a probe of the network in `workdir`, on the same photographs."""
-    return replace(read_description(workdir)[0], {"model.init_from": str(workdir), "eval.flip": True})
+    """The config of a probe of the network in `workdir`, on the same photographs; of its epochs a probe has one."""
+    changes = {"model.init_from": str(workdir), "eval.flip": True, "train.epochs": 3}
+    return replace(read_description(workdir)[0], changes)
 
 
 @pytest.fixture
@@ -105,12 +111,115 @@ def test_the_last_layer_is_at_the_optimum_of_its_loss(config, tmp_path):
 
 
 @pytest.mark.slow
+def test_train_and_probe_do_the_same_with_a_config_that_names_the_solver(config, tmp_path):
+    named = replace(config, {"train.solver": "probe"})
+    probed, trained = foodjax.probe(config, tmp_path / "probed"), foodjax.train(named, tmp_path / "trained")
+    assert trained._replace(workdir=probed.workdir) == probed
+    files = [{p.relative_to(run).as_posix() for p in run.iterdir()} for run in (probed.workdir, trained.workdir)]
+    assert files[0] == files[1]
+    assert files[0] >= {"config.json", "curves.png", "finished.json", "metrics.jsonl", "probe.json", "report.html"}
+    assert reproduce.differences(probed.workdir, trained.workdir) == []
+    assert read_description(trained.workdir)[0] == named
+
+
+@pytest.mark.slow
+def test_an_observer_sees_the_one_epoch_of_a_probe_and_names_the_reason_of_its_end(config, tmp_path):
+    seen = []
+
+    def observe(epoch):
+        seen.append((epoch.rows, epoch.stopping.epoch, epoch.validation.metrics, epoch.state.params["logits"]["bias"]))
+        return "seen"
+
+    config = replace(config, {"train.solver": "probe"})
+    trained = solvers.train(config, tmp_path / "run", [observe, lambda epoch: None])
+    ((rows, number, metrics, bias),) = seen
+    assert trained.reason == "seen"
+    assert rows == trained.history
+    assert number == 1
+    assert metrics["loss"] == trained.best_val_loss
+    np.testing.assert_array_equal(bias, load_variables(tmp_path / "run")[0]["params"]["logits"]["bias"])
+    assert solvers.train(config, tmp_path / "run", [observe]) == trained
+    assert len(seen) == 1
+
+
+@pytest.mark.slow
+def test_a_probe_has_a_smoke_test(config, tmp_path):
+    changed, folder, data = smoke.prepare_smoke(replace(config, {"train.solver": "probe"}), tmp_path / "run")
+    trained = solvers.train(changed, folder, data=data)
+    assert (trained.epochs, trained.history[0]["step"]) == (1, 1)
+    assert (folder / "probe.json").exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
 def test_features_are_computed_once(config, tmp_path, monkeypatch):
     first = probe.probe(config, tmp_path / "a")
     monkeypatch.setattr(probe, "_features", None)
     assert probe.probe(config, tmp_path / "b").history == first.history
     with pytest.raises(TypeError):
         probe.probe(replace(config, {"eval.flip": False}), tmp_path / "c")
+
+
+@pytest.mark.slow
+def test_features_go_with_their_set(config, tmp_path):
+    config = replace(config, {"data.cache_dir": str(tmp_path / "cache")})
+    first = probe.probe(config, tmp_path / "a")
+    (path,) = (tmp_path / "cache").rglob("features-*.f32")
+    assert path.parent.name == load_data(config).train.folder
+    (path.parent / "info.json").write_text("{}")
+    load_data(config)  # prepares the set again
+    assert not list((tmp_path / "cache").rglob("features-*"))
+    assert probe.probe(config, tmp_path / "b").history == first.history
+    assert path.exists()
+
+
+@pytest.mark.slow
+def test_duplicates_are_in_one_fold_and_do_not_vote_for_each_other(config, tmp_path, monkeypatch):
+    root = class_folders_of(make_food_root(tmp_path / "food-101", num_train=10), tmp_path / "own")
+    copies = [("bars/1", "bars/x"), ("bars/1", "cross/y"), ("ring/2", "ring/z")]  # of bars/1 across classes
+    for source, copy in copies:
+        shutil.copy(root / "train" / f"{source}.jpg", root / "train" / f"{copy}.jpg")
+    given = {}
+
+    def spy(module, name):
+        call = getattr(module, name)
+
+        def called(*arguments, **options):
+            given[name] = inspect.signature(call).bind(*arguments, **options).arguments
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(module, name, called)
+
+    spy(probe.linear, "fit")
+    spy(probe.neighbours, "choose_neighbours")
+    changes = {"data.dir": str(root), "data.cache_dir": str(tmp_path / "cache"), "data.validation_fraction": 0.1}
+    config = replace(config, changes)
+    probe.probe(config, tmp_path / "run")
+    data = load_data(config)
+    row_of = {data.train.ids[row].removesuffix(".jpg"): i for i, row in enumerate(data.parts.train)}
+    count, labels = len(row_of), data.train.labels[data.parts.train]
+    groups = given["choose_neighbours"]["groups"]
+    np.testing.assert_array_equal(given["fit"]["groups"], np.tile(groups, 2))  # the mirrored ones too
+    assert len(set(groups.tolist())) == count - 3
+    for seed in range(20):
+        folds = stratified_folds(given["fit"]["labels"], 3, 5, seed, given["fit"]["groups"])
+        for source, copy in copies:
+            assert folds[row_of[source]] == folds[row_of[copy]] == folds[row_of[copy] + count]
+        np.testing.assert_array_equal(folds[:count], folds[count:])
+        table = np.stack([np.bincount(labels[folds[:count] == fold], minlength=3) for fold in range(5)])
+        assert np.ptp(table, axis=0).max() <= 1
+
+
+@pytest.mark.slow
+def test_photographs_that_are_all_one_are_probed(config, tmp_path):
+    root = class_folders_of(make_food_root(tmp_path / "food-101", num_train=6), tmp_path / "own")
+    one = (root / "train" / "bars" / "0.jpg").read_bytes()
+    for path in (root / "train").glob("*/*.jpg"):
+        path.write_bytes(one)
+    changes = {"data.dir": str(root), "data.cache_dir": str(tmp_path / "cache"), "data.batch_size": 8}
+    probe.probe(replace(config, changes | {"data.validation_fraction": 0.2}), tmp_path / "run")
+    found = json.loads((tmp_path / "run" / "probe.json").read_text())
+    assert (found["neighbours"], found["neighbours_accuracy"], found["folds"]) == (None, None, [])
 
 
 @pytest.mark.slow
