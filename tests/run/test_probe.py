@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import class_folders_of, make_food_root, write_weights
+from safetensors.numpy import save_file
 
 import foodjax
 from foodjax.config.check import checked, default_config, replace
@@ -26,6 +27,9 @@ from foodjax.study import reproduce
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
+
+# Of a parameter in Flax -> in timm.
+NAMES = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var", "kernel": "weight"}
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ class Mlp(nn.Module):
         shape, dtype, init = x.shape, x.dtype, nn.initializers.truncated_normal(0.02)
         # On CPU gradients of a matrix product of rows take half to four fifths of the time of those of maps, which XLA
         # transposes. Layer tables read maps.
-        x = x if is_watched(self) else x.reshape(-1, shape[-1])
+        x = x if is_watched(self, "activation") else x.reshape(-1, shape[-1])
         x = nn.gelu(nn.Dense(4 * shape[-1], kernel_init=init, dtype=dtype, name="fc1")(x), approximate=False)
         return nn.Dense(shape[-1], kernel_init=init, dtype=dtype, name="fc2")(x).reshape(shape)
 
