@@ -74,11 +74,11 @@ def modules(model: ConvNet, image_size: int) -> list[Layer]:
     params = {path: x.shape for path, x in walk(variables["params"])}
     products = {name: 0 for name in names}
     for name, output in zip(names, outputs, strict=True):
-        kernel, (*positions, channels) = params.get(f"{name}/kernel"), output.shape[1:]
+        kernel, shape = params.get(f"{name}/kernel"), output.shape[1:]
         if kernel:  # it makes all channels of a pixel or token
-            products[name] = math.prod(positions) * math.prod(kernel)
+            products[name] = math.prod(shape[:-1]) * math.prod(kernel)
         elif name in attention:  # queries by keys, then weights by values
-            products[name] = 2 * positions[0] * math.prod(positions) * channels
+            products[name] = 2 * shape[0] * math.prod(shape)
     rows = []
     for name, output, reach in zip(names, outputs, trace(run, variables, images), strict=True):
         if name == "__call__":
