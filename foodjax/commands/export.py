@@ -1,31 +1,33 @@
-"""The verb export: writes a workdir's best checkpoint as a Keras model."""
+"""The verb export: writes a workdir's best checkpoint as a file that others run."""
 
 from foodjax.commands.verb import Flag, Given, Verb
+from foodjax.exchange.formats import FORMATS
 from foodjax.system.files import to_path
-
-FORMATS = ("keras",)
 
 
 def _format(text: str) -> str:
     if text not in FORMATS:
-        raise ValueError(" or ".join(FORMATS))
+        raise ValueError("one of " + ", ".join(FORMATS))
     return text
 
 
 def _run(given: Given) -> None:
-    from foodjax.exchange import keras_model
+    from foodjax.exchange.export import export
 
-    keras_model.export_model(given.config, given.workdir, given.flags.output or given.workdir / "model.keras")
+    export(given.config, given.workdir, given.flags.format, given.flags.output)
 
 
 VERB = Verb(
     "export",
-    "writes the best checkpoint as a Keras model, softmax included",
+    "writes the best checkpoint as a file that others run, and a script that shows how",
     _run,
     "stored",
-    ("foodjax export --workdir runs/food10 --output model.keras",),
     (
-        Flag("format", "FORMAT", "of the file: " + " or ".join(FORMATS), "keras", _format),
-        Flag("output", "FILE", "a new file (default: model.keras in the workdir)", read=to_path),
+        "foodjax export --workdir runs/food10 --output model.keras",
+        "foodjax export --workdir runs/food10 --format onnx --output food10.onnx",
+    ),
+    (
+        Flag("format", "FORMAT", "of the file: " + ", ".join(FORMATS) + "; docs/export.md", "keras", _format),
+        Flag("output", "FILE", "a new file, of safetensors a new folder (default: in the workdir)", read=to_path),
     ),
 )

@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform
 from foodjax.models.winograd import Padding
 
 # The gradient of the kernel adds up so many pixels in one loop: more cost compilation, fewer cost starts of loops.
@@ -35,7 +36,7 @@ def depthwise_conv(
     Returns:
         (B, H2, W2, C) with H2 = (H + zeros - k) // s + 1, and W2 likewise.
     """
-    return lax.platform_dependent(
+    return by_platform(
         x,
         kernel,
         cpu=functools.partial(shifted_conv, stride=stride, padding=padding),

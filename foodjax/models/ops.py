@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform, is_plain
 from foodjax.models.winograd import Padding, winograd_conv
 
 # Measured: Winograd's form is faster for 5 x 5 kernels of 128 and 512 channels and not for 3 x 3. With few channels its
@@ -52,7 +53,7 @@ def conv(
         on_cpu = product_conv
     else:
         return direct_conv(x, kernel, tuple(pads))
-    return lax.platform_dependent(
+    return by_platform(
         x,
         kernel,
         cpu=functools.partial(on_cpu, padding=tuple(pads)),
@@ -143,7 +144,7 @@ def threefry(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax
 
 def add_bias(x: Float[Array, "B H W F"], bias: Float[Array, "F"]) -> Float[Array, "B H W F"]:
     """Adds a bias to every pixel."""
-    return lax.platform_dependent(x, bias, cpu=_add_bias, default=jnp.add)
+    return by_platform(x, bias, cpu=_add_bias, default=jnp.add)
 
 
 @jax.custom_vjp
@@ -164,7 +165,6 @@ def _add_bias_bwd(_, gradient):
 _add_bias.defvjp(_add_bias_fwd, _add_bias_bwd)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:
     """Takes the maximum of windows that do not overlap; drops the rows and columns of incomplete windows.
 
@@ -175,6 +175,19 @@ def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C
     Returns:
         (B, H // window, W // window, C).
     """
+    return direct_max_pool(x, window) if is_plain() else _pool(x, window)
+
+
+def direct_max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:
+    """Takes the maximum as `max_pool` does, with XLA's own operation."""
+    if window == 1:
+        return x
+    sides = (1, window, window, 1)
+    return lax.reduce_window(x, -jnp.inf, lax.max, sides, sides, "VALID")
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _pool(x, window):
     return _max_pool(x, window)[0]
 
 
@@ -206,4 +219,4 @@ def _max_pool_bwd(window, residuals, gradient):
     return (jnp.pad(x, ((0, 0), (0, height - h * window), (0, width - w * window), (0, 0))),)
 
 
-max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
+_pool.defvjp(_max_pool_fwd, _max_pool_bwd)

@@ -9,6 +9,8 @@ import functools
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform
+
 
 def pointwise_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "1 1 C F"], stride: int = 1
@@ -23,7 +25,7 @@ def pointwise_conv(
     Returns:
         (B, H2, W2, F) with H2 = ceil(H / s), and W2 likewise.
     """
-    return lax.platform_dependent(
+    return by_platform(
         x,
         kernel,
         cpu=functools.partial(pixel_product, stride=stride),
