@@ -50,15 +50,15 @@ class Served(NamedTuple):
         """
         config, flip = self.config, self.config.eval.flip
         model = self.model.clone(dtype="float32") if plain else self.model
-        resize = resizing(config)
+        resize, variables = resizing(config), jax.tree.map(jnp.asarray, self.variables)
 
         def probabilities(images: jax.Array) -> jax.Array:
             x = rescale(images)
             if resize is not None:
                 x = jnp.einsum("ih,jw,bhwc->bijc", resize, resize, x)
-            logits = model.apply(self.variables, x, train=False)
+            logits = model.apply(variables, x, train=False)
             if flip:
-                mirrored = jax.nn.softmax(model.apply(self.variables, x[:, :, ::-1], train=False))
+                mirrored = jax.nn.softmax(model.apply(variables, jnp.flip(x, 2), train=False))
                 logits = jnp.log((jax.nn.softmax(logits) + mirrored) / 2)
             return jax.nn.softmax(logits / self.temperature if self.temperature != 1 else logits)
 

@@ -1,5 +1,7 @@
 """Networks of every kind that foodjax builds, with random weights, and their probabilities by foodjax itself."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -74,7 +76,13 @@ def create(size, blocks, values, temperature=1.3, seed=0) -> Served:
         return x + noise / (4 if x.ndim < 2 or name == "value" else 4 * np.sqrt(x.size / x.shape[-1]))
 
     variables = jax.tree_util.tree_map_with_path(shaken, variables)
-    return Served(config, names, model, variables, 3, temperature)
+    served = Served(config, names, model, variables, 3, temperature)
+    # Logits that differ between pictures: the last layer is scaled, and its bias takes their mean away.
+    logits = np.log(by_foodjax(served._replace(temperature=1.0), pictures(served)))
+    last, factor = variables["params"]["logits"], np.float32(1.5 / logits.std(axis=0).mean())
+    bias = (last["bias"] - logits.mean(axis=0)).astype(np.float32)
+    variables["params"]["logits"] = {"kernel": last["kernel"] * factor, "bias": bias * factor}
+    return served
 
 
 def pictures(served, number=5):
@@ -95,8 +103,10 @@ def by_foodjax(served, images):
     """Returns the probabilities (B, K) as `Predictor.probabilities` computes them."""
     batch = {"image": images, "label": np.zeros(len(images), np.int32), "mask": np.ones(len(images), np.float32)}
 
-    def step(variables, batch):
-        return eval_step(variables, batch, config=served.config, model=served.model)[1]
-
-    found = np.asarray(jax.jit(step)(served.variables, batch))
+    found = np.asarray(_step(served.config, served.model)(served.variables, batch))
     return scale(found, served.temperature)
+
+
+@functools.cache
+def _step(config, model):
+    return jax.jit(lambda variables, batch: eval_step(variables, batch, config=config, model=model)[1])

@@ -14,14 +14,14 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def together(shape: tuple[Any, ...], *values: Value) -> Axes:
+def together(shape: tuple[int, ...], *values: Value) -> Axes:
     """Returns the order of axes in which values meet: that of the one with most axes, if it has all of them."""
     main = max((value for value in values), key=lambda value: (len(value.held), not value.is_constant))
     has_all = all(set(value.held) <= set(main.held) for value in values)
     return main.axes if has_all else tuple(range(len(shape)))
 
 
-def apply(walk: Any, op: str, shape: tuple[Any, ...], *values: Value, **attributes: Any) -> Value:
+def apply(walk: Any, op: str, shape: tuple[int, ...], *values: Value, **attributes: Any) -> Value:
     """Adds a node that works on single entries.
 
     Args:

@@ -12,19 +12,19 @@ from foodjax.exchange.to_onnx.values import Value, expanded, place, target
 _END = np.iinfo(np.int64).max
 
 
-def groups(before: Sequence[Any], after: Sequence[Any]) -> list[tuple[list[int], list[int]]]:
+def groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """Returns which axes a reshape turns into which, in groups as small as can be; axes of length 1 are left out.
 
     Args:
-        before: the shape; may hold expressions of the size of the batch.
+        before: the shape.
         after: the shape that it becomes.
 
     Example:
         >>> groups((2, 3, 8), (2, 3, 1, 4, 2))
         [([0], [0]), ([1], [1]), ([2], [3, 4])]
     """
-    old = [i for i, size in enumerate(before) if not (size == 1)]
-    new = [i for i, size in enumerate(after) if not (size == 1)]
+    old = [i for i, size in enumerate(before) if size != 1]
+    new = [i for i, size in enumerate(after) if size != 1]
     found = []
     while old and new:
         group, parts = [old.pop(0)], [new.pop(0)]
@@ -119,15 +119,13 @@ def _pad(walk: Any, eqn: Any, x: Value, filling: Value) -> Value:
     config = eqn.params["padding_config"]
     if any(interior or low < 0 or high < 0 for low, high, interior in config):
         raise Unsupported("negative or inner padding")
-    padded = [axis for axis, (low, high, _) in enumerate(config) if low or high]
-    shape, graph = eqn.outvars[0].aval.shape, walk.graph
-    x = expanded(graph, x, walk.batch, padded)
-    order = x.axes if set(padded) <= set(x.held) else tuple(range(len(x.shape)))
-    places = [order.index(axis) for axis in padded]
-    pads = [config[axis][end] for end in (0, 1) for axis in padded]
-    inputs = graph.integers(*pads), place(graph, filling, ()), graph.integers(*places)
-    name = graph.add("Pad", place(graph, x, order), *inputs, mode="constant")
-    return Value(shape, tuple(axis if axis in (*x.held, *padded) else None for axis in order), name)
+    padded = {axis for axis, (low, high, _) in enumerate(config) if low or high}
+    x = expanded(walk.graph, x, walk.batch, padded)
+    order = x.axes if padded <= set(x.held) else tuple(range(len(x.shape)))
+    pads = [0 if axis is None else config[axis][end] for end in (0, 1) for axis in order]
+    inputs = walk.graph.integers(*pads), place(walk.graph, filling, ())
+    name = walk.graph.add("Pad", place(walk.graph, x, order), *inputs, mode="constant")
+    return Value(eqn.outvars[0].aval.shape, tuple(axis if axis in {*x.held, *padded} else None for axis in order), name)
 
 
 FORMS: dict[str, Callable[..., Value]] = {

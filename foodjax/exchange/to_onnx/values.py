@@ -14,6 +14,9 @@ import numpy as np
 from foodjax.exchange.to_onnx.graph import Graph, Unsupported
 
 Axes = tuple[int | None, ...]
+# The batch is traced with this many pictures and is free in the file: a length that is a multiple of this prime stands
+# for the batch. JAX's symbolic sizes would do, but with them it makes a gather of every slice.
+BATCH = 1_000_003
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,20 +24,20 @@ class Value:
     """An array of a jaxpr: a tensor of a graph, or a constant.
 
     Attributes:
-        shape: of the array: integers, and expressions of the size of the batch.
+        shape: of the array.
         axes: for each axis of the tensor the axis of the array that it holds; None for one of length 1. Along an axis
             of the array that is not listed, the tensor has length 1 and is repeated.
         name: of the tensor; "" for a constant.
         array: of a constant, with the axes of the tensor.
     """
 
-    shape: tuple[Any, ...]
+    shape: tuple[int, ...]
     axes: Axes
     name: str = ""
     array: np.ndarray | None = None
 
     def __post_init__(self):
-        axes = tuple(None if axis is None or _is_one(self.shape[axis]) else axis for axis in self.axes)
+        axes = tuple(None if axis is None or self.shape[axis] == 1 else axis for axis in self.axes)
         object.__setattr__(self, "axes", axes)
 
     @property
@@ -47,7 +50,7 @@ class Value:
         """The axes of the array that the tensor holds, in the tensor's order."""
         return tuple(axis for axis in self.axes if axis is not None)
 
-    def renamed(self, shape: tuple[Any, ...], axes: Iterable[int | None]) -> "Value":
+    def renamed(self, shape: tuple[int, ...], axes: Iterable[int | None]) -> "Value":
         """Returns the same tensor as another array."""
         return Value(shape, tuple(axes), self.name, self.array)
 
@@ -58,9 +61,9 @@ def constant(array: Any) -> Value:
     return Value(array.shape, tuple(range(array.ndim)), array=array)
 
 
-def is_static(shape: Iterable[Any]) -> bool:
+def is_static(shape: Iterable[int]) -> bool:
     """Returns whether a shape does not depend on the size of the batch."""
-    return all(isinstance(size, int | np.integer) for size in shape)
+    return all(size % BATCH or not size for size in shape)
 
 
 def dense(value: Value) -> np.ndarray:
@@ -71,7 +74,7 @@ def dense(value: Value) -> np.ndarray:
     return np.broadcast_to(found.reshape(places), value.shape)
 
 
-def target(shape: Sequence[Any]) -> list[int]:
+def target(shape: Sequence[int]) -> list[int]:
     """Returns a shape as ONNX' Reshape takes it: -1 for the length that depends on the batch."""
     sizes = [int(size) if is_static([size]) else -1 for size in shape]
     if sizes.count(-1) > 1:
@@ -133,7 +136,7 @@ def expanded(graph: Graph, value: Value, batch: str, only: Iterable[int] | None 
         only: axes that must not be repeated; None for all.
     """
     only = range(len(value.shape)) if only is None else only
-    missing = {axis for axis in only if axis not in value.held and not _is_one(value.shape[axis])}
+    missing = {axis for axis in only if axis not in value.held and value.shape[axis] != 1}
     if not missing:
         return value
     order = tuple(axis for axis in range(len(value.shape)) if axis in value.held or axis in missing)
@@ -141,14 +144,12 @@ def expanded(graph: Graph, value: Value, batch: str, only: Iterable[int] | None 
     name = place(graph, value, order)
     if is_static(sizes):
         shape = graph.integers(*sizes)
+    elif any(size > BATCH and not size % BATCH for size in sizes):
+        raise Unsupported("values repeated for a multiple of the batch")
     else:
         parts = [graph.integers(size) if is_static([size]) else batch for size in sizes]
         shape = graph.add("Concat", *parts, axis=0) if len(parts) > 1 else parts[0]
     return Value(value.shape, order, graph.add("Expand", name, shape))
-
-
-def _is_one(size: Any) -> bool:
-    return is_static([size]) and size == 1
 
 
 def _array(value: Value, order: Axes) -> np.ndarray:

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.export
 import numpy as np
 from jax.extend import core
 
 from foodjax.exchange.to_onnx import elementwise, layout, products
 from foodjax.exchange.to_onnx.graph import Graph, Unsupported
-from foodjax.exchange.to_onnx.values import Value, constant, dense, is_static, place
+from foodjax.exchange.to_onnx.values import BATCH, Value, constant, dense, is_static, place
 from foodjax.models.forms import plain
 from foodjax.system.errors import UserError
 
@@ -33,8 +32,7 @@ def to_graph(function: Callable[[Any], jax.Array], size: int) -> Graph:
     Raises:
         UserError: the function needs a primitive, or a use of one, that is not known here.
     """
-    (batch,) = jax.export.symbolic_shape("b")
-    pictures = jax.ShapeDtypeStruct((batch, size, size, 3), np.uint8)
+    pictures = jax.ShapeDtypeStruct((BATCH, size, size, 3), np.uint8)
     with plain():
         closed = jax.make_jaxpr(function)(pictures)
     graph = Graph()
@@ -56,8 +54,9 @@ class _Walk:
     def __init__(self, graph: Graph):
         self.graph, self._batch = graph, ""
 
+    @property
     def batch(self) -> str:
-        """Returns the tensor with the size of the batch, int64 (1,)."""
+        """Tensor with the size of the batch, int64 (1,)."""
         self._batch = self._batch or self.graph.add("Shape", IMAGES, start=0, end=1)
         return self._batch
 
