@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from foodjax.models.forms import by_platform, is_plain
+from foodjax.models.slices import cut
 from foodjax.models.winograd import Padding, winograd_conv
 
 # Measured: Winograd's form is faster for 5 x 5 kernels of 128 and 512 channels and not for 3 x 3. With few channels its
@@ -75,7 +76,9 @@ def product_conv(
     h, w, channels, features = kernel.shape
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     rows, columns = x.shape[1] - h + 1, x.shape[2] - w + 1
-    x = jnp.concatenate([x[:, i : i + rows, j : j + columns] for i in range(h) for j in range(w)], axis=-1)
+    x = jnp.concatenate(
+        [cut(x, slice(i, i + rows), slice(j, j + columns)) for i in range(h) for j in range(w)], axis=-1
+    )
     y = x.reshape(-1, h * w * channels) @ kernel.reshape(-1, features)
     return y.reshape(-1, rows, columns, features)
 
@@ -92,7 +95,7 @@ def space_to_depth(x: Float[Array, "B H W C"], patch: int) -> Float[Array, "B H2
     """
     batch, height, width, channels = x.shape
     h, w = height // patch, width // patch
-    x = x[:, : h * patch, : w * patch].reshape(batch, h, patch, w, patch, channels)
+    x = cut(x, slice(h * patch), slice(w * patch)).reshape(batch, h, patch, w, patch, channels)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, h, w, patch * patch * channels)
 
 
@@ -195,10 +198,10 @@ def _max_pool(x, window):
     """Returns the maxima and their positions: the first pixel of the window, in row order, that has the maximum."""
     batch, height, width, channels = x.shape
     h, w = height // window, width // window
-    x = x[:, : h * window, : w * window].reshape(batch, h, window, w, window, channels)
-    best, where = x[:, :, 0, :, 0], jnp.zeros((batch, h, w, channels), jnp.uint8)
+    x = cut(x, slice(h * window), slice(w * window)).reshape(batch, h, window, w, window, channels)
+    best, where = cut(x, 0, slice(None), 0, axis=2), jnp.zeros((batch, h, w, channels), jnp.uint8)
     for i in range(1, window * window):
-        pixel = x[:, :, i // window, :, i % window]
+        pixel = cut(x, i // window, slice(None), i % window, axis=2)
         where = jnp.where(pixel > best, jnp.uint8(i), where)
         best = jnp.maximum(best, pixel)
     return best, where

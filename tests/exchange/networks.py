@@ -73,7 +73,10 @@ def create(size, blocks, values, temperature=1.3, seed=0) -> Served:
         name = path[-1].key
         if name == "var":
             return np.exp(noise / 4)
-        return x + noise / (4 if x.ndim < 2 or name == "value" else 4 * np.sqrt(x.size / x.shape[-1]))
+        if x.ndim < 2 or name == "value":
+            return x + noise / 4
+        # As large as keeps the values' size: the initial kernels of depthwise convolutions would let them die away.
+        return x / 2 + noise * np.float32(np.sqrt(x.shape[-1] / x.size))
 
     variables = jax.tree_util.tree_map_with_path(shaken, variables)
     served = Served(config, names, model, variables, 3, temperature)
