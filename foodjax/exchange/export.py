@@ -51,7 +51,7 @@ def export(config: Config | ConfigDict, workdir: PathLike, format: str, output: 
         served = open_served(config, workdir)
         if config.model.dtype != "float32" and format in ("onnx", "litert"):
             say(f"computed in float32: {format} has no {config.model.dtype}; probabilities differ a little")
-        contents = _contents(served, format, kind.file)
+        contents = _contents(served, format)
         _write(output, contents)
         total = sum(map(len, contents.values()))
         say(f"wrote {output}: {total:,} bytes, checkpoint of step {served.step}, {len(served.class_names)} classes")
@@ -61,7 +61,7 @@ def export(config: Config | ConfigDict, workdir: PathLike, format: str, output: 
     return output
 
 
-def _contents(served: Served, format: str, name: str) -> dict[str, bytes]:
+def _contents(served: Served, format: str) -> dict[str, bytes]:
     """Returns the content of each file by its name within the output; that of a single file is ""."""
     if format == "safetensors":
         from foodjax.exchange.weights_folder import to_folder

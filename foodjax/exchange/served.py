@@ -49,7 +49,7 @@ class Served(NamedTuple):
             plain: for a runtime that knows no bfloat16: a network of model.dtype=bfloat16 is computed in float32.
         """
         config, flip = self.config, self.config.eval.flip
-        model = self.model.clone(dtype="float32") if plain else self.model
+        model: Any = self.model.clone(dtype="float32") if plain else self.model
         resize, variables = resizing(config), jax.tree.map(jnp.asarray, self.variables)
 
         def probabilities(images: jax.Array) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,81 +78,73 @@ def _reduce(op: str) -> Callable[..., Value]:
     return form
 
 
+class _Factor(NamedTuple):
+    """An operand of a product.
+
+    Attributes:
+        value: the operand.
+        summed: its axis that is summed over.
+        becomes: axis of the result for each of its other axes; those of the batch are the first.
+        own: the axis that it alone has and that is longer than 1; None without one.
+    """
+
+    value: Value
+    summed: int
+    becomes: dict[int, int]
+    own: int | None
+
+    def back(self, axes: Sequence[int]) -> tuple[int, ...]:
+        """Returns its own axes for axes of the result."""
+        return tuple(axis for i in axes for axis, becomes in self.becomes.items() if becomes == i)
+
+
 def _dot(walk: Any, eqn: Any, x: Value, y: Value) -> Value:
     """Batches of matrix products; each operand has one axis that is summed over, and at most one of its own."""
-    (x_sum, y_sum), (x_batch, y_batch) = eqn.params["dimension_numbers"]
-    if len(x_sum) != 1:
-        raise Unsupported(f"{len(x_sum)} axes that are summed over")
-    x, y = expanded(walk.graph, x, walk.batch, x_sum), expanded(walk.graph, y, walk.batch, y_sum)
-    free = [
-        [axis for axis in range(len(value.shape)) if axis not in (*summed, *batch)]
-        for value, summed, batch in ((x, x_sum, x_batch), (y, y_sum, y_batch))
-    ]
-    count = len(x_batch)
-    # For each operand: the value, the axis that is summed over, and which axis of the result each other axis becomes.
-    sides = []
-    for value, summed, batch, own, first in (
-        (x, x_sum, x_batch, free[0], count),
-        (y, y_sum, y_batch, free[1], count + len(free[0])),
-    ):
-        becomes = {axis: i for i, axis in enumerate(batch)} | {axis: first + i for i, axis in enumerate(own)}
-        sides.append((value, summed[0], becomes))
+    summed, batches = eqn.params["dimension_numbers"]
+    shape, count = eqn.outvars[0].aval.shape, len(batches[0])
+    factors, first = [], count
+    for value, axes, batch in zip((x, y), summed, batches, strict=True):
+        if len(axes) != 1:
+            raise Unsupported(f"{len(axes)} axes that are summed over")
+        value = expanded(walk.graph, value, walk.batch, axes)
+        others = [axis for axis in range(len(value.shape)) if axis not in (*axes, *batch)]
+        becomes = {axis: i for i, axis in enumerate(batch)} | {axis: first + i for i, axis in enumerate(others)}
+        own = [axis for axis in others if axis in value.held]
+        factors.append(_Factor(value, axes[0], becomes, own[0] if len(own) == 1 else None))
+        if len(own) > 1 and (count or value.is_constant or not (x.is_constant or y.is_constant)):
+            raise Unsupported("several axes beside the batch and the sum")
+        first += len(others)
     if not count and (x.is_constant or y.is_constant):
-        return _weigh(walk, eqn, *(sides if y.is_constant else sides[::-1]))
-    return _multiply(
-        walk,
-        eqn,
-        sides,
-        [[axis for axis in own if axis in value.held] for value, own in zip((x, y), free, strict=True)],
-        count,
-    )
+        return _weigh(walk, shape, *(factors if y.is_constant else factors[::-1]))
+    return _multiply(walk, shape, factors, count)
 
 
-def _weigh(walk: Any, eqn: Any, data: Any, weights: Any) -> Value:
+def _weigh(walk: Any, shape: tuple[int, ...], data: _Factor, weights: _Factor) -> Value:
     """A product with constant weights, whatever axes the data has."""
-    (x, x_sum, x_becomes), (y, y_sum, y_becomes) = data, weights
-    rest = [axis for axis in x.held if axis != x_sum]
-    own = [axis for axis in y.held if axis != y_sum]
-    if len(own) > 1:
-        raise Unsupported("weights of several output axes")
-    name = walk.graph.add(
-        "MatMul", place(walk.graph, x, (*rest, x_sum)), place(walk.graph, y, (y_sum, own[0] if own else None))
-    )
-    axes: list[int | None] = [x_becomes[axis] for axis in rest]
-    return Value(eqn.outvars[0].aval.shape, (*axes, y_becomes[own[0]] if own else None), name)
+    rest = [axis for axis in data.value.held if axis != data.summed]
+    left = place(walk.graph, data.value, (*rest, data.summed))
+    name = walk.graph.add("MatMul", left, place(walk.graph, weights.value, (weights.summed, weights.own)))
+    last = None if weights.own is None else weights.becomes[weights.own]
+    return Value(shape, (*(data.becomes[axis] for axis in rest), last), name)
 
 
-def _multiply(walk: Any, eqn: Any, sides: Any, free: list[list[int]], count: int) -> Value:
+def _multiply(walk: Any, shape: tuple[int, ...], factors: list[_Factor], count: int) -> Value:
     """A batch of products, in the order of the factors that moves fewer axes."""
-    if any(len(own) > 1 for own in free):
-        raise Unsupported("several axes beside the batch and the sum")
-    own: list[int | None] = [axes[0] if axes else None for axes in free]
-    backs = [{i: axis for axis, i in becomes.items()} for _, _, becomes in sides]
-    x, _, x_becomes = sides[0]
-    batch = [x_becomes[axis] for axis in x.held if x_becomes.get(axis, count) < count]
+    batch = [factors[0].becomes[axis] for axis in factors[0].value.held if factors[0].becomes.get(axis, count) < count]
     batch += [i for i in range(count) if i not in batch]
 
-    def orders(first: int) -> tuple[Axes, Axes]:
-        second = 1 - first
-        left = tuple(backs[first][i] for i in batch)
-        right = tuple(backs[second][i] for i in batch)
-        return (*left, own[first], sides[first][1]), (*right, sides[second][1], own[second])
+    def orders(left: _Factor, right: _Factor) -> tuple[Axes, Axes]:
+        return (*left.back(batch), left.own, left.summed), (*right.back(batch), right.summed, right.own)
 
-    def moves(first: int) -> int:
-        left, right = orders(first)
-        return needs_transpose(sides[first][0], left) + needs_transpose(sides[1 - first][0], right)
+    def moves(pair: Sequence[_Factor]) -> int:
+        return sum(needs_transpose(factor.value, order) for factor, order in zip(pair, orders(*pair), strict=True))
 
-    first = min((0, 1), key=moves)
-    left, right = orders(first)
-    name = walk.graph.add(
-        "MatMul", place(walk.graph, sides[first][0], left), place(walk.graph, sides[1 - first][0], right)
-    )
-    held = [value.held for value, _, _ in sides]
-    axes: list[int | None] = [i if any(backs[k][i] in held[k] for k in (0, 1)) else None for i in batch]
-    for k in (first, 1 - first):
-        axis = own[k]
-        axes.append(None if axis is None else sides[k][2][axis])
-    return Value(eqn.outvars[0].aval.shape, tuple(axes), name)
+    pair = min((factors, factors[::-1]), key=moves)
+    names = [place(walk.graph, factor.value, order) for factor, order in zip(pair, orders(*pair), strict=True)]
+    held = {factor.becomes.get(axis) for factor in pair for axis in factor.value.held}
+    axes = [i if i in held else None for i in batch]
+    axes += [None if factor.own is None else factor.becomes[factor.own] for factor in pair]
+    return Value(shape, tuple(axes), walk.graph.add("MatMul", *names))
 
 
 FORMS: dict[str, Callable[..., Value]] = {

@@ -66,7 +66,10 @@ class _Walk:
         seen.update(zip(jaxpr.invars, inputs, strict=True))
 
         def look(atom: Any) -> Value:
-            return constant(np.asarray(atom.val, atom.aval.dtype)) if isinstance(atom, core.Literal) else seen[atom]
+            if not isinstance(atom, core.Literal):
+                return seen[atom]
+            aval: Any = atom.aval
+            return constant(np.asarray(atom.val, aval.dtype))
 
         for eqn in jaxpr.eqns:
             seen.update(zip(eqn.outvars, self._results(eqn, [look(atom) for atom in eqn.invars]), strict=True))
