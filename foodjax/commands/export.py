@@ -1,7 +1,7 @@
 """The verb export: writes a workdir's best checkpoint as a file that others run."""
 
 from foodjax.commands.verb import Flag, Given, Verb
-from foodjax.exchange.formats import FORMATS
+from foodjax.exchange.formats import FORMATS, QUANTISED
 from foodjax.system.files import to_path
 
 
@@ -11,10 +11,17 @@ def _format(text: str) -> str:
     return text
 
 
+def _quantised(text: str) -> str:
+    if text not in QUANTISED:
+        raise ValueError(" or ".join(QUANTISED))
+    return text
+
+
 def _run(given: Given) -> None:
     from foodjax.exchange.export import export
 
-    export(given.config, given.workdir, given.flags.format, given.flags.output)
+    flags = given.flags
+    export(given.config, given.workdir, flags.format, flags.output, flags.quantise)
 
 
 VERB = Verb(
@@ -29,5 +36,6 @@ VERB = Verb(
     (
         Flag("format", "FORMAT", "of the file: " + ", ".join(FORMATS) + "; docs/export.md", "keras", _format),
         Flag("output", "FILE", "a new file, of safetensors a new folder (default: in the workdir)", read=to_path),
+        Flag("quantise", "KIND", "none, or of onnx int8: calibrated on validation photographs", "none", _quantised),
     ),
 )

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.exchange import keras_model
-from foodjax.exchange.formats import FORMATS
+from foodjax.exchange.formats import FORMATS, QUANTISED
 from foodjax.exchange.scripts import name_of, script
 from foodjax.exchange.served import Served, open_served
 from foodjax.system.console import say
@@ -19,7 +19,13 @@ from foodjax.system.files import PathLike, read_text, to_path
 from foodjax.system.imports import import_problem
 
 
-def export(config: Config | ConfigDict, workdir: PathLike, format: str, output: PathLike | None = None) -> Path:
+def export(
+    config: Config | ConfigDict,
+    workdir: PathLike,
+    format: str,
+    output: PathLike | None = None,
+    quantise: str = "none",
+) -> Path:
     """Writes the best checkpoint of a workdir as a file that others run, and a script beside it.
 
     The file takes prepared pictures, uint8 (B, S, S, 3), and returns the probabilities of the classes, with the
@@ -30,6 +36,8 @@ def export(config: Config | ConfigDict, workdir: PathLike, format: str, output: 
         workdir: folder of a run.
         format: a key of formats.FORMATS.
         output: file, or folder, to write; never overwritten. None takes the format's own name in the workdir.
+        quantise: "none", or of ONNX "int8": weights and values of 8 bits, whose ranges are those of validation
+            photographs. Prints the accuracy before and after.
 
     Returns:
         What was written.
@@ -40,11 +48,15 @@ def export(config: Config | ConfigDict, workdir: PathLike, format: str, output: 
     """
     if format not in FORMATS:
         raise UserError(f"--format is {format!r}: needs one of {', '.join(FORMATS)}")
+    if quantise not in QUANTISED:
+        raise UserError(f"--quantise is {quantise!r}: needs {' or '.join(QUANTISED)}")
+    if quantise != "none" and format != "onnx":
+        raise UserError(f"--quantise is {quantise} and --format {format}: only onnx is quantised")
     config, workdir, kind = checked(config), to_path(workdir), FORMATS[format]
     output = workdir / kind.file if output is None else to_path(output)
     text = script(format, kind.file, geometry=config.data.geometry, resize=config.data.resize)
     place = (output.parent if kind.suffix else output) / name_of(format)
-    _check(format, output, place, text)
+    _check(format, output, place, text, quantise)
     if format == "keras":
         keras_model.export_model(config, workdir, output)
     else:
@@ -52,6 +64,8 @@ def export(config: Config | ConfigDict, workdir: PathLike, format: str, output: 
         if config.model.dtype != "float32" and format in ("onnx", "litert"):
             say(f"computed in float32: {format} has no {config.model.dtype}; probabilities differ a little")
         contents = _contents(served, format)
+        if quantise != "none":
+            contents = {"": _quantised(served, workdir, contents[""])}
         _write(output, contents)
         total = sum(map(len, contents.values()))
         say(f"wrote {output}: {total:,} bytes, checkpoint of step {served.step}, {len(served.class_names)} classes")
@@ -81,7 +95,21 @@ def _contents(served: Served, format: str) -> dict[str, bytes]:
     return {"": to_stablehlo(served)}
 
 
-def _check(format: str, output: Path, place: Path, text: str) -> None:
+def _quantised(served: Served, workdir: Path, content: bytes) -> bytes:
+    """Returns an ONNX file of 8 bits and prints what it costs."""
+    from foodjax.exchange.quantise import CALIBRATION, quantise, validation_examples
+
+    examples = validation_examples(served.config, workdir, served.class_names)
+    found, before, after = quantise(content, examples)
+    count = len(examples.labels)
+    say(
+        f"int8, calibrated on {min(count, CALIBRATION):,} validation photographs: {len(content):,} -> {len(found):,} "
+        f"bytes, validation accuracy {before:.2%} -> {after:.2%} of {count:,}"
+    )
+    return found
+
+
+def _check(format: str, output: Path, place: Path, text: str, quantise: str) -> None:
     """Raises UserError where the output cannot become what it should; reading the weights takes seconds."""
     kind = FORMATS[format]
     if kind.suffix and output.suffix != kind.suffix:
@@ -94,13 +122,14 @@ def _check(format: str, output: Path, place: Path, text: str) -> None:
         same = False
     if not same:
         raise UserError(f"{place} exists already and is another script: needs another --output, in another folder")
-    if problem := import_problem(*kind.needs):
+    needs = (*kind.needs, "onnxruntime") if quantise != "none" else kind.needs
+    if problem := import_problem(*needs):
         package = {"onnx": "'foodjax[export]'", "safetensors": "'foodjax[pretrained]'"}.get(
             format, " ".join(kind.needs)
         )
         raise UserError(
-            f"--format {format} needs the package {kind.needs[0]}, which cannot be imported ({problem}): pip install "
-            f"{package}"
+            f"--format {format} needs the package {' and '.join(needs)}, which cannot be imported ({problem}): pip "
+            f"install {package}"
         )
 
 

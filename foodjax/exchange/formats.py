@@ -22,6 +22,7 @@ class Format(NamedTuple):
         return self.file[self.file.rfind(".") :] if "." in self.file else ""
 
 
+QUANTISED = ("none", "int8")  # of --quantise
 FORMATS = {
     "keras": Format("model.keras", "Keras", ("keras",)),
     "litert": Format("model.tflite", "LiteRT, on phones and small devices", ("tensorflow",)),

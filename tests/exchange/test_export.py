@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -178,6 +179,40 @@ def test_mistakes_are_told_before_anything_is_read(workdir, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "onnx", None)
     refused("onnx", tmp_path / "x.onnx", r"--format onnx needs the package onnx, .*: pip install 'foodjax\[export\]'")
     assert (tmp_path / "model.stablehlo").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_int8_is_smaller_and_says_what_it_costs(workdir, tmp_path, capsys):
+    needs("onnx")
+    config = read_description(workdir)[0]
+    images = random_pictures(40)
+    paths = [export(config, workdir, "onnx", tmp_path / f"{kind}.onnx", kind) for kind in ("none", "int8")]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("int8")]
+    assert len(lines) == 1
+    # Of 20 photographs of each of three classes the first 15 % are for validation.
+    assert re.fullmatch(
+        r"int8, calibrated on 9 validation photographs: [\d,]+ -> [\d,]+ bytes, validation accuracy "
+        r"[\d.]+% -> [\d.]+% of 9",
+        lines[0],
+    )
+    plain, small = (run("onnx", path, images) for path in paths)
+    assert 0 < np.abs(plain - small).max() < 0.1
+    kernels = [array for array in weights(paths[1]) if array.ndim == 4]
+    assert kernels
+    assert {array.dtype for array in kernels} == {np.dtype(np.int8)}
+
+
+def weights(path):
+    onnx = importlib.import_module("onnx")
+    return [onnx.numpy_helper.to_array(array) for array in onnx.load(path).graph.initializer]
+
+
+def test_only_onnx_is_quantised(workdir, tmp_path):
+    config = read_description(workdir)[0]
+    with pytest.raises(UserError, match="--quantise is int8 and --format litert: only onnx is quantised"):
+        export(config, workdir, "litert", tmp_path / "model.tflite", "int8")
+    with pytest.raises(UserError, match="--quantise is 'int4': needs none or int8"):
+        export(config, workdir, "onnx", tmp_path / "model.onnx", "int4")
 
 
 def test_a_place_that_cannot_be_written_is_told(workdir, tmp_path):
