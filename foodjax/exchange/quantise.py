@@ -98,7 +98,7 @@ def accuracy(content: bytes, examples: Examples) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    found = [session.run(None, {IMAGES: images})[0].argmax(axis=1) for images in _batches(examples.images)]
+    found = [np.asarray(session.run(None, {IMAGES: x})[0]).argmax(axis=1) for x in _batches(examples.images)]
     return float((np.concatenate(found) == examples.labels).mean())
 
 
