@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from foodjax.models.backbones.layers import Conv, Features, Learned, Mlp
 from foodjax.models.layers import DropPath, Style, is_watched, tap
+from foodjax.models.slices import cut
 
 _EPSILON = 1e-6
 _NORMAL = nn.initializers.truncated_normal(0.02)
@@ -124,7 +125,7 @@ class VisionTransformer(nn.Module):
             block = TransformerBlock(self.num_heads, self.layer_scale, rate, grid, name=f"blocks_{i}")
             x = block(x, train=train)
         x = nn.LayerNorm(epsilon=_EPSILON, name="norm")(x).astype(x.dtype)
-        return Features(x[:, 1:].reshape(batch, *grid, self.channels), x[:, 0])
+        return Features(cut(x, slice(1, None)).reshape(batch, *grid, self.channels), cut(x, 0))
 
     def _positions(self, grid: tuple[int, int]) -> jax.Array:
         """Returns the positions of the class token and of a grid of patches, (1, 1 + rows columns, C)."""
