@@ -27,6 +27,7 @@ from foodjax.config.rules import (
     STAGES,
     TEXT,
     UNIT,
+    WRITER_NAMES,
     choice,
     integer,
     number,
@@ -197,6 +198,14 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Log:
+    """Where the numbers of a run are shown, besides its workdir's metrics.jsonl."""
+
+    writers: tuple[str, ...] = key(("tensorboard",), WRITER_NAMES, "", "of the numbers and pictures: docs/logging.md",
+                                   since=11, scope="execution")  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Config:
     """An experiment."""
 
@@ -209,6 +218,7 @@ class Config:
     train: Train = field(default_factory=Train)
     eval: Eval = field(default_factory=Eval)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    log: Log = field(default_factory=Log)
 
     @property
     def input_size(self) -> int:

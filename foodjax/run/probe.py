@@ -123,8 +123,9 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
     val = engine.validate(solved.variables, data).metrics
     stopping = EarlyStopping(config.train.patience).update(val["loss"])
     row = {"epoch": 1, "step": 1, **scored, "val_loss": val["loss"], "val_accuracy": val["accuracy"]}
-    log = logs.MetricsLog(workdir, [], 0)
+    log = logs.MetricsLog(workdir, [], 0, config=config)
     log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
+    log.flush(1)
     log.close()
     facts = {
         "strength": fitted.strength, "neighbours": count_near, "neighbours_accuracy": near,
