@@ -92,8 +92,8 @@ def _begin(opened: Opened, identity: str) -> Any:
         symlink=False,
         finish_timeout=_FINISH_SECONDS,
     )
-    if os.environ.get("WANDB_MODE", "online") == "online" and not wandb.login(prompt=False):
-        raise ValueError("no key is known here")  # asked for, nobody might answer
+    if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
+        raise ValueError("no key is known here")  # a question at the terminal might have nobody to answer it
     return wandb.init(
         id=identity,
         resume="allow",

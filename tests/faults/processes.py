@@ -89,7 +89,7 @@ def _child(function, log: int) -> None:
         os.dup2(log, 2)
         # Under pytest the inherited ones write to its capture.
         sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))
-        end_at_once(sigterm_status=0)
+        end_at_once(sigterm_status=0, line="interrupted; the same command continues")
         status = function() or 0
         sys.stdout.flush()
         sys.stderr.flush()
