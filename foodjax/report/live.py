@@ -16,8 +16,7 @@ _told: set[str] = set()
 
 def observe(epoch: Epoch) -> None:
     """Draws the pictures of an epoch. An error is printed once; training continues."""
-    writers = (("pictures of log.writers", _writers),) if epoch.log.writers else ()
-    for name, draw in (("curves.png", _curves), *writers):
+    for name, draw in (("curves.png", _curves), ("the pictures of log.writers", _writers)):
         try:
             draw(epoch)
         except Exception as error:  # a full disk or a missing font must not end a run
@@ -33,6 +32,8 @@ def _curves(epoch: Epoch) -> None:
 
 
 def _writers(epoch: Epoch) -> None:
+    if not epoch.log.writers:
+        return
     step, engine = epoch.rows[-1]["step"], epoch.engine
     if epoch.stopping.epoch == 1:
         rows = summary.layers(engine.model, engine.config.input_size)

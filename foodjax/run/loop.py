@@ -119,7 +119,7 @@ class Loop:
             self.workdir, self._rows, self.step, config=self.config, learning_rate=self.engine.learning_rate
         )
         self._rows = metrics_log.rows
-        reason = None
+        reason, finished = None, False
         try:
             while reason is None:
                 if self.stopping.should_stop:
@@ -128,6 +128,7 @@ class Loop:
                     reason = workdir_lib.LAST_EPOCH
                 else:
                     reason = self._epoch(metrics_log, observers)
+            finished = True
         except Interrupted:
             if self.step != self._saved_at:
                 self._save()
@@ -135,7 +136,7 @@ class Loop:
             say(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
             raise
         finally:
-            metrics_log.close(finished=reason is not None)
+            metrics_log.close(finished=finished)
         best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
         say(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
         return reason

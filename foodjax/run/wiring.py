@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -90,7 +91,7 @@ class Engine:
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of a step, from 0; optimizer.rates and layer_decay scale it for some weights."""
-        return float(self._rate(step) if callable(self._rate) else self._rate)
+        return float(jnp.asarray(self._rate(step) if callable(self._rate) else self._rate))
 
     def create_state(self, weights: Any = None) -> TrainState:
         """Returns the state before the first step.
