@@ -41,7 +41,7 @@ def measure(config: str, seed: int, target: float, more: list[str], workdir: Pat
     lines = []
     for line in process.stdout:  # an epoch's line comes when its row is written
         lines.append(line)
-        if re.match(r"epoch \d+/\d+  loss ", line):
+        if re.match(r"epoch +\d+/\d+  loss ", line):
             now = time.perf_counter() - start
             first = first or now
             if read_rows(workdir)[-1]["val_accuracy"] >= target:

@@ -23,17 +23,17 @@ def epoch_line(rows: Sequence[dict[str, Any]], timing: dict[str, float], epochs:
     Example:
         >>> row = {"epoch": 3, "loss": 1.25, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4375}
         >>> epoch_line([row], {"images_per_second": 60.0, "data_wait": 0.01}, 20, best=True, width=80)
-        'epoch 3/20  loss 1.250, val 1.500  acc 50.0%, val 43.8%  60 images/s  best'
+        'epoch  3/20  loss 1.250, val 1.500  acc 50.0%, val 43.8%  60 images/s  best'
     """
     row, speed, wait = rows[-1], timing["images_per_second"], timing["data_wait"]
-    head, tail = f"epoch {row['epoch']}/{epochs}", "  best" if best else ""
+    head, tail = f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}", "  best" if best else ""
     ranges = "  ".join(
         f"{name} {row[name]:.4f} ({min(r[name] for r in rows):.4f} to {max(r[name] for r in rows):.4f})"
         for name in NAMES
     )
     full = "  ".join(f"{name} {row[name]:.4f}" for name in NAMES)
     short = (
-        f"loss {row['loss']:.3f}, val {row['val_loss']:.3f}  acc {row['accuracy']:.1%}, val {row['val_accuracy']:.1%}"
+        f"loss {row['loss']:.3f}, val {row['val_loss']:.3f}  acc {row['accuracy']:5.1%}, val {row['val_accuracy']:5.1%}"
     )
     forms = (
         f"{head}  {ranges}  {speed:.1f} images/s, {wait:.1%} waiting for data{tail}",

@@ -4,17 +4,17 @@ from foodjax.workdir.epoch_line import epoch_line
 
 ROWS = [
     {"epoch": 9, "loss": 2.5, "accuracy": 0.25, "val_loss": 1.25, "val_accuracy": 0.5},
-    {"epoch": 10, "loss": 1.23456, "accuracy": 0.56789, "val_loss": 1.5, "val_accuracy": 0.4375},
+    {"epoch": 10, "loss": 1.23456, "accuracy": 0.056789, "val_loss": 1.5, "val_accuracy": 0.4375},
 ]
 TIMING = {"images_per_second": 1234.56, "data_wait": 0.0123}
 WIDE = (
-    "epoch 10/100  loss 1.2346 (1.2346 to 2.5000)  accuracy 0.5679 (0.2500 to 0.5679)  "
+    "epoch  10/100  loss 1.2346 (1.2346 to 2.5000)  accuracy 0.0568 (0.0568 to 0.2500)  "
     "val_loss 1.5000 (1.2500 to 1.5000)  val_accuracy 0.4375 (0.4375 to 0.5000)  "
     "1234.6 images/s, 1.2% waiting for data  best"
 )
-FULL = "epoch 10/100  loss 1.2346  accuracy 0.5679  val_loss 1.5000  val_accuracy 0.4375  1235 images/s  best"
-NARROW = "epoch 10/100  loss 1.235, val 1.500  acc 56.8%, val 43.8%  1235 images/s  best"
-SHORTEST = "epoch 10/100  loss 1.235, val 1.500  acc 56.8%, val 43.8%  best"
+FULL = "epoch  10/100  loss 1.2346  accuracy 0.0568  val_loss 1.5000  val_accuracy 0.4375  1235 images/s  best"
+NARROW = "epoch  10/100  loss 1.235, val 1.500  acc  5.7%, val 43.8%  1235 images/s  best"
+SHORTEST = "epoch  10/100  loss 1.235, val 1.500  acc  5.7%, val 43.8%  best"
 
 
 @pytest.mark.parametrize(
