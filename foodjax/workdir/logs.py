@@ -14,9 +14,7 @@ from foodjax.system.console import say
 from foodjax.system.errors import first_line
 from foodjax.workdir.epoch_line import epoch_line
 from foodjax.workdir.metrics import read_metrics
-from foodjax.workdir.writer import Opened, Writer, open_writer
-
-_IN_WORKDIR = ("tensorboard",)  # writers of its files: where they cannot write, checkpoints cannot, and the run ends
+from foodjax.workdir.writer import LOCAL, Opened, Writer, open_writer
 
 
 class JsonLines:
@@ -132,7 +130,7 @@ class MetricsLog:
             try:
                 write(writer)
             except Exception as error:
-                if name in _IN_WORKDIR:
+                if name in LOCAL:
                     raise
                 del self.writers[name]
                 say(f"{name} is left out from step {step} on ({first_line(error)}); metrics.jsonl has all", flush=True)
@@ -151,6 +149,6 @@ class MetricsLog:
             try:
                 writer.close(finished=finished)
             except Exception as error:
-                if name in _IN_WORKDIR:
+                if name in LOCAL:
                     raise
                 say(f"{name} did not end well: {first_line(error)}", flush=True)

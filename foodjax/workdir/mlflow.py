@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow.entities import Metric, Param
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
 from foodjax.config.check import flatten
 from foodjax.system import files
@@ -40,6 +37,8 @@ class MlflowRun:
         Raises:
             UserError: MLflow cannot be reached.
         """
+        from mlflow.tracking import MlflowClient  # whoever imports this module alone need not have it
+
         try:
             self._client = MlflowClient()
             self._id = self._continued(opened.workdir) or self._begin(opened)
@@ -54,6 +53,8 @@ class MlflowRun:
 
     def _continued(self, workdir: Path) -> str:
         """Returns the id of the workdir's run, which is then running again; "" where there is none."""
+        from mlflow.exceptions import MlflowException
+
         try:
             identity = files.read_json(workdir / "mlflow.json")["id"]
             with contextlib.suppress(MlflowException):  # of another server, or deleted
@@ -65,6 +66,8 @@ class MlflowRun:
         return ""
 
     def _begin(self, opened: Opened) -> str:
+        from mlflow.entities import Param
+
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         found = self._client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else self._client.create_experiment(name)
@@ -77,6 +80,8 @@ class MlflowRun:
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
         """Adds the numbers of an epoch."""
+        from mlflow.entities import Metric
+
         now = int(1000 * time.time())
         self._client.log_batch(self._id, [Metric(_key(name), value, now, step) for name, value in numbers.items()])
 

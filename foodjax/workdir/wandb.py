@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import wandb
 
 from foodjax.config.check import tree
 from foodjax.system import files
@@ -41,11 +40,14 @@ class WandbRun:
         Raises:
             UserError: W&B knows no user, or cannot be reached.
         """
+        import wandb  # whoever imports this module alone need not have it
+
+        self._wandb = wandb
         folder, identity = opened.workdir / "wandb", _identity(opened.workdir)
         found = wandb_file.read_steps(folder, identity)
         try:
             with _cache_in(folder):
-                self._run = _begin(opened, identity)
+                self._run = _begin(wandb, opened, identity)
         except Exception as error:  # wandb's own, and those of the libraries below it
             raise UserError(
                 f"log.writers has 'wandb', and W&B does not start a run ({first_line(error)}): needs the network and "
@@ -66,11 +68,11 @@ class WandbRun:
 
     def write_text(self, step: int, tag: str, markdown: str) -> None:
         """Adds a text, as it is."""
-        self._log(step, {tag: wandb.Html(f"<pre>{html.escape(markdown)}</pre>")})
+        self._log(step, {tag: self._wandb.Html(f"<pre>{html.escape(markdown)}</pre>")})
 
     def write_image(self, step: int, tag: str, pixels: np.ndarray) -> None:
         """Adds a picture, uint8 (H, W, 3)."""
-        self._log(step, {tag: wandb.Image(pixels)})
+        self._log(step, {tag: self._wandb.Image(pixels)})
 
     def _log(self, step: int, values: dict[str, Any]) -> None:
         self._step = step
@@ -85,7 +87,7 @@ class WandbRun:
         self._run.finish(exit_code=0 if finished else 1)
 
 
-def _begin(opened: Opened, identity: str) -> Any:
+def _begin(wandb: Any, opened: Opened, identity: str) -> Any:
     settings = wandb.Settings(
         silent=True,  # the URL is printed here
         console="off",  # the terminal is not W&B's

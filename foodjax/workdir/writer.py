@@ -67,6 +67,8 @@ WRITERS = {
     "wandb": _Kind("foodjax.workdir.wandb", "WandbRun", "wandb", "wandb"),
     "mlflow": _Kind("foodjax.workdir.mlflow", "MlflowRun", "mlflow", "mlflow"),
 }
+# Those of files in the workdir: where they cannot write, checkpoints cannot, and the run ends. The others are services.
+LOCAL = ("tensorboard",)
 
 
 def check(names: Collection[str]) -> None:
