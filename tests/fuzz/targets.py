@@ -33,6 +33,7 @@ from foodjax.data.sources.folders import FolderSource
 from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir.metrics import read_metrics
+from foodjax.workdir.wandb_file import records
 
 META = {"bars": ["bars/1", "bars/2"], "ring": ["ring/1"]}
 PROGRESS = {"best_loss": 1.5, "best_epoch": 1, "num_bad": 0, "epoch": 1, "rows": [{"epoch": 1, "val_loss": 1.5}]}
@@ -173,8 +174,6 @@ def events(folder: Path, content: bytes) -> bool:
 
 def wandb_file(_: Path, content: bytes) -> bool:
     """A file of W&B's, which a run that continues offline reads."""
-    from foodjax.workdir.wandb_file import records
-
     found = list(records(content))
     assert sum(map(len, found)) <= len(content)
     return bool(found)
