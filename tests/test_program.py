@@ -70,6 +70,13 @@ def test_a_sigterm_ends_a_training_with_0_however_it_is_spelt(tmp_path, moment, 
     assert result.stdout == ("interrupted\n" if status else "interrupted; the same command continues\n")
 
 
+def test_a_server_that_ends_promises_nothing(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    own = {"PYTHONPATH": str(tmp_path), "TERM_AT": "foodjax.cli"}
+    result = run_main("serve", "--workdir", "x", environment=own, timeout=60)
+    assert (result.returncode, result.stdout) == (143, "the server has ended\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["jax", "ml_collections", "orbax", "foodjax.run.loop", "foodjax.data.prepare"])
 def test_a_sigterm_while_libraries_are_loaded_ends_a_training_with_0(tmp_path, moment):

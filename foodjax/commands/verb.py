@@ -12,6 +12,13 @@ from foodjax.system.files import to_path
 CONTINUED = ("train", "probe", "sweep")
 
 
+def end_of(verb: str) -> str:
+    """Returns what a verb says that a signal ends at once."""
+    if verb in CONTINUED:
+        return "interrupted; the same command continues"
+    return "the server has ended" if verb == "serve" else "interrupted"
+
+
 def split_verb(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns (verbs, the other words) of a command line without the program.
 

@@ -27,6 +27,7 @@ from foodjax.config.rules import (
     STAGES,
     TEXT,
     UNIT,
+    WRITER_NAMES,
     choice,
     integer,
     number,
@@ -202,6 +203,14 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Log:
+    """Where the numbers of a run are shown, besides its workdir's metrics.jsonl."""
+
+    writers: tuple[str, ...] = key(("tensorboard",), WRITER_NAMES, "", "of the numbers and pictures: docs/logging.md",
+                                   since=11, scope="execution")  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Config:
     """An experiment."""
 
@@ -214,6 +223,7 @@ class Config:
     train: Train = field(default_factory=Train)
     eval: Eval = field(default_factory=Eval)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    log: Log = field(default_factory=Log)
 
     @property
     def input_size(self) -> int:

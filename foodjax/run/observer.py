@@ -23,7 +23,7 @@ class Epoch(NamedTuple):
         stopping: early stopping, including this epoch.
         rows: the numbers of every epoch so far, oldest first.
         validation: predictions of the validation images.
-        log: writes texts and pictures for TensorBoard.
+        log: shows texts and pictures in TensorBoard and the other writers of `log.writers`.
     """
 
     engine: Engine

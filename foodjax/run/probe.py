@@ -153,11 +153,12 @@ def _solve(
     val = validation.metrics
     stopping = EarlyStopping(config.train.patience).update(val["loss"])
     row = {"epoch": 1, "step": 1, **scored, "val_loss": val["loss"], "val_accuracy": val["accuracy"]}
-    log = logs.MetricsLog(workdir, [], 0)
+    log = logs.MetricsLog(workdir, [], 0, config=config)
     try:
         log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
         epoch = Epoch(engine, data, workdir, solved, stopping, log.rows, validation, log)
         reasons = [observe(epoch) for observe in observers]
+        log.flush(1)
     finally:
         log.close()
     facts = {

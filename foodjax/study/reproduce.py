@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from foodjax.config.check import checked
+from foodjax.config.check import checked, replace
 from foodjax.config.keys import Config
 from foodjax.data.cache import with_known_cache
 from foodjax.data.sets import load_data
@@ -15,7 +15,7 @@ from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
-from foodjax.workdir import data_check, description, run_record
+from foodjax.workdir import data_check, description, run_record, writer
 from foodjax.workdir.metrics import read_metrics
 
 FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
@@ -26,7 +26,8 @@ def reproduce(
 ) -> bool:
     """Trains the finished run of `workdir` again in `again` and compares every number of both.
 
-    A probe computes its features again.
+    A probe computes its features again. Services of `log.writers` get nothing of it: the workdir, which names them, may
+    come from anyone.
 
     Args:
         config: the workdir's config.
@@ -45,6 +46,7 @@ def reproduce(
     record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")
+    config = replace(config, {"log.writers": tuple(n for n in config.log.writers if n in writer.LOCAL)})
     data = None
     if not (description.check(again, config) and description.read_finished(again, config.train)):
         data = data_check.check_data(workdir, config, load_data(config))

@@ -177,18 +177,30 @@ def test_tensorboard_gets_the_layers_and_the_predictions(workdir, tmp_path):
 
     log = MetricsLog(tmp_path, [], 0)
     log.write_text(7, "layers", "| layer |\n| --- |")
-    log.write_image(
-        7, "photographs", pictures.strip([np.zeros((16, 16, 3), np.uint8)] * 5, [("bars (ring)", True)] * 5)
-    )
+    log.write_image(7, "photographs", pictures.strip([np.zeros((16, 16, 3), np.uint8)] * 5, [("bars 50%", "")] * 5))
     log.close()
-    (file,) = (tmp_path / "tensorboard").iterdir()
+    (file,) = (tmp_path / "tensorboard").glob("events*")
     found = {v.tag: (e.step, v) for e in EventFileLoader(str(file)).Load() for v in e.summary.value}
     step, text = found["layers"]
     assert step == 7
     assert text.tensor.string_val[0] == b"| layer |\n| --- |"
     assert text.metadata.plugin_data.plugin_name == "text"
     width, height, encoded = found["photographs"][1].tensor.string_val[:3]
-    assert Image.open(io.BytesIO(encoded)).size == (int(width), int(height)) == (4 * 168, 2 * 190)
+    assert Image.open(io.BytesIO(encoded)).size == (int(width), int(height)) == (4 * 230, 2 * 271)
+
+
+def test_captions_stay_below_their_photographs_and_differ_in_more_than_colour():
+    black = np.zeros((16, 16, 3), np.uint8)
+    right, wrong = pictures.strip([black], [("bars 50%", "")]), pictures.strip([black], [("bars 50%", "true: bars")])
+    ink = [(sheet[224:] < 200).any(axis=2) for sheet in (right, wrong)]
+    assert not np.array_equal(ink[0][:22], ink[1][:22])  # a tick and a cross
+    assert not ink[0][22:].any()
+    assert ink[1][22:].any()
+    long = pictures.strip([black] * 3, [("W" * 100 + " 50%", "true: " + "W" * 100)] * 3)
+    ink = (long[224:] < 200).any(axis=2)
+    for x in (230, 460):
+        assert not ink[:, x - 3 : x + 3].any()
+        assert ink[:, x - 40 : x - 3].any()  # it is cut no sooner than it must
 
 
 def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, tmp_path):

@@ -14,9 +14,16 @@ from foodjax.workdir.description import read_description
 def test_a_run_is_reproduced_and_another_one_is_not(tmp_path):
     path = write_experiment(tmp_path, [""])
     assert run_main("--config", path, "--workdir", tmp_path / "run").returncode == 0
+    # It was logged to a service; whoever runs it again sends nothing there, and need not have its package.
+    stored = json.loads((tmp_path / "run/config.json").read_text())
+    stored["log"]["writers"] = ["wandb", "tensorboard"]
+    (tmp_path / "run/config.json").write_text(json.dumps(stored))
     same = run_main("--mode", "reproduce", "--workdir", tmp_path / "run")
     assert same.returncode == 0, same.stderr
     assert "the same: 2 epochs, evaluation and every prediction are equal to the byte" in same.stdout
+    (again,) = (path.parent for path in tmp_path.glob("run*/finished.json") if path.parent.name != "run")
+    assert json.loads((again / "config.json").read_text())["log"]["writers"] == ["tensorboard"]
+    assert not (again / "wandb.json").exists()
     metrics = tmp_path / "run" / "metrics.jsonl"
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     rows[1]["val_loss"] += 1e-7
