@@ -11,6 +11,8 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform
+
 _NOWHERE = 50  # row or column of a window that a pixel is not in
 
 
@@ -23,7 +25,7 @@ def max_pool_3x3(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
     Returns:
         (B, H2, W2, C) with H2 = ceil(H / 2), and W2 likewise.
     """
-    return lax.platform_dependent(x, cpu=remembered_max_pool_3x3, default=plain_max_pool_3x3)
+    return by_platform(x, cpu=remembered_max_pool_3x3, default=plain_max_pool_3x3)
 
 
 def plain_max_pool_3x3(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
