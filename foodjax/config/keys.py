@@ -207,7 +207,7 @@ class Log:
     """Where the numbers of a run are shown, besides its workdir's metrics.jsonl."""
 
     writers: tuple[str, ...] = key(("tensorboard",), WRITER_NAMES, "", "of the numbers and pictures: docs/logging.md",
-                                   since=11, scope="execution")  # fmt: skip
+                                   since=12, scope="execution")  # fmt: skip
 
 
 @dataclass(frozen=True)
