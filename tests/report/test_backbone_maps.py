@@ -23,9 +23,10 @@ pytestmark = pytest.mark.slow
 CONVOLUTIONAL = [name for name in BACKBONES if not BACKBONES[name].has_token]
 TRANSFORMERS = [name for name in BACKBONES if BACKBONES[name].has_token]
 K = 6  # classes
-NUM_TAPS = {  # the stem and every block; of Lite also the last convolution
+NUM_TAPS = {  # the stem and every block, of ConvNeXt blocks alone; of Lite also the last convolution
     "resnet18": 1 + 8, "resnet34": 1 + 16, "resnet50": 1 + 16, "lite0": 1 + 16 + 1, "lite1": 1 + 21 + 1,
     "lite2": 1 + 21 + 1, "vit_small_patch16_224": 12, "vit_small_patch14_dinov2": 12,
+    "convnext_tiny": 3 + 3 + 9 + 3,
 }  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def test_every_tap_has_maps_and_grad_cam_of_its_size(explained):
     last = math.ceil(explained.side / expects.stride)
     assert sides == sorted(sides, reverse=True)
     assert sides[-1] == last
-    assert sides[0] == (last if expects.has_token else 32)
+    assert sides[0] == (last if expects.has_token else 16 if name == "convnext_tiny" else 32)
     for tap, maps in found.maps.items():
         cam = found.cams[tap]
         assert maps.shape[:3] == cam.shape == (K + 1, maps.shape[1], maps.shape[1]), tap
@@ -95,7 +96,9 @@ def test_grad_cam_changes_with_the_class_and_with_the_photograph(explained):
         assert np.abs(maps[-1] - maps[0]).max() > 0.01 * np.abs(maps[0]).max(), tap
 
 
-@pytest.mark.parametrize("explained", CONVOLUTIONAL, indirect=True)
+@pytest.mark.parametrize(
+    "explained", [name for name in CONVOLUTIONAL if not BACKBONES[name].has_pooled_norm], indirect=True
+)
 def test_last_grad_cam_of_a_convolutional_one_is_its_class_activation_map(explained):
     """The average of the last maps and one dense layer: Grad-CAM is relu(sum_k w_kc A_k), of Zhou et al. 2016."""
     tap = explained.explainer.names[-1]

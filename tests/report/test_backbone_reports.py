@@ -90,4 +90,4 @@ def test_a_run_keeps_what_the_report_shows(run):
     for key in ("input_mean", "input_deviation"):
         values = [round(x, 3) for x in getattr(config.model, key)]
         assert values == [round(x, 3) for x in getattr(BACKBONES[name], key.removeprefix("input_"))]
-    assert (workdir / "curves.png").exists() == BACKBONES[name].has_token  # of a training
+    assert (workdir / "curves.png").exists()
