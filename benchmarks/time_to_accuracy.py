@@ -10,6 +10,7 @@ benchmarks/results/time_to_accuracy.json.
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def measure(config: str, seed: int, target: float, more: list[str], workdir: Pat
     lines = []
     for line in process.stdout:  # an epoch's line comes when its row is written
         lines.append(line)
-        if line.startswith("epoch ") and "val_accuracy" in line:
+        if re.match(r"epoch +\d+/\d+  loss ", line):
             now = time.perf_counter() - start
             first = first or now
             if read_rows(workdir)[-1]["val_accuracy"] >= target:

@@ -2,6 +2,7 @@
 
     foodjax probe --config food10_probe
     foodjax probe --config food10_probe:size=2 --config.model.init_from=WEIGHTS
+    foodjax sweep --config food10_probe                   # the three sizes, compared
 
 Weights: those of timm on the hub (`pip install 'foodjax[pretrained]'`), or WEIGHTS, a .pth or .safetensors file of
 EfficientNet-Lite; docs/weights.md.
@@ -33,3 +34,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update(solver="probe", epochs=1, patience=1)
     config.eval.update(flip=True, calibrate=True)
     return variants.apply(config, variant)
+
+
+def get_sweep(arg: str = "") -> list[str]:
+    """Returns the three sizes of the network; each has weights of its own."""
+    return ["", *(f"size={size}" for size in _SIDES if size)]

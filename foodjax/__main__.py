@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from foodjax.commands.verb import CONTINUED, name_of_verb
+from foodjax.commands.verb import CONTINUED, end_of, name_of_verb
 from foodjax.system.errors import UserError
 from foodjax.system.malloc import tune_malloc
 from foodjax.system.output import OutputClosed, watch_output
@@ -17,7 +17,7 @@ def start() -> None:
     """
     verb = name_of_verb(sys.argv[1:])
     continued = verb in CONTINUED
-    end_at_once(sigterm_status=0 if continued else 128 + signal.SIGTERM)
+    end_at_once(sigterm_status=0 if continued else 128 + signal.SIGTERM, line=end_of(verb))
     if verb != "serve":  # a server returns memory to the system, see return_large_blocks
         with held():  # the program that starts again takes a signal of this moment with its own handlers
             tune_malloc()  # before anything large is loaded

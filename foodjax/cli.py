@@ -1,7 +1,9 @@
 """The command line: reads it, loads the config, runs the verb, and prints one line for a user's mistake."""
 
+import logging
 import os
 import signal
+import sys
 
 from foodjax.commands import (
     arguments,
@@ -22,7 +24,7 @@ from foodjax.commands import (
     train,
 )
 from foodjax.commands.verb import CONTINUED
-from foodjax.system import memory
+from foodjax.system import accelerators, memory
 from foodjax.system.console import fail, say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.setup import setup
@@ -66,6 +68,8 @@ def main(argv: list[str]) -> int:
         _leave_float64()
         setup()  # imports JAX: most mistakes are told a second sooner
         _check_platform()
+        if command.verb.config != "none":
+            _say_unused()
         return command.verb.run(given) or 0
     except UserError as error:
         fail(str(error))
@@ -99,8 +103,17 @@ def _check_platform() -> None:
     except Exception as error:  # RuntimeError, and AssertionError where a plugin is missing
         raise UserError(
             f"JAX_PLATFORMS={wanted}, but JAX finds no such device ({first_line(error)}): needs the device and the "
-            f"package of JAX for it, or JAX_PLATFORMS=cpu"
+            f"package of JAX for it (pip install 'foodjax[cuda13]', cuda12 or tpu), or JAX_PLATFORMS=cpu"
         ) from None
+
+
+def _say_unused() -> None:
+    """Says that the machine has a GPU or TPU that JAX cannot use, unless the environment chooses the platform."""
+    line = "" if os.environ.get("JAX_PLATFORMS") else accelerators.unused()
+    if line:
+        say(line, file=sys.stderr)
+        # JAX says that there may be one, and not what to do.
+        logging.getLogger("jax._src.xla_bridge").addFilter(lambda record: "may be present" not in record.getMessage())
 
 
 def _help(words: list[str]) -> str | None:

@@ -60,6 +60,15 @@ def workdir(tmp_path_factory):
 
 
 @pytest.fixture
+def small_convnext(monkeypatch):
+    """ConvNeXt-Tiny has one block of few channels in each stage."""
+    from foodjax.models.backbones import convnext
+
+    monkeypatch.setattr(convnext, "_WIDTHS", (8, 12, 16, 24))
+    monkeypatch.setattr(convnext, "_DEPTHS", (1, 1, 1, 1))
+
+
+@pytest.fixture
 def food_root(tmp_path):
     """A small food-101/ folder of drawn pictures in the official layout: 3 classes x (6 train, 4 test)."""
     return make_food_root(tmp_path / "food-101")

@@ -1,8 +1,11 @@
 """What several test files share: places, processes of main.py, one device, photographs, sweeps and finished runs."""
 
+import html.parser
 import io
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -93,8 +96,43 @@ def one_device_mesh():
     return Mesh(np.array(jax.devices()[:1]), ("batch",))
 
 
+class Page(html.parser.HTMLParser):
+    """Collects what a page would fetch, pictures without a text, and what was left open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.silent, self.ids, self.images, self.open = [], [], set(), 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        for name in ("src", "href", "xlink:href"):
+            if not (values.get(name) or "data:").startswith(("data:", "#")):
+                self.fetched.append(values[name])
+        if tag == "img":
+            self.images += 1
+            if not values.get("alt"):
+                self.silent.append(values)
+        if tag == "svg" and not values.get("aria-label"):
+            self.silent.append(values)
+        self.ids.add(values.get("id"))
+        if tag not in ("meta", "link", "img", "br", "wbr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
 def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, num_test=4) -> Path:
-    """Writes drawn pictures as photographs in Food-101's official layout, as many of each class, and returns root."""
+    """Writes drawn pictures as photographs in Food-101's official layout, as many of each class, and returns root.
+
+    More than ten classes share the shapes, each with pictures of its own.
+    """
     from PIL import Image
 
     from foodjax.data.sources.shapes import CLASS_NAMES, draw_png
@@ -102,10 +140,10 @@ def make_food_root(root: Path, classes=("bars", "cross", "ring"), num_train=6, n
     (root / "meta").mkdir(parents=True)
     (root / "meta" / "classes.txt").write_text("\n".join(classes) + "\n")
     lists = {"train": {}, "test": {}}
-    for name, shape in zip(classes, CLASS_NAMES, strict=False):
+    for i, (name, shape) in enumerate(zip(classes, itertools.cycle(CLASS_NAMES), strict=False)):
         (root / "images" / name).mkdir(parents=True)
         for k in range(num_train + num_test):
-            image = Image.open(io.BytesIO(draw_png(shape, k, 0)))
+            image = Image.open(io.BytesIO(draw_png(shape, k, i // len(CLASS_NAMES))))
             image.save(root / "images" / name / f"{k}.jpg")
             lists["train" if k < num_train else "test"].setdefault(name, []).append(f"{name}/{k}")
     for part, table in lists.items():
@@ -175,6 +213,44 @@ def random_pictures(number=200, size=16):
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 256, (number, size, size, 3), dtype=np.uint8)
+
+
+def random_variables(model, side):
+    """Returns random weights and statistics of a backbone with which no layer's output vanishes or explodes."""
+    import jax
+    import numpy as np
+
+    from foodjax.models.convnet import init_variables
+
+    rng = np.random.default_rng(1)
+
+    def draw(keys, x):
+        noise, name = rng.normal(size=x.shape).astype(np.float32), keys[-1].key
+        if name == "kernel":
+            return noise * np.float32((2 / np.prod(x.shape[:-1])) ** 0.5)
+        return np.float32(0.1) * noise + np.float32(name in ("scale", "var", "gamma"))
+
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), side))
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def write_weights(path: Path, variables) -> Path:
+    """Writes a convolutional backbone as a .safetensors file with timm's names."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from foodjax.models.summary import walk
+
+    leaves = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var", "kernel": "weight"}
+    arrays = {}
+    for part in ("params", "batch_stats"):
+        for key, x in walk(variables[part]["backbone"]):
+            *layers, leaf = re.sub(r"_(?=\d)", ".", key).split("/")
+            arrays[".".join([*layers, leaves[leaf]])] = np.ascontiguousarray(
+                x.transpose(3, 2, 0, 1) if x.ndim == 4 else x
+            )
+    save_file(arrays, path)
+    return path
 
 
 EXPERIMENT = """

@@ -47,6 +47,18 @@ def test_the_shipped_ablation_has_everything_and_every_picture_survives(tmp_path
     assert ablate_blocks.get_config(scale).train.epochs == (10 if scale else 100)
 
 
+def test_the_sizes_of_the_probe_are_a_sweep(tmp_path):
+    trials = space.create_trials("food10_probe", {"data.dir": "photos"}, tmp_path)
+    assert [trial.label for trial in trials] == ["baseline", "size=1", "size=2"]
+    found = [(trial.config.train.solver, trial.config.model, trial.config.data.image_size) for trial in trials]
+    assert [(solver, model.backbone, side) for solver, model, side in found] == [
+        ("probe", "tf_efficientnet_lite0", 224),
+        ("probe", "tf_efficientnet_lite1", 240),
+        ("probe", "tf_efficientnet_lite2", 260),
+    ]
+    assert all(model.init_from == f"hf://timm/{model.backbone}.in1k" for _, model, _ in found)
+
+
 def test_the_recipe_changes_step_by_step_from_the_tutorial_to_food10_fast(tmp_path):
     trials = space.create_trials(str(ROOT / "experiments" / "recipe_parts.py"), {}, tmp_path)  # each valid, and new
     trials = [trial for trial in trials if trial.seed == 0]

@@ -49,6 +49,7 @@ TRAINS = [
     ["--config", "demo", "--config.model.dtype=bfloat16"],
     ["--config", "demo", "--config.model.head.hidden=16", "--workdir", "a mode"],
     ["sweep", "--config", "ablate_blocks"],
+    ["probe", "--config", "food10_probe"],
 ]
 OTHERS = [
     ["evaluate", "--workdir", "x"],
@@ -67,6 +68,13 @@ def test_a_sigterm_ends_a_training_with_0_however_it_is_spelt(tmp_path, moment, 
     result = run_main(*words, environment=own, timeout=60)
     assert result.returncode == status, result.stderr
     assert result.stdout == ("interrupted\n" if status else "interrupted; the same command continues\n")
+
+
+def test_a_server_that_ends_promises_nothing(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    own = {"PYTHONPATH": str(tmp_path), "TERM_AT": "foodjax.cli"}
+    result = run_main("serve", "--workdir", "x", environment=own, timeout=60)
+    assert (result.returncode, result.stdout) == (143, "the server has ended\n")
 
 
 @pytest.mark.slow

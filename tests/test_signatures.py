@@ -37,6 +37,7 @@ WRONG = {
     "data.augment.blur": lambda module, _: module.blur(jnp.ones((2, 8, 8, 3)), jnp.ones(3)),
     "data.augment.colour": lambda module, _: module.apply(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4))),
     "data.augment.mix": lambda module, _: module.cut_out(pictures(2, 8, 8, 3), jnp.ones((3, 4))),
+    "models.backbones.convnext": lambda module, _: init(module.ConvNeXt(0.0), STYLE, train=False),
     "models.backbones.efficientnet_lite": lambda module, _: init(
         module.EfficientNetLite(0, True, 0.0), STYLE, train=False
     ),

@@ -1,31 +1,41 @@
-"""The verb export: writes a workdir's best checkpoint as a Keras model."""
+"""The verb export: writes a workdir's best checkpoint as a file that others run."""
 
 from foodjax.commands.verb import Flag, Given, Verb
+from foodjax.exchange.formats import FORMATS, QUANTISED
 from foodjax.system.files import to_path
-
-FORMATS = ("keras",)
 
 
 def _format(text: str) -> str:
     if text not in FORMATS:
-        raise ValueError(" or ".join(FORMATS))
+        raise ValueError("one of " + ", ".join(FORMATS))
+    return text
+
+
+def _quantised(text: str) -> str:
+    if text not in QUANTISED:
+        raise ValueError(" or ".join(QUANTISED))
     return text
 
 
 def _run(given: Given) -> None:
-    from foodjax.exchange import keras_model
+    from foodjax.exchange.export import export
 
-    keras_model.export_model(given.config, given.workdir, given.flags.output or given.workdir / "model.keras")
+    flags = given.flags
+    export(given.config, given.workdir, flags.format, flags.output, flags.quantise)
 
 
 VERB = Verb(
     "export",
-    "writes the best checkpoint as a Keras model, softmax included",
+    "writes the best checkpoint as a file that others run, and a script that shows how",
     _run,
     "stored",
-    ("foodjax export --workdir runs/food10 --output model.keras",),
     (
-        Flag("format", "FORMAT", "of the file: " + " or ".join(FORMATS), "keras", _format),
-        Flag("output", "FILE", "a new file (default: model.keras in the workdir)", read=to_path),
+        "foodjax export --workdir runs/food10 --output model.keras",
+        "foodjax export --workdir runs/food10 --format onnx --output food10.onnx",
+    ),
+    (
+        Flag("format", "FORMAT", "of the file: " + ", ".join(FORMATS) + "; docs/export.md", "keras", _format),
+        Flag("output", "FILE", "a new file, of safetensors a new folder (default: in the workdir)", read=to_path),
+        Flag("quantise", "KIND", "none, or of onnx int8: calibrated on validation photographs", "none", _quantised),
     ),
 )

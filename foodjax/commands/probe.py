@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from foodjax.commands.configs import workdir_of
+from foodjax.commands.train import train
 from foodjax.commands.verb import Given, Verb
-from foodjax.config.check import checked
+from foodjax.config.check import checked, replace
 from foodjax.system.files import PathLike
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def probe(
     """Trains the last layer of a pretrained network, evaluates it on the test set and writes the report.
 
     Args:
-        config: the experiment, such as `load_config("food10_probe")`, with the weights in model.init_from.
+        config: the experiment, such as `load_config("food10_probe")`, with the weights in model.init_from; its
+            train.solver becomes "probe", with which `foodjax.train` does the same.
         workdir: folder of the run, new or of the same experiment; None: runs/NAME, as the experiment is called.
         data: prepared sets; None prepares those that config names.
         origin: where the config is from, for run.json.
@@ -45,12 +46,7 @@ def probe(
         >>> probed.epochs, 0 <= probed.test_accuracy <= 1
         (1, True)
     """
-    from foodjax.report import run_report
-    from foodjax.run import probe as run_probe
-
-    config = checked(config)
-    place = workdir_of(workdir, config.name)
-    return run_probe.probe(config, place, origin=origin, report=run_report.write_report, data=data)
+    return train(replace(checked(config), {"train.solver": "probe"}), workdir, data=data, origin=origin)
 
 
 def _run(given: Given) -> None:

@@ -27,10 +27,12 @@ def train(
 ) -> "Trained":
     """Trains an experiment, or continues its run, evaluates the best checkpoint on the test set and writes the report.
 
+    With train.solver "probe" it fits the last layer alone, as `foodjax.probe` does.
+
     Args:
         config: the experiment, such as `load_config("food10")`; it is checked.
         workdir: folder of the run, new or of the same experiment; None: runs/NAME, as the experiment is called.
-        observers: called after every epoch, see `foodjax.run.observer.Observer`.
+        observers: called after every epoch, of which a probe has one; see `foodjax.run.observer.Observer`.
         data: prepared sets; None prepares those that config names.
         origin: where the config is from, for run.json.
 
@@ -51,11 +53,11 @@ def train(
         True
     """
     from foodjax.report import live, run_report
-    from foodjax.run import loop
+    from foodjax.run import solvers
 
     config = checked(config)
     place, watching = workdir_of(workdir, config.name), [live.observe, *observers]
-    return loop.train(config, place, watching, origin=origin, report=run_report.write_report, data=data)
+    return solvers.train(config, place, watching, origin=origin, report=run_report.write_report, data=data)
 
 
 def _run(given: Given) -> None:

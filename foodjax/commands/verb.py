@@ -9,7 +9,14 @@ from typing import Any, Literal, NamedTuple
 from foodjax.system.files import to_path
 
 # Verbs that the same command continues after SIGTERM: for them such an end is no failure.
-CONTINUED = ("train", "sweep")
+CONTINUED = ("train", "probe", "sweep")
+
+
+def end_of(verb: str) -> str:
+    """Returns what a verb says that a signal ends at once."""
+    if verb in CONTINUED:
+        return "interrupted; the same command continues"
+    return "the server has ended" if verb == "serve" else "interrupted"
 
 
 def split_verb(words: Sequence[str]) -> tuple[list[str], list[str]]:

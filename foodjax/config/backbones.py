@@ -19,7 +19,9 @@ class Expects(NamedTuple):
         deviation: by which the difference is divided.
         stride: pixels of the picture for each of the last feature map.
         divides: whether the side must be a multiple of `stride`.
+        rounds_down: the last feature map has side / `stride` pixels rounded down; False: up.
         has_token: it has a class token, for `model.head.pooling=token`.
+        has_pooled_norm: it normalises what pooling leaves of its maps.
     """
 
     weights: str
@@ -28,7 +30,13 @@ class Expects(NamedTuple):
     deviation: tuple[float, ...]
     stride: int = 32
     divides: bool = False
+    rounds_down: bool = False
     has_token: bool = False
+    has_pooled_norm: bool = False
+
+    def size_after(self, size: int) -> int:
+        """Returns the side of the last feature map, given that of the pictures, pixels."""
+        return size // self.stride if self.rounds_down else -(-size // self.stride)
 
 
 BACKBONES: dict[str, Expects] = {
@@ -41,6 +49,9 @@ BACKBONES: dict[str, Expects] = {
     "tf_efficientnet_lite0": Expects("hf://timm/tf_efficientnet_lite0.in1k", 224, *_HALF),
     "tf_efficientnet_lite1": Expects("hf://timm/tf_efficientnet_lite1.in1k", 240, *_HALF),
     "tf_efficientnet_lite2": Expects("hf://timm/tf_efficientnet_lite2.in1k", 260, *_HALF),
+    "convnext_tiny": Expects(
+        "hf://timm/convnext_tiny.in12k_ft_in1k", 224, *IMAGENET, rounds_down=True, has_pooled_norm=True
+    ),
     "vit_small_patch16_224": Expects(
         "hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k", 224, *_HALF, stride=16, divides=True, has_token=True
     ),

@@ -20,8 +20,8 @@ spelling, such as `'(0.5, 1.0)'`, is read too.
 
 Scope says what a key belongs to. *experiment*: two runs of one experiment agree in it. *evaluation*: that too, but an
 evaluation may change it. *place*: where things lie and how much of a machine is used; runs of one experiment
-may differ in it, as photographs are known by their content. *execution*: how far and how fast a run goes; they may
-differ in it too.
+may differ in it, as photographs are known by their content. *execution*: how far and how fast a run goes, and
+where it is shown; they may differ in it too.
 
 | key | default | values | unit | meaning | scope |
 |---|---|---|---|---|---|

@@ -27,6 +27,7 @@ from foodjax.config.rules import (
     STAGES,
     TEXT,
     UNIT,
+    WRITER_NAMES,
     choice,
     integer,
     number,
@@ -166,6 +167,11 @@ class Train:
         since=3, was="train.sizes",
     )  # fmt: skip
 
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of a whole run, at most; the solution of a probe is one."""
+        return 1 if self.solver == "probe" else self.epochs
+
 
 @dataclass(frozen=True)
 class Eval:
@@ -197,6 +203,14 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Log:
+    """Where the numbers of a run are shown, besides its workdir's metrics.jsonl."""
+
+    writers: tuple[str, ...] = key(("tensorboard",), WRITER_NAMES, "", "of the numbers and pictures: docs/logging.md",
+                                   since=12, scope="execution")  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Config:
     """An experiment."""
 
@@ -209,6 +223,7 @@ class Config:
     train: Train = field(default_factory=Train)
     eval: Eval = field(default_factory=Eval)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    log: Log = field(default_factory=Log)
 
     @property
     def input_size(self) -> int:

@@ -109,6 +109,8 @@ MAX_DEPTH = 100  # layers of a block
 MAX_RATES = 1000  # patterns
 MAX_LAYERS = 200  # convolutions of a network: tracing and compiling take seconds for each ten
 
+WRITERS = ("tensorboard", "wandb", "mlflow")  # what shows a run's numbers, see workdir/writer.py
+
 TEXT = Rule(lambda v: isinstance(v, str), "text")
 NAME = Rule(lambda v: isinstance(v, str) and v != "" and "/" not in v, "a name without '/'")
 BOOL = Rule(lambda v: isinstance(v, bool), "true or false")
@@ -124,6 +126,10 @@ RATES = tuple_of(
     Rule(_is_rate, "a pair (pattern, rate)"), f"at most {MAX_RATES} pairs (pattern, rate) with rate >= 0", MAX_RATES
 )
 STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
+WRITER_NAMES = Rule(
+    lambda v: isinstance(v, tuple) and set(v) <= set(WRITERS) and len(set(v)) == len(v),
+    f"a tuple of different names among {', '.join(WRITERS)}",
+)
 PADDING = Rule(
     lambda v: isinstance(v, tuple) and 0 < len(v) <= MAX_DEPTH and set(v) <= {"SAME", "VALID"},
     f"a tuple of 'SAME' or 'VALID', one for each convolution, at most {MAX_DEPTH}",

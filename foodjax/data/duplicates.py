@@ -124,27 +124,6 @@ def find_duplicates(parts: Mapping[str, Part]) -> list[Pair]:
     ]
 
 
-def rows_to_drop(pairs: Sequence[Pair], train: str = "train") -> np.ndarray:
-    """Returns the rows of the training part whose picture another part holds.
-
-    Duplicates of duplicates count: where a training picture is a duplicate of a second one and that one is a duplicate
-    of a test picture, both are left out.
-
-    Args:
-        pairs: of `find_duplicates`.
-        train: the name of the part that gives way.
-
-    Returns:
-        int64, sorted, each row once.
-    """
-    nodes = sorted({place for p in pairs for place in ((p.part, p.row), (p.other_part, p.other_row))})
-    number = {place: i for i, place in enumerate(nodes)}
-    group = _components([(number[p.part, p.row], number[p.other_part, p.other_row]) for p in pairs], len(nodes))
-    held = {g for g, (part, _) in zip(group, nodes, strict=True) if part != train}
-    rows = [row for g, (part, row) in zip(group, nodes, strict=True) if part == train and g in held]
-    return np.array(rows, np.int64)
-
-
 def exact_groups(checksums: np.ndarray, digests: Sequence[str | None], load) -> np.ndarray:
     """Returns int (N,): for each picture the number of the first one with the same digest or the same pixels."""
     total = len(checksums)
@@ -158,12 +137,12 @@ def exact_groups(checksums: np.ndarray, digests: Sequence[str | None], load) -> 
     for i, j in zip(order[same], order[same + 1], strict=True):  # neighbours: a chain joins a group
         if np.array_equal(*load(np.array([i, j]))):
             links.append((int(i), int(j)))
-    group = _components(links, total)
+    group = components(links, total)
     _, first = np.unique(group, return_index=True)
     return first[group]
 
 
-def _components(links: list[tuple[int, int]], total: int) -> np.ndarray:
+def components(links: list[tuple[int, int]], total: int) -> np.ndarray:
     """Returns int (total,): the number of the connected component of each node."""
     if not links:
         return np.arange(total)

@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from foodjax.config.keys import Config
 from foodjax.data.cache import cache_root
-from foodjax.data.duplicates import Pair, Part, find_duplicates, rows_to_drop
+from foodjax.data.duplicate_groups import rows_to_drop
+from foodjax.data.duplicates import Pair, Part, find_duplicates
 from foodjax.data.prepared import Prepared
 from foodjax.data.split import Indices, first_of_each
 from foodjax.system import files
@@ -178,8 +179,8 @@ def apply(
             f"{int((labels[parts.train] == label).sum()):,} of them too, and data.duplicates=drop leaves these out: "
             f"needs at least one, or data.duplicates=tell"
         )
-    # What is left out is told with the rest.
-    shown = among(pairs, rows_of(parts._replace(train=whole if len(dropped) else limited(kept))), sets)
+    # What is left out is told with the rest, and with what takes its place under train_per_class.
+    shown = among(pairs, rows_of(parts._replace(train=np.union1d(whole, limited(kept)))), sets)
     of_parts = {name: sets[of] for name, (of, _) in rows_of(parts).items()}
     found = Duplicates(shown, of_parts, int(np.isin(whole, dropped).sum()), originals(pairs, sets))
     return parts._replace(train=limited(kept)), found

@@ -22,6 +22,7 @@ from foodjax.data.sources.base import select_names
 from foodjax.data.sources.find import create_source
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.exchange import keras_file
+from foodjax.exchange.served import Served, with_facts
 from foodjax.models import summary
 from foodjax.models.convnet import ConvNet
 from foodjax.run.wiring import Engine, open_workdir
@@ -174,10 +175,14 @@ def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLik
     if temperature is not None and not config.eval.flip:
         params = {**params, "logits": {k: v / temperature.temperature for k, v in params["logits"].items()}}
     exported = to_keras(config, engine.model, params)
+    scale = 1.0 if temperature is None else temperature.temperature
+    served = Served(config, engine.class_names, engine.model, params, step, scale)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
-            exported.save(os.path.join(folder, "model.keras"))
-            os.replace(os.path.join(folder, "model.keras"), output)
+            staging = Path(folder) / "model.keras"
+            exported.save(staging)
+            staging.write_bytes(with_facts(staging.read_bytes(), served.facts()))
+            os.replace(staging, output)
     except OSError as error:
         raise UserError(f"cannot write --output {output}: {error.strerror}") from None
     say(f"wrote {output}: checkpoint of step {step}; its outputs are {', '.join(engine.class_names)}")

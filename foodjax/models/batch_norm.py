@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform
+
 # Pixels that one loop adds up. More of them cost compilation and no less time.
 _PIXELS = 16
 _LIMITS = {"none": (-jnp.inf, jnp.inf), "relu": (0, jnp.inf), "relu6": (0, 6)}
@@ -39,7 +41,7 @@ def batch_norm_train(
     Returns:
         y (B, H, W, C), the means (C,) and the variances (C,). The variances divide by the number of pixels B H W.
     """
-    return lax.platform_dependent(
+    return by_platform(
         x,
         scale,
         bias,
@@ -118,7 +120,7 @@ def scale_and_shift(
         factor: (C,).
         shift: (C,).
     """
-    return lax.platform_dependent(x, factor, shift, cpu=_summed_scale_and_shift, default=_scale_and_shift)
+    return by_platform(x, factor, shift, cpu=_summed_scale_and_shift, default=_scale_and_shift)
 
 
 def _scale_and_shift(x, factor, shift):

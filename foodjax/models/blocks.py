@@ -28,7 +28,7 @@ class ConvBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], style: Style, *, train: bool) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H', W', features)."""
-        spec, whole = self.spec, style.norm != "none" or is_watched(self)
+        spec, whole = self.spec, style.norm != "none" or is_watched(self, "activation1")
         heights, widths = (_useful_sizes(spec, size, whole) for size in x.shape[1:3])
         for i, (padding, size) in enumerate(zip(spec.padding, zip(heights, widths, strict=True), strict=True), start=1):
             x = Conv(spec.features, spec.kernel, padding, style.norm == "none", name=f"conv{i}")(x, size)

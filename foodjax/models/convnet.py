@@ -58,13 +58,18 @@ class ConvNet(nn.Module):
         x = images - jnp.array(mean, images.dtype) if mean else images
         x = x / jnp.array(deviation, x.dtype) if deviation else x
         x = x.astype(jnp.bfloat16) if self.dtype == "bfloat16" else x  # float64 stays: parity tests compute in it
-        token = None
+        token = norm = None
         if self.backbone:
-            x, token = create_backbone(self.backbone, self.drop_path)(x, self.style, train=train)
+            backbone = create_backbone(self.backbone, self.drop_path)
+            x, token = backbone(x, self.style, train=train)
+            # It is of the backbone's own maps: none where blocks follow.
+            norm = backbone.head if BACKBONES[self.backbone].has_pooled_norm and not self.blocks else None
         rates = drop_path_rates(self.drop_path, [block.num_branches for block in self.blocks])
         for i, (block, drop_path) in enumerate(zip(self.blocks, rates, strict=True), start=1):
             x = create_block(block, f"block{i}", drop_path)(x, self.style, train=train)
         x = _pool(x, self.pooling) if token is None or self.pooling != "token" else token
+        x = norm(x) if norm else x
+        x = x.reshape(x.shape[0], -1)
         for i, size in enumerate(self.hidden, start=1):
             dense = nn.Dense(size, dtype=x.dtype, kernel_init=nn.initializers.glorot_uniform(), name=f"dense{i}")
             x = dense(x)
@@ -74,9 +79,9 @@ class ConvNet(nn.Module):
 
 
 def _pool(x: jax.Array, pooling: str) -> jax.Array:
-    """Maps (B, H, W, C) to (B, H W C), or (B, C) where it takes the average or the maximum."""
+    """Maps (B, H, W, C) to (B, C) where it takes the average or the maximum, else to the same."""
     if pooling == "flatten":
-        return x.reshape(x.shape[0], -1)
+        return x
     return x.mean(axis=(1, 2)) if pooling == "average" else x.max(axis=(1, 2))
 
 
@@ -127,7 +132,7 @@ def _check_size(config: Config, stages: list[int]) -> None:
 
     def sides(size: int) -> list[int]:
         backbone = BACKBONES[config.model.backbone] if config.model.backbone else None
-        found = [-(-size // backbone.stride) if backbone else size]
+        found = [backbone.size_after(size) if backbone else size]
         for block in config.model.blocks:
             found.append(block.size_after(found[-1]))
         return found
@@ -150,6 +155,8 @@ def _check_size(config: Config, stages: list[int]) -> None:
                 f"{name} is {side}: model.backbone={config.model.backbone} needs a multiple of {expects.stride}, such "
                 f"as {near}"
             )
+        if expects and expects.size_after(side) < 1:
+            raise UserError(f"{name} is {side}: model.backbone={config.model.backbone} needs at least {expects.stride}")
     found = sides(size)
     if min(found) < 1:
         i = next(i for i, side in enumerate(found) if side < 1) - 1

@@ -1,7 +1,7 @@
 """Depthwise convolution: each channel has its own kernel.
 
-On CPU, XLA's own form of it is plain loops. A sum of k x k shifted products is 20 to 60 times as fast. Accelerators
-use XLA's own convolution.
+On CPU, XLA's own form of it is plain loops. A sum of k x k shifted products is about 20 to 60 times as fast, for k
+from 3 to 7. Accelerators use XLA's own convolution.
 """
 
 import functools
@@ -12,6 +12,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform
+from foodjax.models.slices import cut
 from foodjax.models.winograd import Padding
 
 # The gradient of the kernel adds up so many pixels in one loop: more cost compilation, fewer cost starts of loops.
@@ -35,7 +37,7 @@ def depthwise_conv(
     Returns:
         (B, H2, W2, C) with H2 = (H + zeros - k) // s + 1, and W2 likewise.
     """
-    return lax.platform_dependent(
+    return by_platform(
         x,
         kernel,
         cpu=functools.partial(shifted_conv, stride=stride, padding=padding),
@@ -70,7 +72,7 @@ def _shifted_conv_fwd(x, kernel, stride, padding):
     for i in range(taps):
         for j in range(taps):
             bottom, right = i + (rows - 1) * stride + 1, j + (columns - 1) * stride + 1
-            products.append(x[:, i:bottom:stride, j:right:stride] * kernel[i, j, 0])
+            products.append(cut(x, slice(i, bottom, stride), slice(j, right, stride)) * kernel[i, j, 0])
     # The padded x is stored: XLA writes it together with the operations before it, and needs no other.
     return _sum(products), (x, kernel)
 

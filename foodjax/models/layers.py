@@ -153,7 +153,7 @@ def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
     return module.perturb(name, x)
 
 
-def is_watched(module: nn.Module) -> bool:
-    """Returns whether the module is being initialised or its feature maps are recorded."""
+def is_watched(module: nn.Module, name: str) -> bool:
+    """Returns whether the module is being initialised or the feature maps of its tap `name` are recorded."""
     watched = any(module.is_mutable_collection(name) for name in ("intermediates", "maps", "perturbations"))
-    return watched or module.has_variable("perturbations", "activation1") or module.is_initializing()
+    return watched or module.has_variable("perturbations", name) or module.is_initializing()

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform, is_plain
+from foodjax.models.slices import cut
 from foodjax.models.winograd import Padding, winograd_conv
 
 # Measured: Winograd's form is faster for 5 x 5 kernels of 128 and 512 channels and not for 3 x 3. With few channels its
@@ -52,7 +54,7 @@ def conv(
         on_cpu = product_conv
     else:
         return direct_conv(x, kernel, tuple(pads))
-    return lax.platform_dependent(
+    return by_platform(
         x,
         kernel,
         cpu=functools.partial(on_cpu, padding=tuple(pads)),
@@ -74,7 +76,9 @@ def product_conv(
     h, w, channels, features = kernel.shape
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     rows, columns = x.shape[1] - h + 1, x.shape[2] - w + 1
-    x = jnp.concatenate([x[:, i : i + rows, j : j + columns] for i in range(h) for j in range(w)], axis=-1)
+    x = jnp.concatenate(
+        [cut(x, slice(i, i + rows), slice(j, j + columns)) for i in range(h) for j in range(w)], axis=-1
+    )
     y = x.reshape(-1, h * w * channels) @ kernel.reshape(-1, features)
     return y.reshape(-1, rows, columns, features)
 
@@ -91,7 +95,7 @@ def space_to_depth(x: Float[Array, "B H W C"], patch: int) -> Float[Array, "B H2
     """
     batch, height, width, channels = x.shape
     h, w = height // patch, width // patch
-    x = x[:, : h * patch, : w * patch].reshape(batch, h, patch, w, patch, channels)
+    x = cut(x, slice(h * patch), slice(w * patch)).reshape(batch, h, patch, w, patch, channels)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, h, w, patch * patch * channels)
 
 
@@ -143,7 +147,7 @@ def threefry(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax
 
 def add_bias(x: Float[Array, "B H W F"], bias: Float[Array, "F"]) -> Float[Array, "B H W F"]:
     """Adds a bias to every pixel."""
-    return lax.platform_dependent(x, bias, cpu=_add_bias, default=jnp.add)
+    return by_platform(x, bias, cpu=_add_bias, default=jnp.add)
 
 
 @jax.custom_vjp
@@ -164,7 +168,6 @@ def _add_bias_bwd(_, gradient):
 _add_bias.defvjp(_add_bias_fwd, _add_bias_bwd)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:
     """Takes the maximum of windows that do not overlap; drops the rows and columns of incomplete windows.
 
@@ -175,6 +178,19 @@ def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C
     Returns:
         (B, H // window, W // window, C).
     """
+    return direct_max_pool(x, window) if is_plain() else _pool(x, window)
+
+
+def direct_max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:
+    """Takes the maximum as `max_pool` does, with XLA's own operation."""
+    if window == 1:
+        return x
+    sides = (1, window, window, 1)
+    return lax.reduce_window(x, -jnp.inf, lax.max, sides, sides, "VALID")
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _pool(x, window):
     return _max_pool(x, window)[0]
 
 
@@ -182,10 +198,10 @@ def _max_pool(x, window):
     """Returns the maxima and their positions: the first pixel of the window, in row order, that has the maximum."""
     batch, height, width, channels = x.shape
     h, w = height // window, width // window
-    x = x[:, : h * window, : w * window].reshape(batch, h, window, w, window, channels)
-    best, where = x[:, :, 0, :, 0], jnp.zeros((batch, h, w, channels), jnp.uint8)
+    x = cut(x, slice(h * window), slice(w * window)).reshape(batch, h, window, w, window, channels)
+    best, where = cut(x, 0, slice(None), 0, axis=2), jnp.zeros((batch, h, w, channels), jnp.uint8)
     for i in range(1, window * window):
-        pixel = x[:, :, i // window, :, i % window]
+        pixel = cut(x, i // window, slice(None), i % window, axis=2)
         where = jnp.where(pixel > best, jnp.uint8(i), where)
         best = jnp.maximum(best, pixel)
     return best, where
@@ -206,4 +222,4 @@ def _max_pool_bwd(window, residuals, gradient):
     return (jnp.pad(x, ((0, 0), (0, height - h * window), (0, width - w * window), (0, 0))),)
 
 
-max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
+_pool.defvjp(_max_pool_fwd, _max_pool_bwd)

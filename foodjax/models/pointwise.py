@@ -9,6 +9,9 @@ import functools
 from jax import lax
 from jaxtyping import Array, Float
 
+from foodjax.models.forms import by_platform
+from foodjax.models.slices import cut
+
 
 def pointwise_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "1 1 C F"], stride: int = 1
@@ -23,7 +26,7 @@ def pointwise_conv(
     Returns:
         (B, H2, W2, F) with H2 = ceil(H / s), and W2 likewise.
     """
-    return lax.platform_dependent(
+    return by_platform(
         x,
         kernel,
         cpu=functools.partial(pixel_product, stride=stride),
@@ -43,6 +46,6 @@ def pixel_product(
     x: Float[Array, "B H W C"], kernel: Float[Array, "1 1 C F"], stride: int
 ) -> Float[Array, "B H2 W2 F"]:
     """Convolves as `pointwise_conv` does, as a matrix product of the pixels and the kernel."""
-    x = x[:, ::stride, ::stride]
+    x = cut(x, slice(None, None, stride), slice(None, None, stride))
     y = x.reshape(-1, x.shape[3]) @ kernel[0, 0]
     return y.reshape(*x.shape[:3], -1)

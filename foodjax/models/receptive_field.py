@@ -12,6 +12,8 @@ import jax
 from jax.extend import core
 
 _NONLOCAL = {"rev", "sort", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "fft", "gather", "dynamic_slice"}
+# Each repeats an operand along axes where that has one entry, such as a mean that is subtracted.
+_REPEATING = {"add", "sub", "mul", "div", "max", "min", "pow"}
 
 
 class Reach(NamedTuple):
@@ -122,6 +124,9 @@ def _step(eqn: Any, reaches: list, shape: tuple[int, ...]) -> Reach:
             others = [0] * (len(shape) - len(free) - len(batch))
             ordered = free + others if k == 0 else others + free
             return x._replace(strides=(*(x.strides[i] for i in batch), *ordered))
+    if name in _REPEATING:
+        reaches = [r and _repeat(r, before, shape) for r, before in zip(reaches, shapes, strict=True)]
+        shapes = [shape] * len(shapes)
     seen = [r for r in reaches if r is not None]
     if name in _NONLOCAL or any(s != shape for s, r in zip(shapes, reaches, strict=True) if r is not None):
         return everything
@@ -129,6 +134,13 @@ def _step(eqn: Any, reaches: list, shape: tuple[int, ...]) -> Reach:
     apart = [i for i in range(len(shape)) if len({r.strides[i] for r in seen}) > 1]
     seen = [r.over(apart, shape) for r in seen]
     return Reach(min(r.low for r in seen), max(r.high for r in seen), seen[0].strides)
+
+
+def _repeat(x: Reach, before: tuple[int, ...], after: tuple[int, ...]) -> Reach:
+    """Returns the reach of an operand whose only entry along an axis is repeated along it; a scalar's along all."""
+    if not before:
+        return x._replace(strides=(0,) * len(after))
+    return x._replace(strides=tuple(s if a == b else 0 for s, a, b in zip(x.strides, before, after, strict=True)))
 
 
 def _window(x: Reach, sizes: Any, steps: Any, padding: Any, dilations: Any = None) -> Reach:

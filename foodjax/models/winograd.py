@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from foodjax.models.slices import cut
+
 Padding = tuple[tuple[int, int], tuple[int, int]]  # zeros before and after the rows, and the columns
 
 # Interpolation points. This order keeps the matrices' entries small, and so the rounding errors.
@@ -71,11 +73,13 @@ def winograd_conv(
     (top, bottom), (left, right) = padding
     below, beside = rows * tile - height, columns * tile - width  # pixels that complete the last tiles
     x = jnp.pad(x, ((0, 0), (top, bottom + below), (left, right + beside), (0, 0)))
-    x = jnp.stack([x[:, i : i + rows * tile : tile] for i in range(n)])
-    x = jnp.stack([x[:, :, :, j : j + columns * tile : tile] for j in range(n)], axis=1)  # (n, n, B, rows, columns, C)
+    x = jnp.stack([cut(x, slice(i, i + rows * tile, tile)) for i in range(n)])
+    x = jnp.stack(
+        [cut(x, slice(j, j + columns * tile, tile), axis=3) for j in range(n)], axis=1
+    )  # (n, n, B, rows, columns, C)
     x = (bt @ x.reshape(n * n, -1)).reshape(n * n, -1, channels)
     kernel = (g @ kernel.reshape(r * r, -1)).reshape(n * n, channels, features)
     y = jnp.einsum("ptc,pcf->ptf", x, kernel)  # p: products of a tile, t: tiles
     y = (a.T @ y.reshape(n * n, -1)).reshape(tile, tile, batch, rows, columns, features)
     y = y.transpose(2, 3, 0, 4, 1, 5).reshape(batch, rows * tile, columns * tile, features)
-    return y[:, :height, :width]
+    return cut(y, slice(height), slice(width))

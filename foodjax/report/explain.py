@@ -23,11 +23,14 @@ class Explanation(NamedTuple):
         probabilities: float32 (B, K).
         maps: name of each tap, first to last -> its feature maps (B, h, w, C), after the activation.
         cams: name of each tap -> its Grad-CAM, float32 (B, h, w); the maximum is 1, or all are 0.
+        seen: the photographs as the network gets them, on which maps and cams lie: uint8 (B, S, S, 3), cropped to
+            eval.crop_area and resized to S = eval.size.
     """
 
     probabilities: np.ndarray
     maps: dict[str, np.ndarray]
     cams: dict[str, np.ndarray]
+    seen: np.ndarray
 
 
 def grad_cam(maps: jax.Array, grads: jax.Array) -> jax.Array:
@@ -62,8 +65,11 @@ def as_seen(config: Config, images: np.ndarray) -> np.ndarray:
         TypeError: the images are not uint8.
         ValueError: they have another shape.
     """
-    seen = view(jnp.asarray(check_images(images)), config.eval_size, config.eval.crop_area)
-    return np.asarray(seen).round().astype(np.uint8)
+    return np.asarray(_seen(jnp.asarray(check_images(images)), config.eval_size, config.eval.crop_area))
+
+
+def _seen(images: jax.Array, size: int, area: float) -> jax.Array:
+    return jnp.clip(jnp.round(view(images, size, area)), 0, 255).astype(jnp.uint8)
 
 
 class Explainer:
@@ -104,7 +110,7 @@ class Explainer:
         grads, (logits, maps) = jax.grad(logit_sum, has_aux=True)(zeros)
         by_name = dict(walk(grads.get("perturbations") or {}))
         cams = [grad_cam(a, by_name[name]) for name, a in zip(self.names, maps, strict=True)]
-        return jax.nn.softmax(logits), maps, cams
+        return jax.nn.softmax(logits), maps, cams, _seen(images, self._size, self._area)
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> Explanation:
         """Explains the classes `labels` (B,) of `images`, uint8 (B, H, H, 3) with H = data.image_size.
@@ -114,7 +120,7 @@ class Explainer:
             ValueError: they have another shape.
         """
         images = check_images(images, self._side)
-        probabilities, maps, cams = jax.device_get(self._run(self._variables, images, np.asarray(labels, np.int32)))
-        return Explanation(
-            probabilities, dict(zip(self.names, maps, strict=True)), dict(zip(self.names, cams, strict=True))
-        )
+        labels = np.asarray(labels, np.int32)
+        probabilities, maps, cams, seen = jax.device_get(self._run(self._variables, images, labels))
+        maps, cams = (dict(zip(self.names, arrays, strict=True)) for arrays in (maps, cams))
+        return Explanation(probabilities, maps, cams, seen)

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 from foodjax.evaluation.calibration import Calibration
 from foodjax.evaluation.scores import wilson_interval
@@ -100,11 +100,9 @@ def _curve(ax: Axes, rows: list[dict[str, Any]], name: str, best_epoch: int) -> 
         value = best[0][f"val_{name}"]
         label = f"best epoch {best_epoch}: {value:.3f}"
         ax.plot(best_epoch, value, "o", ms=8, color=COLOURS["second"], label=label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if len(rows) == 1:
-        ax.set_xlim(epochs[0] - 1, epochs[0] + 1)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True) if len(rows) > 1 else FixedLocator(epochs))
     if name == "accuracy":
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
     _legend_above(ax, 3)
     label_axes(ax, "epoch", "loss (nats)" if name == "loss" else name)
 

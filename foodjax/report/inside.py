@@ -1,16 +1,16 @@
-"""Grad-CAM and feature maps of a run's most confident predictions, for its report and for the browser page."""
+"""Grad-CAM and feature maps of a run's most confident predictions, for its report."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from foodjax.report import pictures
-from foodjax.report.explain import Explainer, Explanation
-from foodjax.report.photos import Photographs, confident_mistakes
+from foodjax.report.explain import Explainer
+from foodjax.report.layer_pictures import cam_taps, map_sheets, spread
+from foodjax.report.photos import Photographs, confident_mistakes, seen_uri
 from foodjax.run.evaluate import Evaluation
 
-_MAPS = 32  # channels shown for each layer
-_COARSE = 7  # pixels; a Grad-CAM with a smaller side gets a finer one beside it
+_SHEETS = 9  # layers whose feature maps are shown at once
 
 
 class Cam(NamedTuple):
@@ -44,39 +44,22 @@ def explanations(evaluated: Evaluation, shown: Photographs) -> dict[str, Any]:
     ]
     explainer = Explainer(engine.config, engine.model, evaluated.variables)
     if not explainer.names:
-        return {"maps": [], "cams": []}
+        return {"cams": []}
     examples = [i for i, _ in asked]
     images = np.stack([evaluated.data.images[predictions.rows[i]] for i in examples])
     found = explainer(images, np.array([k for _, k in asked]))
     cams = []
-    for j, ((i, k), uri, seen) in enumerate(zip(asked, shown.uris(examples), shown.seen(examples), strict=True)):
-        truth, probability = names[predictions.labels[i]], f"{predictions.probabilities[i, k]:.0%}"
+    for j, ((i, k), uri) in enumerate(zip(asked, shown.uris(examples), strict=True)):
+        seen, truth, probability = found.seen[j], names[predictions.labels[i]], f"{predictions.probabilities[i, k]:.0%}"
         if k == predicted[i]:
             is_right, title = bool(k == predictions.labels[i]), f"{names[k]} ({truth}) {probability}"
         else:
             is_right, title = None, f"The same photograph: Grad-CAM for {truth} ({probability})"
         views = [(tap, pictures.data_uri(pictures.overlay(seen, found.cams[tap][j]))) for tap in cam_taps(found)]
-        cams.append(Cam(title, uri, pictures.data_uri(seen), views, is_right))
-    return {"maps": map_sheets(found, 0), "cams": cams}
-
-
-def cam_taps(found: Explanation) -> list[str]:
-    """Returns the taps to show Grad-CAM at: the last one, and if that is coarse, also the last finer one."""
-    names = list(found.cams)
-    fine = [name for name in names if found.cams[name].shape[1] >= _COARSE]
-    return list(dict.fromkeys([*fine[-1:], names[-1]]))
-
-
-def map_sheets(found: Explanation, i: int, layers: int | None = None) -> list[tuple[str, str, str]]:
-    """Returns (name, caption, data URI) of the feature maps of photograph `i`, for the first `layers` or for all."""
-    sheets = []
-    for name, maps in list(found.maps.items())[:layers]:
-        one = np.asarray(maps[i], np.float32)
-        height, width, total = one.shape
-        shown = pictures.strongest(one, _MAPS)
-        silent = int((one.max(axis=(0, 1)) <= 0).sum())
-        text = f"{height} x {width} pixels, "
-        text += f"all {total} channels" if total <= _MAPS else f"the {len(shown)} strongest of {total} channels"
-        text += f"; {silent} inactive" if silent else ""
-        sheets.append((name, text, pictures.data_uri(pictures.mosaic(one[..., shown]), "PNG")))
-    return sheets
+        cams.append(Cam(title, uri, seen_uri(seen), views, is_right))
+    taps, first = list(found.maps), spread(list(found.maps), _SHEETS)
+    return {
+        "cams": cams,
+        "maps": map_sheets(found, 0, first),
+        "more_maps": map_sheets(found, 0, [tap for tap in taps if tap not in first]),
+    }

@@ -1,4 +1,4 @@
-"""Pictures of a run in training, drawn after every epoch: curves.png and images for TensorBoard."""
+"""Pictures of a run in training, drawn after every epoch: curves.png, and images for TensorBoard and other writers."""
 
 import numpy as np
 from clu import parameter_overview
@@ -16,7 +16,7 @@ _told: set[str] = set()
 
 def observe(epoch: Epoch) -> None:
     """Draws the pictures of an epoch. An error is printed once; training continues."""
-    for name, draw in (("curves.png", _curves), ("TensorBoard's pictures", _tensorboard)):
+    for name, draw in (("curves.png", _curves), ("the pictures of log.writers", _writers)):
         try:
             draw(epoch)
         except Exception as error:  # a full disk or a missing font must not end a run
@@ -31,7 +31,9 @@ def _curves(epoch: Epoch) -> None:
     )
 
 
-def _tensorboard(epoch: Epoch) -> None:
+def _writers(epoch: Epoch) -> None:
+    if not epoch.log.writers:
+        return
     step, engine = epoch.rows[-1]["step"], epoch.engine
     if epoch.stopping.epoch == 1:
         rows = summary.layers(engine.model, engine.config.input_size)
@@ -43,7 +45,8 @@ def _tensorboard(epoch: Epoch) -> None:
     captions = []
     for i in picked:
         best = int(probabilities[i].argmax())
-        title = f"{engine.class_names[best]} ({engine.class_names[labels[i]]}) {probabilities[i, best]:.0%}"
-        captions.append((title, best == labels[i]))
+        predicted = f"{engine.class_names[best]} {probabilities[i, best]:.0%}"
+        true = "" if best == labels[i] else f"true: {engine.class_names[labels[i]]}"
+        captions.append((predicted, true))
     images = [np.asarray(epoch.data.validation.images[rows[i]]) for i in picked]
-    epoch.log.write_image(step, "validation photographs: predicted (true)", pictures.strip(images, captions))
+    epoch.log.write_image(step, "validation photographs and predictions", pictures.strip(images, captions))

@@ -11,6 +11,7 @@ from foodjax.report.explain import as_seen
 from foodjax.run.evaluate import Evaluation
 
 _GRID = 20  # photographs
+_SIDE = 320  # pixels; what is larger is shown smaller
 
 
 class Photo(NamedTuple):
@@ -63,8 +64,13 @@ class Photographs:
             probabilities, label = predictions.probabilities[i], int(predictions.labels[i])
             best = int(probabilities.argmax())
             title, detail = f"{names[best]} ({names[label]})", f"{probabilities[best]:.0%}"
-            found.append(Photo(uri, pictures.data_uri(seen), title, detail, best == label))
+            found.append(Photo(uri, seen_uri(seen), title, detail, best == label))
         return found
+
+
+def seen_uri(seen: np.ndarray) -> str:
+    """Returns what the network gets of a photograph, uint8 (S, S, 3), as a data URI, smaller where it is large."""
+    return pictures.data_uri(pictures.enlarge(seen, min(seen.shape[0], _SIDE)))
 
 
 def random_examples(count: int, seed: int) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Photographs, feature maps and heat maps as encoded pictures. Pixels that are not uint8 are a TypeError."""
 
 import base64
+import functools
 import io
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -11,6 +13,7 @@ from foodjax.data.images import check_dtype
 from foodjax.system.text import printable
 
 _TILE, _GAP, _COLUMNS = 72, 3, 8  # pixels, pixels, tiles in a row of feature maps
+_LINE = 22  # pixels, of a caption
 
 
 def encode(pixels: np.ndarray, kind: str = "JPEG", quality: int = 90) -> bytes:
@@ -54,10 +57,13 @@ def channels(pixels: np.ndarray) -> dict[str, np.ndarray]:
     return parts
 
 
-def strongest(maps: np.ndarray, count: int) -> np.ndarray:
-    """Returns the ascending indices of the `count` channels of maps (h, w, C) with the highest mean square."""
-    energy = np.square(maps.astype(np.float64)).mean(axis=(0, 1))
-    return np.sort(np.argsort(-energy, kind="stable")[:count])
+def most_varied(maps: np.ndarray, count: int) -> np.ndarray:
+    """Returns the ascending indices of the `count` channels of maps (h, w, C) with the highest variance over pixels.
+
+    One that is the same everywhere, such as a saturated one, has nothing to show, however large it is.
+    """
+    variance = maps.astype(np.float64).var(axis=(0, 1))
+    return np.sort(np.argsort(-variance, kind="stable")[:count])
 
 
 def mosaic(maps: np.ndarray) -> np.ndarray:
@@ -111,20 +117,43 @@ def scales() -> dict[str, str]:
     return {"cam": data_uri(cam, "PNG"), "map": data_uri(colours, "PNG")}
 
 
-def strip(images: list[np.ndarray], captions: list[tuple[str, bool]], side: int = 160) -> np.ndarray:
-    """Returns photographs beside one another, four in a row, each above its caption.
+def strip(images: list[np.ndarray], captions: list[tuple[str, str]], side: int = 224) -> np.ndarray:
+    """Returns photographs beside one another, four in a row, each above its caption of two lines.
 
     Args:
         images: uint8 (H, W, 3) each.
-        captions: text of each, and True for green, False for red.
+        captions: of each, what was predicted, and what it is, or "" where that is the same. The first line has a green
+            tick or a red cross; the lines are cut where they would reach the next photograph.
         side: of each photograph on the strip, pixels.
     """
-    columns, line = min(4, len(images)), 22
-    rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * (side + 8), rows * (side + line + 8)), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for k, (image, (text, good)) in enumerate(zip(images, captions, strict=True)):
-        x, y = k % columns * (side + 8), k // columns * (side + line + 8)
-        sheet.paste(Image.fromarray(enlarge(image, side)), (x, y))
-        pen.text((x + 2, y + side + 4), printable(text)[:34], fill="#1a7f37" if good else "#c62a32", font=font)
+    columns, font = min(4, len(images)), _font(16)
+    rows, height, width = -(-len(images) // columns), side + 2 * _LINE + _GAP, side + 2 * _GAP
+    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for k, (image, (predicted, true)) in enumerate(zip(images, captions, strict=True)):
+        x, y = k % columns * width, k // columns * height
+        sheet.paste(Image.fromarray(enlarge(image, side)), (x + _GAP, y))
+        if true:
+            lines = ((f"\N{BALLOT X} {predicted}", "#b3202c"), (true, "#1c1c1c"))
+        else:
+            lines = ((f"\N{CHECK MARK} {predicted}", "#1a6b30"),)
+        for i, (text, colour) in enumerate(lines):
+            pen.text((x + _GAP, y + side + i * _LINE), _cut(printable(text), font, side), fill=colour, font=font)
     return np.asarray(sheet)
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Returns matplotlib's DejaVu Sans, which has the letters of most alphabets, of a size in pixels."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Returns a text, shortened in its middle if it is wider than `width` pixels: both of its ends say something."""
+    if font.getlength(text) <= width:
+        return text
+    for keep in range(len(text) - 1, 1, -1):
+        short = f"{text[: -(-keep // 2)]}\N{HORIZONTAL ELLIPSIS}{text[-(keep // 2) :]}"
+        if font.getlength(short) <= width:
+            return short
+    return text[:1]

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import flatten
 from foodjax.data.photographs import Photograph
 from foodjax.data.photographs import read as read_photographs
@@ -23,6 +24,8 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record, views
 from foodjax.workdir.metrics import read_metrics
+
+_ROWS = 40  # of a layer table; a longer one has a row for each block, and is folded away itself
 
 
 def write_report(evaluated: Evaluation, workdir: files.PathLike) -> Path:
@@ -56,7 +59,8 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     rows = read_metrics(workdir / "metrics.jsonl")
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
     size = engine.config.eval_size
-    layers = summary.layers(engine.model, size)
+    modules = summary.modules(engine.model, size)
+    layers, blocks = summary.leaves(modules), summary.blocks(modules)
     facts, shown = _facts(evaluated, workdir, rows, best), Photographs(evaluated)
     return templating.render(
         "report.html.j2",
@@ -85,7 +89,9 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
         **inside.explanations(evaluated, shown),
         scales=pictures.scales(),
         missing=shown.originals.sentence(),
+        tokens=bool(engine.config.model.backbone) and BACKBONES[engine.config.model.backbone].has_token,
         layers=[summary.cells(layer) for layer in layers],
+        blocks=[summary.cells(block) for block in blocks] if len(layers) > _ROWS else [],
         total=summary.totals(layers),
         side=size,
         unused=unused_files(_listed(evaluated, workdir)),
@@ -145,9 +151,7 @@ def _sentence(facts: dict[str, str], scores: Any) -> str:
     text += f"(95 % interval {facts['95 % interval']}), with {facts['parameters']} parameters"
     if "epochs" in facts:
         epochs = facts["epochs"].split(",")[0]
-        text += f" after {epochs} epoch{'s' if epochs != '1' else ''}" + (
-            f" in {facts['time']}" if "time" in facts else ""
-        )
+        text += f" after {epochs} epoch{'s' * (epochs != '1')}" + (f" in {facts['time']}" if "time" in facts else "")
     tested = [row for row in scores.classes if row[4]]
     best, worst = tested[0], tested[-1]
     return f"{text}. Best class: {best[0]} (F-score {best[3]:.2f}); worst: {worst[0]} ({worst[3]:.2f})."

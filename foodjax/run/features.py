@@ -1,8 +1,9 @@
-"""The cache of features: what a frozen network computed for the photographs of a prepared set, kept beside the set.
+"""The cache of features: what a frozen network computed for the photographs of a prepared set, kept in its folder.
 
 The features of one network and one set are one file, features-HASH.f32. Its name is a hash of everything that they
 depend on. It contains the numbers, little-endian float32, row by row, and after them a line of JSON: what they depend
-on, their shape and their checksum. It is written under a temporary name and renamed when complete.
+on, their shape and their checksum. It is written under a temporary name and renamed when complete. It goes with its
+set: who deletes that, or damages it so that it is prepared again, leaves no features of it behind.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ def load_or_compute(
     and the features are computed for this time. A process that computes the same features is waited for.
 
     Args:
-        folder: of the cache, such as `data.cache.cache_root` returns.
+        folder: of the prepared set in the cache.
         key: everything that the features depend on, as JSON has it: the digest of the weights, the network's name, the
             side of the pictures and how they are shown, the type of the numbers, the prepared set's checksum.
         num_rows: number of photographs, N.

@@ -22,7 +22,7 @@ from foodjax.run.wiring import Engine
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import all_finite
-from foodjax.system.console import Bar, say
+from foodjax.system.console import Bar, columns, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike
 from foodjax.system.signals import Interrupt, Interrupted
@@ -41,7 +41,7 @@ def train(
     report: Callable[[Evaluation, Path], Any] | None = None,
     data: Data | None = None,
 ) -> Trained:
-    """Trains until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
+    """Trains by steps until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
     A run that was interrupted continues after its last checkpoint, at any step of an epoch. One that is finished is
     left as it is, unless a file of its results is lost.
@@ -58,7 +58,8 @@ def train(
         The outcome; of a run that was finished before, the same as then.
 
     Raises:
-        UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
+        UserError: train.solver is not "steps" (see `solvers.train`), the data or the workdir cannot be used, or the
+            photographs of a run that has begun are others now.
     """
     config = checked(config)
     if config.train.solver != "steps":
@@ -115,9 +116,11 @@ class Loop:
     def fit(self, observers: Sequence[Observer]) -> str:
         """Trains to the end and returns the reason that it ended for."""
         print(f"model: {parameter_overview.count_parameters(self.state.params):,} parameters")
-        metrics_log = logs.MetricsLog(self.workdir, self._rows, self.step)
+        metrics_log = logs.MetricsLog(
+            self.workdir, self._rows, self.step, config=self.config, learning_rate=self.engine.learning_rate
+        )
         self._rows = metrics_log.rows
-        reason = None
+        reason, finished = None, False
         try:
             while reason is None:
                 if self.stopping.should_stop:
@@ -126,6 +129,7 @@ class Loop:
                     reason = workdir_lib.LAST_EPOCH
                 else:
                     reason = self._epoch(metrics_log, observers)
+            finished = True
         except Interrupted:
             if self.step != self._saved_at:
                 self._save()
@@ -133,7 +137,7 @@ class Loop:
             say(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
             raise
         finally:
-            metrics_log.close()
+            metrics_log.close(finished=finished)
         best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
         say(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
         return reason
@@ -160,9 +164,10 @@ class Loop:
             self.engine, self.data, self.workdir, self.state, self.stopping, metrics_log.rows, validation, metrics_log
         )
         reasons = [observe(epoch) for observe in observers]
+        metrics_log.flush(self.step)
         self._save(val["loss"])
-        best = "  best" if self.stopping.improved else ""
-        print(metrics_log.line(self.config.train.epochs) + best, flush=True)
+        line = metrics_log.line(self.config.train.epochs, best=self.stopping.improved, width=columns())
+        print(line, flush=True)
         self.interrupt.check()
         return next((reason for reason in reasons if reason), None)
 

@@ -1,4 +1,4 @@
-"""Observers of a training: functions that the loop calls after every epoch."""
+"""Observers of a training: functions that are called after every epoch, and after the solution of a probe."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ class Epoch(NamedTuple):
         stopping: early stopping, including this epoch.
         rows: the numbers of every epoch so far, oldest first.
         validation: predictions of the validation images.
-        log: writes texts and pictures for TensorBoard.
+        log: shows texts and pictures in TensorBoard and the other writers of `log.writers`.
     """
 
     engine: Engine

@@ -1,12 +1,13 @@
 """Probes a network: a linear classifier on the features of its frozen layers, as a run with a checkpoint.
 
-The features are computed once and kept beside the prepared photographs. Cross-validation on the training photographs
-chooses the strength of the classifier's penalty. A classifier of the nearest neighbours is scored beside it.
+The features are computed once and kept with the prepared photographs. Cross-validation on the training photographs
+chooses the strength of the classifier's penalty; duplicates stay in one fold. A classifier of the nearest neighbours is
+scored beside it.
 """
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
 from foodjax.data.batches import eval_batches
 from foodjax.data.cache import cache_root
+from foodjax.data.duplicate_groups import group_numbers
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.models.layers import HEAD
@@ -27,6 +29,7 @@ from foodjax.models.weights.source import is_weights
 from foodjax.run import linear, neighbours, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.features import load_or_compute
+from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained
 from foodjax.run.wiring import Engine
 from foodjax.steps.devices import compiler_options
@@ -49,19 +52,23 @@ FILE = "probe.json"
 def probe(
     config: Config | ConfigDict,
     workdir: PathLike,
+    observers: Sequence[Observer] = (),
     *,
     origin: dict[str, Any] | None = None,
     report: Callable[[Evaluation, Path], Any] | None = None,
     data: Data | None = None,
+    cached: bool = True,
 ) -> Trained:
     """Trains the last layer alone, on features of the frozen network, then evaluates it on the test set.
 
     Args:
         config: the experiment; train.solver becomes "probe".
         workdir: folder of the run: new, or of the same experiment.
+        observers: called once, after the last layer is fitted and validated.
         origin: of the config, for run.json.
         report: called with the evaluation and the workdir, before the run counts as finished.
         data: prepared sets; None prepares those that config names.
+        cached: whether features are read from the cache, and new ones kept there.
 
     Returns:
         The outcome; of a run that was finished before, the same as then.
@@ -71,7 +78,8 @@ def probe(
     """
     config = replace(checked(config), {"train.solver": "probe"})
     _check(config)
-    return session.run(config, workdir, _probe, origin=origin, report=report, data=data)
+    work = functools.partial(_probe, observers=observers, cached=cached)
+    return session.run(config, workdir, work, origin=origin, report=report, data=data)
 
 
 def _check(config: Config) -> None:
@@ -84,35 +92,56 @@ def _check(config: Config) -> None:
                 raise UserError(f"{key} has layers that {model.init_from} has not: probe trains the last one alone")
 
 
-def _probe(engine: Engine, workdir: Path, data: Data, add: Callable[[str, Any], None]) -> tuple[Finished, Evaluation]:
+def _probe(
+    engine: Engine,
+    workdir: Path,
+    data: Data,
+    add: Callable[[str, Any], None],
+    *,
+    observers: Sequence[Observer],
+    cached: bool,
+) -> tuple[Finished, Evaluation]:
     session.describe(engine, data)
-    checkpoints = Checkpoints(workdir)
+    checkpoints, reason = Checkpoints(workdir), LAST_EPOCH
     try:
         if checkpoints.best_step() is None:
             state = engine.create_state()
             add("weights", engine.weights_from)
-            _solve(engine, workdir, data, state, checkpoints)
+            features = compute_features(engine, state, data.train, data.parts.train, cached=cached)
+            reason = _solve(engine, workdir, data, state, features, checkpoints, observers)
     finally:
         checkpoints.close()
     evaluated = evaluate_best(engine, workdir, data.test, data.parts.test, validation=data, duplicates=data.duplicates)
-    return Finished(LAST_EPOCH, 1), evaluated
+    return Finished(reason, 1), evaluated
 
 
-def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpoints: Checkpoints) -> None:
-    """Fits the last layer, scores it on the validation images, and saves the state with it."""
+def _solve(
+    engine: Engine,
+    workdir: Path,
+    data: Data,
+    state: TrainState,
+    features: np.ndarray,  # (V, N, D) of V views
+    checkpoints: Checkpoints,
+    observers: Sequence[Observer],
+) -> str:
+    """Fits the last layer, scores it on the validation images, and saves the state with it; returns why it ended."""
     rows, config = data.parts.train, engine.config
-    features = compute_features(engine, state, data.train, rows)  # (V, N, D) of V views
     labels, num_classes = data.train.labels[rows], len(engine.class_names)
     views, count, width = features.shape
+    # A copy of a held-out photograph would tell its class.
+    groups = group_numbers(data.duplicates.pairs if data.duplicates else (), "train", rows)
     weights = np.asarray(engine.class_weights) if engine.class_weights else None
     fitted = linear.fit(
         features.reshape(views * count, width), np.tile(labels, views), num_classes,
-        groups=np.tile(np.arange(count), views), class_weights=weights, seed=config.seed,
+        groups=np.tile(groups, views), class_weights=weights, seed=config.seed,
     )  # fmt: skip
-    count_near, near = neighbours.choose_neighbours(features[0], labels, num_classes)
+    near = None
+    if (groups != groups[0]).any():  # else no photograph has another one to be predicted by
+        near = neighbours.choose_neighbours(features[0], labels, num_classes, groups)
     best = fitted.held_out  # None where no class has two photographs
     chosen = f"chosen by cross-validation: accuracy {best.accuracy:.2%}" if best else "without cross-validation"
-    say(f"{width} features; penalty {fitted.strength:g}, {chosen}; {count_near} nearest neighbours: {near:.2%}")
+    beside = f"; {near[0]} nearest neighbours: {near[1]:.2%}" if near else ""
+    say(f"{width} features; penalty {fitted.strength:g}, {chosen}{beside}")
     head = {"kernel": jnp.asarray(fitted.kernel), "bias": jnp.asarray(fitted.bias)}
     params = {**state.params, HEAD: head}
     solved: Any = state.replace(step=jnp.ones((), jnp.int32), params=params)  # pyright: ignore
@@ -120,23 +149,32 @@ def _solve(engine: Engine, workdir: Path, data: Data, state: TrainState, checkpo
         solved = solved.replace(ema={**state.ema, "params": jax.tree.map(jnp.copy, params)})
     logits = features[0] @ fitted.kernel + fitted.bias
     scored = Metrics.from_batch(jnp.asarray(logits), jnp.asarray(labels), jnp.ones(count)).compute()
-    val = engine.validate(solved.variables, data).metrics
+    validation = engine.validate(solved.variables, data)
+    val = validation.metrics
     stopping = EarlyStopping(config.train.patience).update(val["loss"])
     row = {"epoch": 1, "step": 1, **scored, "val_loss": val["loss"], "val_accuracy": val["accuracy"]}
-    log = logs.MetricsLog(workdir, [], 0)
-    log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
-    log.close()
+    log = logs.MetricsLog(workdir, [], 0, config=config)
+    try:
+        log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
+        epoch = Epoch(engine, data, workdir, solved, stopping, log.rows, validation, log)
+        reasons = [observe(epoch) for observe in observers]
+        log.flush(1)
+    finally:
+        log.close()
     facts = {
-        "strength": fitted.strength, "neighbours": count_near, "neighbours_accuracy": near,
+        "strength": fitted.strength, "neighbours": near and near[0], "neighbours_accuracy": near and near[1],
         "folds": [fold._asdict() for fold in fitted.folds],
     }  # fmt: skip
     files.write_text(workdir / FILE, json.dumps(facts, indent=2) + "\n")
     checkpoints.save(solved, LoopState(stopping, Metrics.zeros(), log.rows), val["loss"])
     checkpoints.wait()
     say(f"validation accuracy {val['accuracy']:.2%}, loss {val['loss']:.4f}")
+    return next(filter(None, reasons), LAST_EPOCH)
 
 
-def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np.ndarray) -> np.ndarray:
+def compute_features(
+    engine: Engine, state: TrainState, data: Prepared, rows: np.ndarray, *, cached: bool = True
+) -> np.ndarray:
     """Returns what the last layer gets of some photographs, as an evaluation shows them.
 
     Args:
@@ -144,6 +182,7 @@ def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np
         state: its weights.
         data: the prepared set.
         rows: of the set, (N,).
+        cached: whether they are read from the cache, and new ones kept there.
 
     Returns:
         float32 (V, N, D): V is 2 with eval.flip, for the pictures and their mirror images, else 1.
@@ -169,8 +208,8 @@ def compute_features(engine: Engine, state: TrainState, data: Prepared, rows: np
         "weights": digest(frozen, {}), "model": repr(engine.model), "eval": [config.eval_size, config.eval.crop_area],
         "views": views, "set": data.checksum, "rows": digest({"rows": np.asarray(rows)}, {}),
     }  # fmt: skip
-    if data.checksum:
-        found = load_or_compute(cache_root(config), key, views * len(rows), width, compute)
+    if cached and data.checksum:
+        found = load_or_compute(cache_root(config) / data.folder, key, views * len(rows), width, compute)
     else:  # a set that was made of arrays is not in the cache
         found = compute()
     return found.reshape(views, len(rows), width)

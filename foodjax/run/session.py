@@ -19,7 +19,7 @@ from foodjax.run.wiring import Engine, check_init_from
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
-from foodjax.workdir import data_check, run_record
+from foodjax.workdir import data_check, run_record, writer
 from foodjax.workdir import description as workdir_lib
 
 # Trains in a workdir and evaluates; the last argument adds a fact to run.json.
@@ -49,7 +49,8 @@ def run(
         The outcome; of a run that was finished before, the same as then.
 
     Raises:
-        UserError: the data or the workdir cannot be used, or the photographs of a run that has begun are others now.
+        UserError: the data, the workdir or a writer cannot be used, or the photographs of a run that has begun are
+            others now.
     """
     workdir = to_path(workdir)
     config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
@@ -61,6 +62,7 @@ def run(
                 say(f"its photographs have changed since ({changes}, by name): another --workdir trains on them")
             return trained
         say(f"{workdir} is finished ({end}), but its files of results do not fit that: they are written again")
+    writer.check(config.log.writers)
     if not begun:
         check_init_from(config)  # a mistake in it costs no preparation, and leaves no workdir behind
     config, data = load_for(workdir, config, data, begun=begun)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -21,7 +22,7 @@ from foodjax.models.torch_weights import to_blocks
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
 from foodjax.steps.devices import create_mesh
-from foodjax.steps.optimizer import create_chain, create_optimizer
+from foodjax.steps.optimizer import create_chain, create_schedule
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
 from foodjax.system import memory
@@ -80,11 +81,17 @@ class Engine:
         self.weights_from: dict[str, str] = {}
         self.mesh = create_mesh(config.data.batch_size if batch_size is None else batch_size)
         self.model = create_model(config, len(class_names))
-        self.tx = create_chain(config, learning_rate) if learning_rate else create_optimizer(config, steps_per_epoch)
+        # With a schedule of the caller's, optimizer.unfreeze counts single steps.
+        self._rate = learning_rate or create_schedule(config, steps_per_epoch)
+        self.tx = create_chain(config, self._rate, 1 if learning_rate else steps_per_epoch)
         weighted = config if class_weights is None else replace(config, {"train.class_weights": class_weights})
         self.class_weights = weighted.train.class_weights
         self.train_step, self.eval_step = make_steps(weighted, self.model, self.tx, self.mesh)
         self.train_steps = make_train_steps(weighted, self.model, self.tx, self.mesh)
+
+    def learning_rate(self, step: int) -> float:
+        """Returns the learning rate of a step, from 0; optimizer.rates and layer_decay scale it for some weights."""
+        return float(jnp.asarray(self._rate(step) if callable(self._rate) else self._rate))
 
     def create_state(self, weights: Any = None) -> TrainState:
         """Returns the state before the first step.

@@ -27,8 +27,8 @@ from starlette.routing import Route
 from foodjax.config.keys import Config
 from foodjax.data.images import check_images
 from foodjax.report import pictures, templating
-from foodjax.report.explain import Explainer, as_seen
-from foodjax.report.inside import cam_taps, map_sheets
+from foodjax.report.explain import Explainer
+from foodjax.report.layer_pictures import cam_taps, map_sheets
 from foodjax.run.photo_decoder import PhotoDecoder
 from foodjax.run.predict import Predictor
 from foodjax.serve.connections import Connection
@@ -86,17 +86,16 @@ class Guesser:
         names = self.predictor.class_names
         probabilities = self.predictor.probabilities(pixels[None])[0]
         best = np.argsort(-probabilities, kind="stable")[:5]
-        found, seen = self._explain(pixels[None], best[:1]), as_seen(self.config, pixels[None])[0]
+        found = self._explain(pixels[None], best[:1])
+        first = list(found.maps)[:_LAYERS]
         return {
             "top": [{"class": printable(names[k]), "probability": float(probabilities[k])} for k in best],
-            "seen": pictures.data_uri(seen),
+            "seen": pictures.data_uri(found.seen[0]),
             "cams": [
-                {"name": tap, "uri": pictures.data_uri(pictures.overlay(seen, found.cams[tap][0]))}
+                {"name": tap, "uri": pictures.data_uri(pictures.overlay(found.seen[0], found.cams[tap][0]))}
                 for tap in (cam_taps(found) if found.cams else ())
             ],
-            "maps": [
-                {"name": name, "text": text, "uri": uri} for name, text, uri in map_sheets(found, 0, layers=_LAYERS)
-            ],
+            "maps": [dict(zip(("name", "text", "uri"), sheet, strict=True)) for sheet in map_sheets(found, 0, first)],
         }
 
 

@@ -45,20 +45,3 @@ def depth_of(path: str, order: Sequence[str]) -> int:
     if found is None:
         raise ValueError(f"parameter {path} has no place in the order {tuple(order)}: needs a pattern that matches")
     return found
-
-
-def depths(params: Any, order: Sequence[str]) -> Any:
-    """Returns a tree of integers, the depth of each parameter.
-
-    Args:
-        params: the network's parameters.
-        order: patterns from the stem to the head, as `order_of` returns them.
-
-    Raises:
-        ValueError: a parameter has no depth.
-
-    Example:
-        >>> depths({"block1": {"bias": 0.0}, "logits": {"bias": 0.0}}, ("block1/*", "*"))
-        {'block1': {'bias': 0}, 'logits': {'bias': 1}}
-    """
-    return jax.tree_util.tree_map_with_path(lambda keys, _: depth_of(path_of(keys), order), params)

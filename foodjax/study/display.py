@@ -25,13 +25,13 @@ class SweepDisplay:
         print(f"sweep: {len(trials)} runs, {self._first} of {self._total()} epochs are done", flush=True)
 
     def _total(self) -> int:
-        return sum(trial.config.train.epochs for trial in self._trials)
+        return sum(trial.config.train.num_epochs for trial in self._trials)
 
     def _epochs(self) -> int:
         done = 0
         for trial in self._trials:
             if run_record.read(trial.workdir)["result"] is not None:
-                done += trial.config.train.epochs  # after early stopping, none is left
+                done += trial.config.train.num_epochs  # after early stopping, none is left
             else:
                 rows = read_metrics(trial.workdir / "metrics.jsonl")
                 done += rows[-1]["epoch"] if rows else 0

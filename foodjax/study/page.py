@@ -95,7 +95,8 @@ def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str])
     columns = [column for column in tables.columns(rows) if column[1] != "remarks"]  # they stand under the variant
     return templating.render(
         "comparison.html.j2",
-        title=f"{groups[0][0].workdir.parent.name}: {sum(map(len, groups))} runs of {len(groups)} variants",
+        title=f"{groups[0][0].workdir.parent.name}: {_count(sum(map(len, groups)), 'run')} of "
+        f"{_count(len(groups), 'variant')}",
         note=NOTE,
         columns=[(name, "text" if name == "variant" else "", "") for _, name in columns],
         rows=[[_cell(row, i, name) for i, name in columns] for row in rows],
@@ -105,6 +106,10 @@ def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str])
         curves=_curves(groups),
         cost=_cost(rows),
     )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def _cell(row: Row, i: int, name: str) -> str | tuple[str, str | int, str]:
@@ -141,6 +146,7 @@ def _curves(groups: list[list[RunResult]]) -> str:
             )  # fmt: skip
             line.set_gid(f"variant{k}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.ticklabel_format(axis="y", useOffset=False)
     figures.label_axes(axes, "epoch", "validation loss (nats)")
     return _svg(figure, "validation loss of every run by epoch", [group[0].label for group in groups])
 

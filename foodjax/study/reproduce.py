@@ -6,16 +6,16 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from foodjax.config.check import checked
+from foodjax.config.check import checked, replace
 from foodjax.config.keys import Config
 from foodjax.data.cache import with_known_cache
 from foodjax.data.sets import load_data
-from foodjax.run import loop
+from foodjax.run import probe, solvers
 from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
-from foodjax.workdir import data_check, description, run_record
+from foodjax.workdir import data_check, description, run_record, writer
 from foodjax.workdir.metrics import read_metrics
 
 FILES = ("metrics.jsonl", "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/classes.csv")
@@ -25,6 +25,9 @@ def reproduce(
     config: Config | ConfigDict, workdir: PathLike, again: PathLike, origin: dict[str, Any] | None = None
 ) -> bool:
     """Trains the finished run of `workdir` again in `again` and compares every number of both.
+
+    A probe computes its features again. Services of `log.writers` get nothing of it: the workdir, which names them, may
+    come from anyone.
 
     Args:
         config: the workdir's config.
@@ -43,11 +46,12 @@ def reproduce(
     record = run_record.read(workdir)
     if record["result"] is None:
         raise UserError(f"workdir {workdir} holds no finished run: reproduce needs one to compare with")
+    config = replace(config, {"log.writers": tuple(n for n in config.log.writers if n in writer.LOCAL)})
     data = None
     if not (description.check(again, config) and description.read_finished(again, config.train)):
         data = data_check.check_data(workdir, config, load_data(config))
     say(f"running {workdir} again in {again}", flush=True)
-    loop.train(config, again, origin=origin, data=data)
+    solvers.train(config, again, origin=origin, data=data, cached=False)
     ours, theirs = run_record.read(again)["sessions"][-1], record["sessions"][-1]
     for line in environment_changes(ours, theirs):
         say(line)
@@ -56,16 +60,17 @@ def reproduce(
         say(line)
     count = len(read_metrics(again / "metrics.jsonl"))
     if not found:
-        print(f"the same: {count} epochs, evaluation and every prediction are equal to the byte")
+        epochs = "1 epoch" if count == 1 else f"{count} epochs"
+        print(f"the same: {epochs}, evaluation and every prediction are equal to the byte")
     else:
-        print(f"not the same: {len(found)} of {len(FILES)} files differ")
+        print(f"not the same: {len(found)} of {len(_names(workdir))} files differ")
     return not found
 
 
 def differences(again: PathLike, workdir: PathLike) -> list[str]:
     """Returns a line for each file of results that differs between two workdirs."""
     lines = []
-    for name in FILES:
+    for name in _names(to_path(workdir)):
         ours, theirs = (_results(to_path(folder) / name) for folder in (again, workdir))
         if ours != theirs:
             pairs = enumerate(zip(ours.splitlines(), theirs.splitlines(), strict=False), start=1)
@@ -73,6 +78,11 @@ def differences(again: PathLike, workdir: PathLike) -> list[str]:
             where = f"line {first[0]} is {_change(first[1], first[2])}" if first else "one has more lines"
             lines.append(f"{name} differs: {where}")
     return lines
+
+
+def _names(workdir: Path) -> tuple[str, ...]:
+    """Returns the names of the files of results that a run has."""
+    return (*FILES, probe.FILE) if (workdir / probe.FILE).exists() else FILES
 
 
 def _results(path: Path) -> str:

@@ -94,7 +94,7 @@ def read_run(workdir: PathLike) -> RunResult:
         {name: {json.dumps(s[key]) for s in record["sessions"]} for name, key in MADE_WITH.items()},
         predictions,
         sum(layer.num_params for layer in layers),
-        sum(summary.multiply_adds(layer) for layer in layers),
+        sum(layer.multiply_adds for layer in layers),
         {one.id: one.digest for one in test},
     )
 

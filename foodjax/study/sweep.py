@@ -73,7 +73,7 @@ def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int)
     runner = Scheduler(overrides, jobs, SweepDisplay(trials))
     try:
         with Interrupt() as interrupt:
-            for epoch, count in rungs(len({t.label for t in trials}), trials[0].config.train.epochs, prune):
+            for epoch, count in rungs(len({t.label for t in trials}), trials[0].config.train.num_epochs, prune):
                 runner.run(trials, epoch, interrupt)
                 trials = _promoted(trials, epoch, count)
             runner.run(trials, None, interrupt)

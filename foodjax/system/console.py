@@ -19,6 +19,12 @@ from rich.text import Text
 from foodjax.system.text import printable
 
 console = Console(soft_wrap=True, highlight=False)
+_NARROW = 80  # columns of what is no terminal
+
+
+def columns() -> int:
+    """Returns the columns of the terminal; 80 for a file or a pipe, however wide the terminal beside it is."""
+    return console.width if console.is_terminal else _NARROW
 
 
 class Bar:

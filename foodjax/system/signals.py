@@ -25,16 +25,18 @@ class Interrupted(Exception):
         self.signum = signum
 
 
-def end_at_once(*, sigterm_status: int) -> None:
+def end_at_once(*, sigterm_status: int, line: str) -> None:
     """Makes both signals end the process at once with one line; for the time before there is anything to save.
 
     Args:
         sigterm_status: exit status after SIGTERM: 0 if the same command continues, as preempting schedulers expect,
             143 if a result is missing. After Ctrl-C it is 130, as shells expect.
+        line: what is printed.
     """
+    shown = f"{line}\n".encode()
 
     def end(signum: int, frame: FrameType | None) -> None:  # no print(): the signal may have interrupted one
-        os.write(1, b"interrupted; the same command continues\n" if sigterm_status == 0 else b"interrupted\n")
+        os.write(1, shown)
         os._exit(sigterm_status if signum == signal.SIGTERM else 128 + signal.SIGINT)
 
     for signum in _SIGNALS:

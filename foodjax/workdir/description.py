@@ -192,9 +192,9 @@ def read_finished(workdir: Path, train: Train) -> Finished | None:
             return None
     except (OSError, ValueError, TypeError):
         return None  # without it, or with a damaged one, the run ends once more in the same way
-    if found.reason == LAST_EPOCH and found.epoch < train.epochs:
+    if found.reason == LAST_EPOCH and found.epoch < train.num_epochs:
         return None
-    if found.reason == EARLY and found.epoch < train.epochs and not _stops(workdir, train, found.epoch):
+    if found.reason == EARLY and found.epoch < train.num_epochs and not _stops(workdir, train, found.epoch):
         return None
     return found
 

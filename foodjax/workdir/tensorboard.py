@@ -1,12 +1,15 @@
 """Event files for TensorBoard: scalars, texts and pictures. Imports no TensorFlow."""
 
+import io
 import os
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from google.protobuf.message import DecodeError
+from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.compat.proto.tensor_pb2 import TensorProto  # pyright: ignore[reportAttributeAccessIssue]
@@ -14,6 +17,56 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING  # pyright: ignore[repo
 from tensorboard.summary.writer.record_writer import RecordWriter, masked_crc32c
 
 from foodjax.system import files
+from foodjax.workdir.writer import Opened
+
+FOLDER = "tensorboard"
+_VALIDATION = "val_"  # begins the names of what is measured on the validation images
+
+
+class TensorBoard:
+    """The writer for TensorBoard: event files in three folders, each a run for it.
+
+    `train/` and `validation/` have the same names of curves, so that one card shows both. The folder above has texts
+    and pictures, and the curves of runs that an older version began.
+
+    Attributes:
+        steps: whose numbers both have.
+    """
+
+    def __init__(self, opened: Opened):
+        """Drops what an interrupted run wrote after the step that it continues at."""
+        folder = opened.workdir / FOLDER
+        self._shown, self._train, self._validation = (
+            EventFile(folder / name, opened.step) for name in ("", "train", "validation")
+        )
+        self.steps = self._train.steps & self._validation.steps
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Adds a point to the curve of each name, where it has none at this step."""
+        validation = {k.removeprefix(_VALIDATION): v for k, v in numbers.items() if k.startswith(_VALIDATION)}
+        train = {k: v for k, v in numbers.items() if not k.startswith(_VALIDATION)}
+        for file, scalars in ((self._train, train), (self._validation, validation)):
+            if step not in file.steps:
+                file.write_scalars(step, scalars)
+
+    def write_text(self, step: int, tag: str, markdown: str) -> None:
+        """Adds a text."""
+        self._shown.write_text(step, tag, markdown)
+
+    def write_image(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        """Adds a picture, uint8 (H, W, 3)."""
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        self._shown.write_image(step, tag, buffer.getvalue(), *pixels.shape[:2])
+
+    def flush(self) -> None:
+        """Does nothing: every record goes to the file at once."""
+
+    def close(self, *, finished: bool) -> None:
+        """Ends the files."""
+        del finished
+        for file in (self._shown, self._train, self._validation):
+            file.close()
 
 
 class EventFile:
@@ -25,9 +78,7 @@ class EventFile:
 
     def __init__(self, folder: Path, step: int):
         """Drops the records of steps after `step`, which an interrupted run wrote, then opens the file."""
-        self.steps = {
-            kept for path in sorted(folder.rglob("events.out.tfevents.*")) for kept in _keep_until(path, step)
-        }
+        self.steps = {kept for path in sorted(folder.glob("events.out.tfevents.*")) for kept in _keep_until(path, step)}
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"  # newest last
         self._records = RecordWriter((folder / name).open("xb"))

@@ -62,7 +62,7 @@ MISTAKES = [
     (["serve", "--port", "65536"], "--port is '65536': needs an integer in [0, 65535]"),
     (["sweep", "--jobs", "0"], "--jobs is '0': needs an integer >= 1"),
     (["sweep", "--prune", "1"], "--prune is '1': needs 0, or at least 2; a rung keeps 1 / ETA of the variants"),
-    (["export", "--format", "onnx"], "--format is 'onnx': needs keras"),
+    (["export", "--format", "onyx"], "--format is 'onyx': needs one of keras, litert, onnx, safetensors, stablehlo"),
 ]  # fmt: skip
 
 

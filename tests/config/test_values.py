@@ -33,6 +33,7 @@ OTHER = {
     "model.backbone": "resnet50", "model.input_mean": (0.5, 0.25, 0.0), "model.input_deviation": (0.5, 0.25, 1.0),
     "train.solver": "probe",
     "train.balance": "classes", "data.duplicates": "drop",
+    "log.writers": ("wandb", "tensorboard"),
     "optimizer.rates": (("block1/conv1/kernel", 0.1), ("logits/bias", 10.0)),
 }  # fmt: skip
 

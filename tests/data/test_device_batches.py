@@ -127,7 +127,7 @@ def test_training_needs_no_tensorflow_and_gives_the_numbers_of_the_pipeline(tiny
     whole = train_without_tensorflow(tiny_config, tmp_path / "whole", "--config.data.backend=device")
     assert whole.returncode == 0, whole.stderr
     assert "test accuracy" in whole.stdout
-    assert list((tmp_path / "whole" / "tensorboard").glob("events*"))
+    assert list((tmp_path / "whole" / "tensorboard").rglob("events*"))
     assert "TensorFlow" not in whole.stdout
     config, _ = workdir_lib.read_description(tmp_path / "whole")
     loop.train(replace(config, {"data.backend": "tf"}), tmp_path / "tf")

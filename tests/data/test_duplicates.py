@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from foodjax.data.decode import decode
-from foodjax.data.duplicates import Pair, Part, confirm, find_duplicates, rows_to_drop
+from foodjax.data.duplicate_groups import rows_to_drop
+from foodjax.data.duplicates import Pair, Part, confirm, find_duplicates
 from foodjax.data.fingerprint import fingerprint
 
 CHANGES = {
@@ -86,19 +87,6 @@ def test_parts_share_an_array_by_rows():
     assert [pair[:4] for pair in pairs] == [("train", 1, "validation", 6), ("train", 7, "validation", 2)]
     assert {pair.where for pair in pairs} == {"between parts"}
     assert rows_to_drop(pairs).tolist() == [1, 7]
-
-
-def test_rows_to_drop_follow_duplicates_of_duplicates():
-    pairs = [
-        Pair("train", 9, "train", 4, "near", "within a class"),
-        Pair("train", 4, "test", 0, "near", "between parts"),
-        Pair("train", 1, "train", 2, "exact", "within a class"),
-        Pair("validation", 3, "test", 7, "exact", "between parts"),
-        Pair("train", 8, "validation", 3, "exact", "between parts"),
-    ]
-    assert rows_to_drop(pairs).tolist() == [4, 8, 9]
-    assert rows_to_drop(pairs[::-1]).tolist() == [4, 8, 9]
-    assert rows_to_drop([]).tolist() == []
 
 
 def test_many_equal_pictures_give_one_pair_each():

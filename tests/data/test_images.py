@@ -84,7 +84,7 @@ def test_whoever_takes_pixels_refuses_what_is_none(tiny_config, tmp_path, name):
         "data_uri": lambda: pictures.data_uri(floats),
         "enlarge": lambda: pictures.enlarge(floats, 32),
         "overlay": lambda: pictures.overlay(floats, floats[..., 0]),
-        "strip": lambda: pictures.strip([floats], [("a", True)]),
+        "strip": lambda: pictures.strip([floats], [("a", "b")]),
         "write_image": lambda: MetricsLog(tmp_path, [], 0).write_image(0, "a", floats),
         "augmented": lambda: inspect.augmented(config, floats, floats[None]),
         "step": lambda: engine.eval_step(engine.create_state().variables, batch),

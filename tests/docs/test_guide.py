@@ -30,7 +30,7 @@ def test_the_new_kind_of_block_works_as_written_in_under_20_lines(monkeypatch):
     rows = {row.name: row for row in summary.layers(model, 48)}
     assert rows["block4/depthwise"].num_params == 25 * 64 + 64
     assert rows["block4/pointwise"].num_params == 64 * 128 + 128
-    assert summary.multiply_adds(rows["block4/depthwise"]) == 4 * 4 * 25 * 64
+    assert rows["block4/depthwise"].multiply_adds == 4 * 4 * 25 * 64
     images = jax.numpy.zeros((2, 48, 48, 3))
     params = jax.eval_shape(lambda: model.init(jax.random.PRNGKey(0), images, train=False))
     assert jax.eval_shape(lambda p: model.apply(p, images, train=False), params).shape == (2, 10)

@@ -395,7 +395,7 @@ def trials(drill: Drill) -> dict[str, Callable[[], str]]:
                 damage, older=bool(form)
             )
         found[f"metrics.jsonl {word}"] = lambda damage=damage: drill.damaged_file("metrics.jsonl", damage)
-        found[f"TensorBoard file {word}"] = lambda damage=damage: drill.damaged_file("tensorboard/events*", damage)
+        found[f"TensorBoard file {word}"] = lambda damage=damage: drill.damaged_file("tensorboard/**/events*", damage)
         if damage != drill.flip:
             found[f"config.json or dataset.json {word}"] = lambda damage=damage: drill.damaged_description(damage)
         found[f"prepared cache: a file {word}"] = lambda damage=damage: drill.damaged_cache(damage)

@@ -89,7 +89,7 @@ def _child(function, log: int) -> None:
         os.dup2(log, 2)
         # Under pytest the inherited ones write to its capture.
         sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))
-        end_at_once(sigterm_status=0)
+        end_at_once(sigterm_status=0, line="interrupted; the same command continues")
         status = function() or 0
         sys.stdout.flush()
         sys.stderr.flush()
@@ -143,8 +143,8 @@ def best_is_kept(workdir: Path) -> str:
     return "" if kept == stopping.best_epoch else f"the best is epoch {stopping.best_epoch}, kept is {kept}"
 
 
-def curves(workdir: Path, pictures: bool = True) -> list[tuple[int, str, float]]:
-    """Returns all points of TensorBoard that the clock does not touch, in the order they were written.
+def curves(workdir: Path, pictures: bool = True) -> list[tuple[str, int, str, float]]:
+    """Returns all points of TensorBoard that the clock does not touch, by folder in the order they were written.
 
     A text or a picture is a point too, of no number, unless `pictures` is False.
     """
@@ -152,13 +152,14 @@ def curves(workdir: Path, pictures: bool = True) -> list[tuple[int, str, float]]
     from tensorboard.compat.tensorflow_stub import pywrap_tensorflow  # noqa: F401
 
     points = []
-    for path in sorted((workdir / "tensorboard").glob("events*")):
+    for path in sorted((workdir / "tensorboard").rglob("events*")):
+        run = path.parent.relative_to(workdir).as_posix()
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 shown = pictures or value.tensor.float_val
                 if shown and value.tag not in ("images_per_second", "data_wait"):
                     number = value.tensor.float_val[0] if value.tensor.float_val else value.simple_value
-                    points.append((event.step, value.tag, number))
+                    points.append((run, event.step, value.tag, number))
     return points
 
 

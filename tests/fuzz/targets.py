@@ -11,6 +11,7 @@ import io
 import json
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,7 @@ from foodjax.data.sources.folders import FolderSource
 from foodjax.system.errors import UserError
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir.metrics import read_metrics
+from foodjax.workdir.wandb_file import records
 
 META = {"bars": ["bars/1", "bars/2"], "ring": ["ring/1"]}
 PROGRESS = {"best_loss": 1.5, "best_epoch": 1, "num_bad": 0, "epoch": 1, "rows": [{"epoch": 1, "val_loss": 1.5}]}
@@ -170,6 +172,13 @@ def events(folder: Path, content: bytes) -> bool:
     return bool(steps[0])
 
 
+def wandb_file(_: Path, content: bytes) -> bool:
+    """A file of W&B's, which a run that continues offline reads."""
+    found = list(records(content))
+    assert sum(map(len, found)) <= len(content)
+    return bool(found)
+
+
 def _pictures() -> list[bytes]:
     rng, found = np.random.default_rng(0), []
     for kind, mode in (("JPEG", "RGB"), ("PNG", "P"), ("PNG", "I;16"), ("GIF", "P"), ("WEBP", "RGB"), ("TIFF", "CMYK")):
@@ -206,6 +215,16 @@ def _events() -> list[bytes]:
         summary = Summary(value=[Summary.Value(tag="loss", simple_value=1.0)])
         writer.write(Event(step=step, wall_time=1.0, summary=summary).SerializeToString())
     return [buffer.getvalue()]
+
+
+def _wandb_files() -> list[bytes]:
+    def piece(kind: int, body: bytes) -> bytes:
+        head = bytes([kind])
+        return zlib.crc32(head + body).to_bytes(4, "little") + len(body).to_bytes(2, "little") + head + body
+
+    short = b":W&B\xe1\xbe\x00" + piece(1, b"one") + piece(2, b"tw") + piece(3, b"") + piece(4, b"o")
+    room = 2**15 - len(short) - 7
+    return [short, short + piece(2, b"x" * room) + piece(4, b"y")]
 
 
 def _lists() -> list[bytes]:
@@ -251,4 +270,5 @@ TARGETS = {
     "metrics": Target(metrics, lambda: [ROW * 2]),
     "progress": Target(progress, lambda: [json.dumps(PROGRESS).encode()]),
     "events": Target(events, _events),
+    "wandb_file": Target(wandb_file, _wandb_files),
 } | {name: Target(check, seeds) for name, (check, seeds) in strangers.TARGETS.items()}

@@ -65,6 +65,24 @@ def test_a_normalisation_over_the_picture_sees_everything():
     assert reach.size >= 32
 
 
+def test_a_normalisation_over_channels_sees_what_its_input_does():
+    model = nn.Sequential([nn.Conv(3, (5, 5), 2), nn.LayerNorm(), nn.Conv(3, (3, 3)), nn.LayerNorm()])
+    variables = jax.eval_shape(lambda: model.init(jax.random.PRNGKey(0), jnp.zeros((1, 32, 32, 1))))
+    (reach,) = trace(lambda v, x: [model.apply(v, x)], variables, shapes(32))
+    assert reach.size == 5 + 2 * 2
+    assert reach.strides == (0, 2, 0, 0)
+
+
+def test_one_row_that_is_added_to_every_row_is_seen_by_all():
+    def add_row(_, x):
+        return [x[:, :4] + x[:, 9:10]]
+
+    (reach,) = trace(add_row, (), shapes(16))
+    assert (reach.low, reach.high, reach.strides) == (0, 9, (0, 0, 0, 0))
+    (reach,) = trace(lambda _, x: [x / x[0, 3, 4, 0]], (), shapes(16))
+    assert (reach.low, reach.high, reach.strides) == (0, 15, (0, 0, 0, 0))
+
+
 # layer, receptive field, multiply-adds: by hand, r += (k - 1) j with the jump j doubled by each pool
 TUTORIAL = [
     ("block1/conv1", 3, 128 * 128 * 9 * 3 * 32),
@@ -85,7 +103,7 @@ def test_the_tutorials_layers_by_hand():
 
     model = create_model(checked(food10.get_config()), 10)
     rows = [row for row in summary.layers(model, 128) if row.num_params]
-    assert [(row.name, row.receptive_field, summary.multiply_adds(row)) for row in rows] == TUTORIAL
+    assert [(row.name, row.receptive_field, row.multiply_adds) for row in rows] == TUTORIAL
 
 
 def test_what_cannot_be_told_is_everything():

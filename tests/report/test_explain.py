@@ -80,6 +80,32 @@ def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
     np.testing.assert_allclose(found.cams["block1/activation1"], expected, atol=1e-4)
 
 
+def test_grad_cam_before_a_normalisation_of_the_pooled_maps(small_convnext):
+    """ConvNeXt: d logit / d A_k is the same for all pixels, through the average and layer normalisation."""
+    config = demo.get_config()
+    config.data.image_size, config.model.blocks, config.model.backbone = 96, (), "convnext_tiny"
+    config.model.head.update(pooling="average", hidden=())
+    config = checked(config)
+    model = create_model(config, 4)
+    rng = np.random.default_rng(3)
+    shapes = jax.eval_shape(lambda: init_params(model, jax.random.PRNGKey(0), 96))
+    variables = {"params": jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), shapes)}
+    images, labels = rng.integers(0, 256, (3, 96, 96, 3), dtype=np.uint8), np.array([3, 0, 1])
+    found = Explainer(config, model, variables)(images, labels)
+    assert list(found.maps) == [f"backbone/stages_{i}/blocks_0/activation" for i in range(4)]
+    maps = found.maps["backbone/stages_3/blocks_0/activation"].astype(np.float64)
+    assert maps.shape == (3, 3, 3, 24)
+    pooled = maps.mean((1, 2))
+    deviation = np.sqrt(pooled.var(1, keepdims=True) + 1e-6)
+    normed = (pooled - pooled.mean(1, keepdims=True)) / deviation
+    slope = variables["params"]["backbone"]["head"]["norm"]["scale"] * variables["params"]["logits"]["kernel"].T[labels]
+    slope = slope - slope.mean(1, keepdims=True) - normed * (slope * normed).mean(1, keepdims=True)
+    expected = np.maximum(np.einsum("bhwc,bc->bhw", maps, slope / deviation), 0)
+    expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-9)
+    assert expected.max((1, 2)).min() == 1
+    np.testing.assert_allclose(found.cams["backbone/stages_3/blocks_0/activation"], expected, atol=1e-4)
+
+
 def test_grad_cam_follows_the_label_and_not_its_neighbours(network, images):
     explainer = Explainer(*network)
     labels = np.array([0, 1, 2, 3, 4])

@@ -1,55 +1,23 @@
 import base64
 import dataclasses
-import html.parser
 import io
 import json
 import re
 
 import numpy as np
 import pytest
+from helpers import Page
 from PIL import Image
 
 from foodjax.config.check import checked
 from foodjax.evaluation.calibration import reliability
-from foodjax.report import figures, inside, live, pictures, run_report, templating
+from foodjax.report import figures, inside, layer_pictures, live, pictures, run_report, templating
 from foodjax.report import inspect as inspect_lib
 from foodjax.run import evaluate
 from foodjax.system import files
 from foodjax.workdir.description import read_description
 
 pytestmark = pytest.mark.slow
-
-
-class Page(html.parser.HTMLParser):
-    """Collects what a page would fetch, pictures without a text, and what was left open."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.fetched, self.silent, self.ids, self.images, self.open = [], [], set(), 0, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        for name in ("src", "href", "xlink:href"):
-            if not (values.get(name) or "data:").startswith(("data:", "#")):
-                self.fetched.append(values[name])
-        if tag == "img":
-            self.images += 1
-            if not values.get("alt"):
-                self.silent.append(values)
-        if tag == "svg" and not values.get("aria-label"):
-            self.silent.append(values)
-        self.ids.add(values.get("id"))
-        if tag not in ("meta", "link", "img", "br", "wbr"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +76,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(evaluated, workdir):
     ) + (wrong > 0)
     assert "are not shown" not in text
     assert "train.patience</td>" in text
+    assert " after 1 epoch in " in text
     assert "run.json" not in text
     assert not list(workdir.glob(".report*"))
     other = evaluated._replace(folder=workdir / "evaluation-mine")
@@ -164,6 +133,19 @@ def test_svg_figures_take_the_colours_of_the_page():
     assert not re.match(r"<svg [^>]*width", text)
 
 
+def test_a_curve_of_one_epoch_has_one_tick():
+    text = figures.to_svg(figures.curve(rows(1), "accuracy", 1), "one epoch")
+    (axis,) = re.findall(r'<g id="matplotlib.axis_1">(.*?)<g id="matplotlib.axis_2">', text, re.S)
+    assert re.findall(">([^<>]+)</text>", axis) == ["1", "epoch"]
+
+
+def test_layers_at_even_distances():
+    assert layer_pictures.spread(list("abcdefg"), 3) == ["a", "d", "g"]
+    assert layer_pictures.spread(list("abcdefgh"), 3) == ["a", "e", "h"]
+    assert layer_pictures.spread(["a", "b"], 3) == ["a", "b"]
+    assert layer_pictures.spread([], 3) == []
+
+
 @pytest.mark.parametrize("count", [2, 101])
 def test_confusions_of_few_and_of_all_classes_stay_small(count):
     matrix = np.random.default_rng(0).integers(0, 9, (count, count))
@@ -175,7 +157,8 @@ def test_confusions_of_few_and_of_all_classes_stay_small(count):
 def test_feature_maps_become_tiles_from_dark_to_yellow():
     maps = np.zeros((4, 4, 10), np.float32)
     maps[0, 0, 3], maps[3, 3, 7] = 5, 2
-    assert pictures.strongest(maps, 2).tolist() == [3, 7]
+    maps[..., 5] = 6  # saturated
+    assert pictures.most_varied(maps, 2).tolist() == [3, 7]
     sheet = pictures.mosaic(maps)
     assert sheet.shape == (72 * 2 + 3, 75 * 8 - 3, 4)
     assert sheet[0, 3 * 75, :3].tolist() == [253, 231, 36]
@@ -228,18 +211,30 @@ def test_tensorboard_gets_the_layers_and_the_predictions(workdir, tmp_path):
 
     log = MetricsLog(tmp_path, [], 0)
     log.write_text(7, "layers", "| layer |\n| --- |")
-    log.write_image(
-        7, "photographs", pictures.strip([np.zeros((16, 16, 3), np.uint8)] * 5, [("bars (ring)", True)] * 5)
-    )
+    log.write_image(7, "photographs", pictures.strip([np.zeros((16, 16, 3), np.uint8)] * 5, [("bars 50%", "")] * 5))
     log.close()
-    (file,) = (tmp_path / "tensorboard").iterdir()
+    (file,) = (tmp_path / "tensorboard").glob("events*")
     found = {v.tag: (e.step, v) for e in EventFileLoader(str(file)).Load() for v in e.summary.value}
     step, text = found["layers"]
     assert step == 7
     assert text.tensor.string_val[0] == b"| layer |\n| --- |"
     assert text.metadata.plugin_data.plugin_name == "text"
     width, height, encoded = found["photographs"][1].tensor.string_val[:3]
-    assert Image.open(io.BytesIO(encoded)).size == (int(width), int(height)) == (4 * 168, 2 * 190)
+    assert Image.open(io.BytesIO(encoded)).size == (int(width), int(height)) == (4 * 230, 2 * 271)
+
+
+def test_captions_stay_below_their_photographs_and_differ_in_more_than_colour():
+    black = np.zeros((16, 16, 3), np.uint8)
+    right, wrong = pictures.strip([black], [("bars 50%", "")]), pictures.strip([black], [("bars 50%", "true: bars")])
+    ink = [(sheet[224:] < 200).any(axis=2) for sheet in (right, wrong)]
+    assert not np.array_equal(ink[0][:22], ink[1][:22])  # a tick and a cross
+    assert not ink[0][22:].any()
+    assert ink[1][22:].any()
+    long = pictures.strip([black] * 3, [("W" * 100 + " 50%", "true: " + "W" * 100)] * 3)
+    ink = (long[224:] < 200).any(axis=2)
+    for x in (230, 460):
+        assert not ink[:, x - 3 : x + 3].any()
+        assert ink[:, x - 40 : x - 3].any()  # it is cut no sooner than it must
 
 
 def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, tmp_path):

@@ -64,6 +64,21 @@ def test_a_group_is_in_one_fold():
     assert (np.ptp(found, axis=0) <= 6).all()
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_a_pair_of_duplicates_never_splits_and_each_class_has_equal_shares(seed):
+    rng = np.random.default_rng(seed)
+    labels, groups = rng.permutation(np.repeat([0, 1, 2], [50, 23, 10])), np.arange(83)
+    first, second = rng.permutation(83)[:24].reshape(2, 12)  # twelve pairs, within and across classes
+    groups[second] = groups[first]
+    folds = stratified_folds(labels, 3, 5, seed, groups)
+    np.testing.assert_array_equal(folds[first], folds[second])
+    found = table(labels, folds, 3)
+    assert len(found) == 5
+    assert found.sum() == 83
+    assert np.ptp(found, axis=0).max() <= 1
+    assert np.ptp(found.sum(1)) <= 1
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_groups_of_unequal_sizes_fill_equal_folds(seed):
     groups = np.random.default_rng(seed).permutation(np.repeat(np.arange(19), [8, 4, 4, *16 * [1]]))

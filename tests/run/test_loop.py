@@ -261,7 +261,7 @@ def test_the_main_job_on_drawn_pictures(tmp_path):
     assert {row["true"] for row in rows} == {row["id"].split("/")[0] for row in rows}
     report = json.loads((workdir / "evaluation" / "evaluation.json").read_text())
     assert report["accuracy"] == np.mean([row["true"] == row["predicted"] for row in rows])
-    assert list((workdir / "tensorboard").glob("events*"))
+    assert list((workdir / "tensorboard").rglob("events*"))
     other = run_main("--config", "experiments/demo.py", "--workdir", workdir, "--config.seed=1")
     assert other.returncode == 2
     assert "different experiment" in other.stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from faults import older_form
 
-from foodjax.config.check import replace
+from foodjax.config.check import checked, replace
 from foodjax.data.sets import load_data
 from foodjax.data.tf_batches import train_batches
 from foodjax.run import find_lr, loop
@@ -95,3 +95,15 @@ def test_find_lr_starts_from_the_weights_of_another_run(workdir, monkeypatch, ca
     _, metrics = engine.train_step(engine.create_state(), batch)
     assert losses[0] == metrics.compute()["loss"]
     assert losses[0] != drawn
+
+
+def test_the_learning_rate_of_a_step_is_that_of_the_schedule(tiny_config):
+    rate = {"optimizer.learning_rate": 0.5}
+    constant = replace(checked(tiny_config), rate | {"optimizer.schedule": "constant", "optimizer.warmup": 0.0})
+    assert Engine(constant, ("a", "b"), 6).learning_rate(11) == 0.5
+    falling = rate | {"optimizer.schedule": "cosine", "optimizer.final_rate": 0.1, "optimizer.warmup": 0.0}
+    engine = Engine(replace(checked(tiny_config), falling), ("a", "b"), 6)  # two epochs: 12 steps
+    for step in (0, 5, 11):
+        expected = 0.5 * (0.1 + 0.9 * (1 + np.cos(np.pi * step / 12)) / 2)
+        assert engine.learning_rate(step) == pytest.approx(expected, rel=1e-6)
+    assert Engine(constant, ("a", "b"), learning_rate=lambda step: 2.0 * step).learning_rate(3) == 6.0

@@ -60,7 +60,7 @@ def test_idle_and_slow_connections_keep_nobody_out_and_nothing_keeps_the_end_awa
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     assert process.stderr.read() == ""
-    assert process.stdout.read().splitlines()[-1] == "interrupted"
+    assert process.stdout.read().splitlines()[-1] == "the server has ended"
     for one in opened:
         one.close()
 

@@ -4,7 +4,7 @@ import pytest
 from experiments import food10
 from foodjax.config.check import checked, replace
 from foodjax.models.convnet import create_model, init_params
-from foodjax.steps.depths import depth_of, depths, first_match, order_of, path_of
+from foodjax.steps.depths import depth_of, first_match, order_of, path_of
 
 STAGES = ("backbone/stem/*", "backbone/blocks1_*", "backbone/blocks2_*", "backbone/*", "*")
 
@@ -20,9 +20,9 @@ def params():
 def test_a_block_is_one_deeper_than_the_one_before_and_the_head_is_the_deepest(params):
     order = order_of(checked(food10.get_config()))
     assert order == ("block1/*", "block2/*", "block3/*", "block4/*", "*")
-    found = depths(params, order)
-    assert jax.tree.structure(found) == jax.tree.structure(params)
-    by_layer = {name: set(jax.tree.leaves(layer)) for name, layer in found.items()}
+    by_layer = {}
+    for keys, _ in jax.tree_util.tree_leaves_with_path(params):
+        by_layer.setdefault(keys[0].key, set()).add(depth_of(path_of(keys), order))
     assert by_layer == {"block1": {0}, "block2": {1}, "block3": {2}, "block4": {3}, "dense1": {4}, "logits": {4}}
 
 
@@ -52,7 +52,7 @@ def test_any_order_of_patterns_gives_depths(path, depth):
 
 def test_a_parameter_without_a_place_is_an_error():
     with pytest.raises(ValueError, match=r"parameter logits/bias has no place in the order \('block1/\*',\)"):
-        depths({"block1": {"bias": 0.0}, "logits": {"bias": 0.0}}, ("block1/*",))
+        depth_of("logits/bias", ("block1/*",))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,46 @@ def test_another_run_starts_only_where_memory_allows(tmp_path, monkeypatch):
         process.wait()
 
 
+PROBES = """
+from experiments import demo
+from foodjax import variants
+
+def get_config(arg=""):
+    config = demo.get_config()
+    config.data.update(dir={dir!r}, num_classes=0, image_size=16, batch_size=16, resize="bilinear")
+    config.model.blocks = config.model.blocks[:1]
+    config.model.init_from = {weights!r}
+    config.train.update(solver="probe", epochs=4)
+    return variants.apply(config, arg)
+
+def get_sweep(arg=""):
+    return ["", "eval.flip=true"]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
+def test_a_sweep_over_probes_runs_and_compares_them(workdir, tmp_path):
+    path, folder = tmp_path / "probes.py", tmp_path / "runs"
+    path.write_text(PROBES.format(dir=str(workdir.parent / "food-101"), weights=str(workdir)))
+    done = run_main("sweep", "--config", path, "--workdir", folder, "--prune", 2, check=True)
+    assert "sweep: 2 runs, 0 of 2 epochs are done" in done.stdout
+    assert "pruned" not in done.stdout  # a probe has no epoch to end at before its last one
+    rows = list(csv.DictReader((folder / "comparison" / "table.csv").open()))
+    assert [(row["variant"], float(row["epochs"])) for row in rows] == [("baseline", 1), ("eval.flip=true", 1)]
+    results = {}
+    for row in rows:
+        run = folder / f"{row['variant']}-seed0"
+        assert json.loads((run / "config.json").read_text())["train"]["solver"] == "probe"
+        assert (run / "probe.json").exists()
+        results[row["variant"]] = json.loads((run / "run.json").read_text())["result"]["test_accuracy"]
+    assert {row["variant"]: float(row["accuracy"]) for row in rows} == pytest.approx(results, abs=1e-12)
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("metrics.jsonl")}
+    again = run_main("sweep", "--config", path, "--workdir", folder, check=True)
+    assert "sweep: 2 runs, 2 of 2 epochs are done" in again.stdout
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("metrics.jsonl")} == before
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
 def test_a_sweep_survives_a_failing_variant_and_compares_the_others(tmp_path):

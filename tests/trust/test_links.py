@@ -48,7 +48,9 @@ def test_a_link_to_a_file_outside_is_refused(tmp_path, workdir, outside, name, v
     assert {p: p.lstat().st_mtime_ns for p in run.rglob("*")} == before
 
 
-@pytest.mark.parametrize("name", ["evaluation", "checkpoints", "tensorboard", "damaged", "inspect", "evaluation-other"])
+@pytest.mark.parametrize(
+    "name", ["evaluation", "checkpoints", "tensorboard", "wandb", "damaged", "inspect", "evaluation-other"]
+)
 def test_a_link_to_a_folder_outside_is_refused(tmp_path, workdir, outside, name):
     run = tmp_path / "run"
     shutil.copytree(workdir, run)

@@ -129,6 +129,14 @@ def test_the_numbers_per_class_are_taken_from_what_is_left(own, tmp_path):
     assert data.duplicates.num_dropped == 1  # ring/9.png was not among the first three
 
 
+def test_the_pairs_of_photographs_that_take_the_place_of_dropped_ones_are_told(own, tmp_path):
+    plant(own, "train/bars/4.png", "train/cross/3.png")
+    data = load_data(config(own, tmp_path, duplicates="drop", train_per_class=3))
+    assert {"bars/4.png", "cross/3.png"} <= set(ids(data, "train"))  # bars/4.png in the place of bars/3.png
+    pairs = [tuple(one.id for one in data.duplicates.pictures(pair)) for pair in data.duplicates.pairs]
+    assert sorted(pairs) == [("bars/3.png", "ring/x.png"), ("bars/4.png", "cross/3.png")]
+
+
 def test_a_class_that_loses_all_its_photographs_is_one_line(tmp_path):
     root = textures(tmp_path / "own")
     for k in range(6):

@@ -338,7 +338,7 @@ def test_an_evaluation_of_others_elsewhere_is_kept_apart_by_content(at_home):
 def test_a_run_is_reproduced_from_another_place(root, capsys):
     place = moved(root) if (root / "elsewhere").mkdir() is None else None
     assert reproduce(experiment(place), root / "run", root / "again")
-    assert "the same: 1 epochs" in capsys.readouterr().out
+    assert "the same: 1 epoch," in capsys.readouterr().out
     for name in ("metrics.jsonl", "evaluation/predictions.csv"):
         assert (root / "again" / name).read_bytes() == (root / "run" / name).read_bytes()
 

@@ -100,7 +100,7 @@ def test_figures_and_pages_take_any_names(tmp_path):
         svg = figures.to_svg(figure, "counts")
         assert_shown(svg, r"caf\xe9", "日本語", "&lt;script&gt;")
         assert figures.to_png(figure).startswith(b"\x89PNG")
-    strip = pictures.strip([np.zeros((4, 4, 3), np.uint8)] * len(NAMES), [(name, True) for name in NAMES])
+    strip = pictures.strip([np.zeros((4, 4, 3), np.uint8)] * len(NAMES), [(name, name) for name in NAMES])
     assert strip.dtype == np.uint8
     rows = [[name] for name in NAMES]
     text = templating.render(

@@ -1,6 +1,7 @@
 """Weights of a backbone, from arrays with the names and the layout of PyTorch's networks.
 
-The names are those of timm and torchvision; EfficientNet-Lite's own PyTorch port has others, which are understood too.
+The names are timm's; torchvision's ResNets have the same. EfficientNet-Lite's own PyTorch port has others, which are
+understood too.
 """
 
 import math
@@ -19,8 +20,11 @@ from foodjax.system.errors import UserError
 
 _LEAVES = {"kernel": ".weight", "scale": ".weight", "bias": ".bias", "mean": ".running_mean", "var": ".running_var",
            "gamma": ".gamma", "value": ""}  # fmt: skip
-# The last layer, which is of other classes, and what only PyTorch or a pretraining needs.
-_LEFT_OUT = re.compile(r"(fc|classifier|head|head_dist)\.(weight|bias)|.*\.num_batches_tracked|mask_token")
+# The last layer, which is of other classes; a norm after pooling, where blocks come between; and what only PyTorch or a
+# pretraining needs.
+_LEFT_OUT = re.compile(
+    r"(fc|classifier|head|head_dist|head\.fc|head\.norm)\.(weight|bias)|.*\.num_batches_tracked|mask_token"
+)
 
 
 def to_variables(architecture: str, arrays: Mapping[str, np.ndarray], like: Any, origin: str) -> dict[str, Any]:

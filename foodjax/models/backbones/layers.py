@@ -1,4 +1,4 @@
-"""Layers of the backbones in Linen: strided and depthwise convolution, batch normalisation, one learned array.
+"""Layers of the backbones in Linen: strided and depthwise convolution, batch normalisation, MLP, one learned array.
 
 Their parameters have the names and the layout of Flax; models/backbones/convert.py reads PyTorch's.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from foodjax.models.batch_norm import batch_norm_train, scale_and_shift
 from foodjax.models.depthwise import depthwise_conv
-from foodjax.models.layers import Style
+from foodjax.models.layers import Style, is_watched
 from foodjax.models.pointwise import pointwise_conv
 from foodjax.models.winograd import Padding
 
@@ -61,6 +61,7 @@ class Conv(nn.Module):
         tf_same: pad as TensorFlow's SAME; False pads alike on both sides, as PyTorch does.
         depthwise: every channel is convolved with a kernel of its own.
         use_bias: whether a bias is added.
+        kernel_init: initialiser of the kernel.
     """
 
     features: int
@@ -69,6 +70,7 @@ class Conv(nn.Module):
     tf_same: bool = False
     depthwise: bool = False
     use_bias: bool = False
+    kernel_init: Any = _KERNEL_INIT
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 F"]:
@@ -76,7 +78,7 @@ class Conv(nn.Module):
         channels, k = x.shape[-1], self.kernel
         padding = tf_padding(k, self.stride, x.shape[1], x.shape[2]) if self.tf_same else torch_padding(k)
         shape = (k, k, 1, channels) if self.depthwise else (k, k, channels, self.features)
-        kernel = self.param("kernel", _KERNEL_INIT, shape).astype(x.dtype)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(x.dtype)
         if self.depthwise:
             y = depthwise_conv(x, kernel, self.stride, padding)
         elif k == 1:
@@ -118,6 +120,20 @@ class BatchNorm(nn.Module):
             for kept, new in ((mean, batch_mean), (var, batch_var)):
                 kept.value = style.norm_momentum * kept.value + (1 - style.norm_momentum) * new
         return y.astype(x.dtype)
+
+
+class Mlp(nn.Module):
+    """Two dense layers with GELU between them, in its exact form; the hidden one is four times as wide."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B *size C"]) -> Float[Array, "B *size C"]:
+        """Maps (B, ..., C), tokens or pixels, to the same shape."""
+        shape, dtype, init = x.shape, x.dtype, nn.initializers.truncated_normal(0.02)
+        # On CPU gradients of a matrix product of rows take half to four fifths of the time of those of maps, which XLA
+        # transposes. Layer tables read maps.
+        x = x if is_watched(self, "activation") else x.reshape(-1, shape[-1])
+        x = nn.gelu(nn.Dense(4 * shape[-1], kernel_init=init, dtype=dtype, name="fc1")(x), approximate=False)
+        return nn.Dense(shape[-1], kernel_init=init, dtype=dtype, name="fc2")(x).reshape(shape)
 
 
 class Learned(nn.Module):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from foodjax.models.backbones.convnext import ConvNeXt
 from foodjax.models.backbones.efficientnet_lite import EfficientNetLite
 from foodjax.models.backbones.resnet import ResNet
 from foodjax.models.backbones.vit import VisionTransformer
@@ -12,6 +13,8 @@ NAME = "backbone"  # of the module, and of its part of the parameters
 def create_backbone(architecture: str, drop_path: float) -> Any:
     """Returns the module of a backbone, called as `(x, style, train=)`, which returns `layers.Features`.
 
+    One that `has_pooled_norm` has it as the module `head`, which maps what pooling leaves to the same shape.
+
     Args:
         architecture: its name, a key of BACKBONES.
         drop_path: probability that the last residual branch of a picture is left out in training; it rises linearly
@@ -21,6 +24,8 @@ def create_backbone(architecture: str, drop_path: float) -> Any:
         return ResNet(int(architecture.removeprefix("resnet")), drop_path, name=NAME)
     if "efficientnet_lite" in architecture:
         return EfficientNetLite(int(architecture[-1]), architecture.startswith("tf_"), drop_path, name=NAME)
+    if architecture == "convnext_tiny":
+        return ConvNeXt(drop_path, name=NAME)
     dinov2 = architecture.endswith("dinov2")
     patch = 14 if dinov2 else 16
     return VisionTransformer(patch, 384, 12, 6, dinov2, drop_path, name=NAME)
@@ -38,6 +43,8 @@ def groups(architecture: str) -> tuple[tuple[str, ...], ...]:
         stem, stages, last = ("conv1", "bn1"), [f"layer{i}_*" for i in range(1, 5)], ()
     elif "efficientnet_lite" in architecture:
         stem, stages, last = ("conv_stem", "bn1"), [f"blocks_{i}_*" for i in range(7)], ("conv_head", "bn2")
+    elif architecture == "convnext_tiny":
+        stem, stages, last = ("stem_0", "stem_1"), [f"stages_{i}" for i in range(4)], ("head",)
     else:
         stem, stages, last = ("patch_embed", "cls_token", "pos_embed"), [f"blocks_{i}" for i in range(12)], ("norm",)
     listed = [stem, *((stage,) for stage in stages)]

@@ -9,11 +9,23 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.models.backbones.layers import Conv, Features, Learned
+from foodjax.models.backbones.layers import Conv, Features, Learned, Mlp
 from foodjax.models.layers import DropPath, Style, is_watched, tap
+from foodjax.models.slices import cut
 
 _EPSILON = 1e-6
 _NORMAL = nn.initializers.truncated_normal(0.02)
+
+
+class DotProductAttention(nn.Module):
+    """Weighs values by the softmax of the scaled products of queries and keys; a row of its own in tables."""
+
+    @nn.compact
+    def __call__(
+        self, q: Float[Array, "B N heads D"], k: Float[Array, "B N heads D"], v: Float[Array, "B N heads D"]
+    ) -> Float[Array, "B N heads D"]:
+        """Maps queries, keys and values, (B, N, heads, D) each, to the same shape."""
+        return jax.nn.dot_product_attention(q, k, v)
 
 
 class Attention(nn.Module):
@@ -31,19 +43,8 @@ class Attention(nn.Module):
         batch, count, channels = x.shape
         qkv = nn.Dense(3 * channels, kernel_init=_NORMAL, dtype=x.dtype, name="qkv")(x)
         q, k, v = jnp.moveaxis(qkv.reshape(batch, count, 3, self.num_heads, -1), 2, 0)  # each (B, N, heads, C / heads)
-        x = jax.nn.dot_product_attention(q, k, v).reshape(batch, count, channels)
+        x = DotProductAttention(name="products")(q, k, v).reshape(batch, count, channels)
         return nn.Dense(channels, kernel_init=_NORMAL, dtype=x.dtype, name="proj")(x)
-
-
-class Mlp(nn.Module):
-    """Two dense layers with GELU between them, in its exact form; the hidden one is four times as wide."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B N C"]) -> Float[Array, "B N C"]:
-        """Maps (B, N, C) to the same shape."""
-        channels, dtype = x.shape[-1], x.dtype
-        x = nn.gelu(nn.Dense(4 * channels, kernel_init=_NORMAL, dtype=dtype, name="fc1")(x), approximate=False)
-        return nn.Dense(channels, kernel_init=_NORMAL, dtype=dtype, name="fc2")(x)
 
 
 class LayerScale(nn.Module):
@@ -84,7 +85,7 @@ class TransformerBlock(nn.Module):
 
     def _watched(self, x: jax.Array) -> jax.Array:
         """Records the patches that the attention reads, as a map: later ones of the last block reach no class token."""
-        if not is_watched(self):
+        if not is_watched(self, "activation"):
             return x
         batch, _, channels = x.shape
         maps = tap(self, "activation", x[:, 1:].reshape(batch, *self.grid, channels))
@@ -124,7 +125,7 @@ class VisionTransformer(nn.Module):
             block = TransformerBlock(self.num_heads, self.layer_scale, rate, grid, name=f"blocks_{i}")
             x = block(x, train=train)
         x = nn.LayerNorm(epsilon=_EPSILON, name="norm")(x).astype(x.dtype)
-        return Features(x[:, 1:].reshape(batch, *grid, self.channels), x[:, 0])
+        return Features(cut(x, slice(1, None)).reshape(batch, *grid, self.channels), cut(x, 0))
 
     def _positions(self, grid: tuple[int, int]) -> jax.Array:
         """Returns the positions of the class token and of a grid of patches, (1, 1 + rows columns, C)."""

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import checked, default_config
@@ -13,16 +14,20 @@ from foodjax.models import summary
 from foodjax.models.backbones.convert import to_variables
 from foodjax.models.backbones.efficientnet_lite import stages
 from foodjax.models.backbones.layers import tf_padding
-from foodjax.models.backbones.registry import groups
+from foodjax.models.backbones.registry import create_backbone, groups
 from foodjax.models.backbones.vit import resample_positions
 from foodjax.models.convnet import create_model, init_variables
+from foodjax.models.layers import DropPath, Style
 from foodjax.system.errors import UserError
 
 # Of the networks' papers and timm's tables, with 1,000 classes.
 NUM_PARAMS = {
     "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032, "efficientnet_lite0": 4_652_008,
     "efficientnet_lite1": 5_416_680, "efficientnet_lite2": 6_092_072, "vit_small_patch16_224": 22_050_664,
+    "convnext_tiny": 28_589_128,
 }  # fmt: skip
+# The same tables, at 224 pixels, 1e9.
+MULTIPLY_ADDS = {"resnet50": 4.1, "efficientnet_lite0": 0.4, "convnext_tiny": 4.5}
 
 
 def config_of(name, side=64, **changes):
@@ -66,7 +71,21 @@ def test_number_of_parameters(name):
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == NUM_PARAMS[name]
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0", "vit_small_patch14_dinov2"])
+@pytest.mark.parametrize("name", MULTIPLY_ADDS)
+def test_number_of_multiply_adds(name):
+    rows = summary.layers(create_model(checked(config_of(name, 224)), 1000), 224)
+    assert round(sum(row.multiply_adds for row in rows) / 1e9, 1) == MULTIPLY_ADDS[name]
+
+
+def test_multiply_adds_of_a_transformer_count_every_token():
+    model = create_model(checked(config_of("vit_small_patch16_224", 224)), 1000)
+    rows = {row.name: row.multiply_adds for row in summary.layers(model, 224)}
+    assert rows["backbone/patch_embed/proj"] == 14 * 14 * 16 * 16 * 3 * 384
+    assert rows["backbone/blocks_11/mlp/fc1"] == (14 * 14 + 1) * 384 * 1536
+    assert rows["logits"] == 384 * 1000
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0", "convnext_tiny", "vit_small_patch14_dinov2"])
 def test_the_layer_table_counts_every_parameter(name):
     model = create_model(checked(config_of(name, 56)), 5)
     variables = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), 56))
@@ -80,6 +99,16 @@ def test_receptive_fields_of_resnet18_worked_out_by_hand():
     assert rows["backbone/conv1"].receptive_field == 7
     assert rows["backbone/layer1_0/conv1"].receptive_field == 19
     assert rows["backbone/layer4_1/conv2"].receptive_field == 435
+
+
+def test_receptive_fields_of_convnext_worked_out_by_hand():
+    rows = {row.name: row for row in summary.layers(create_model(checked(config_of("convnext_tiny")), 5), 64)}
+    # Patches of 4; each block adds 6 pixels of its map, 4, 8, 16 and 32 apart, and each patch of 2 one.
+    assert rows["backbone/stem_0"].receptive_field == 4
+    assert rows["backbone/stages_0/blocks_2/mlp/fc2"].receptive_field == 4 + 3 * 24
+    assert rows["backbone/stages_1/downsample_1"].receptive_field == 80
+    assert rows["backbone/stages_3/blocks_2/norm"].receptive_field == 80 + (3 * 48 + 8) + (9 * 96 + 16) + 3 * 192
+    assert rows["backbone/head/norm"].output == (768,)
 
 
 def test_lite2_has_the_widths_and_depths_of_its_paper():
@@ -127,6 +156,22 @@ def test_a_size_that_patches_do_not_divide_is_refused():
         create_model(checked(config_of("vit_small_patch16_224", 50)), 5)
 
 
+@pytest.mark.parametrize("side,left", [(64, 2), (75, 2), (32, 1), (63, 1)])
+def test_convnext_leaves_out_what_fills_no_patch(side, left):
+    model = create_model(checked(config_of("convnext_tiny", side, **{"head": {"pooling": "flatten"}})), 5)
+    variables = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), side))
+    assert variables["params"]["logits"]["kernel"].shape == (left * left * 768, 5)
+
+
+def test_convnext_needs_a_patch_of_its_last_map():
+    with pytest.raises(UserError, match="data.image_size is 31: model.backbone=convnext_tiny needs at least 32"):
+        create_model(checked(config_of("convnext_tiny", 31)), 5)
+    config = config_of("convnext_tiny", 64)
+    config.eval.size = 24
+    with pytest.raises(UserError, match="eval.size is 24: model.backbone=convnext_tiny needs at least 32"):
+        create_model(checked(config), 5)
+
+
 def test_a_token_needs_a_transformer():
     with pytest.raises(UserError, match="model.head.pooling is 'token': needs a vision transformer"):
         create_model(checked(config_of("resnet18", **{"head": {"pooling": "token"}})), 5)
@@ -156,6 +201,81 @@ def test_weights_that_do_not_fit_get_one_line(resnet, change, says):
     change(arrays)
     with pytest.raises(UserError, match=says):
         to_variables("resnet18", arrays, variables, "x.pth")
+
+
+def convnext_arrays(config):
+    """Returns random weights of the shapes that ConvNeXt-Tiny has at timm, and the variables of the network here."""
+    rng, widths = np.random.default_rng(0), (96, 192, 384, 768)
+
+    def layer(name, *shape):
+        return {f"{name}.weight": rng.random(shape, np.float32), f"{name}.bias": rng.random(shape[0], np.float32)}
+
+    arrays = layer("stem.0", 96, 3, 4, 4) | layer("stem.1", 96) | layer("head.norm", 768) | layer("head.fc", 9, 768)
+    for i, (width, depth) in enumerate(zip(widths, (3, 3, 9, 3), strict=True)):
+        if i:
+            before = widths[i - 1]
+            arrays |= layer(f"stages.{i}.downsample.0", before) | layer(f"stages.{i}.downsample.1", width, before, 2, 2)
+        for j in range(depth):
+            block = f"stages.{i}.blocks.{j}"
+            arrays |= layer(f"{block}.conv_dw", width, 1, 7, 7) | layer(f"{block}.norm", width)
+            arrays |= layer(f"{block}.mlp.fc1", 4 * width, width) | layer(f"{block}.mlp.fc2", width, 4 * width)
+            arrays[f"{block}.gamma"] = rng.random(width, np.float32)
+    model = create_model(checked(config), 3)
+    return arrays, jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), 64))
+
+
+def test_weights_of_convnext_by_timms_names():
+    arrays, like = convnext_arrays(config_of("convnext_tiny"))
+    found = to_variables("convnext_tiny", arrays, like, "x.pth")["params"]["backbone"]
+    block = found["stages_2"]["blocks_8"]
+    np.testing.assert_array_equal(block["gamma"]["value"], arrays["stages.2.blocks.8.gamma"])
+    kernel = arrays["stages.2.blocks.8.conv_dw.weight"]
+    np.testing.assert_array_equal(block["conv_dw"]["kernel"][2, 5, 0], kernel[:, 0, 2, 5])
+    np.testing.assert_array_equal(block["mlp"]["fc1"]["kernel"], arrays["stages.2.blocks.8.mlp.fc1.weight"].T)
+    np.testing.assert_array_equal(found["stages_1"]["downsample_0"]["scale"], arrays["stages.1.downsample.0.weight"])
+    np.testing.assert_array_equal(found["head"]["norm"]["scale"], arrays["head.norm.weight"])
+
+
+def test_blocks_behind_convnext_have_its_maps_without_the_norm_after_pooling():
+    block = {"kind": "conv", "features": 6, "kernel": 3, "padding": ("SAME",), "pool": 1, "dropout": 0.0}
+    arrays, like = convnext_arrays(config_of("convnext_tiny", blocks=(block,)))
+    assert "head" not in like["params"]["backbone"]
+    assert "head" not in to_variables("convnext_tiny", arrays, like, "x.pth")["params"]["backbone"]
+
+
+@pytest.mark.parametrize("pooling", ["average", "max", "flatten"])
+def test_convnext_normalises_what_pooling_leaves(pooling, small_convnext):
+    model = create_model(checked(config_of("convnext_tiny", 75, **{"head": {"pooling": pooling}})), 3)
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), 75))
+    variables = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
+    images = rng.uniform(size=(2, 75, 75, 3)).astype(np.float32)
+    run = jax.jit(lambda v, x: model.apply(v, x, train=False, mutable=["maps", "features"])[1])
+    state = run(variables, images)
+    maps = np.asarray(dict(summary.walk(state["maps"]))["backbone/stages_3/blocks_0/activation"][0], np.float64)
+    assert maps.shape == (2, 2, 2, 24)
+    pooled = {"average": maps.mean((1, 2)), "max": maps.max((1, 2)), "flatten": maps}[pooling]
+    norm = variables["params"]["backbone"]["head"]["norm"]
+    pooled = (pooled - pooled.mean(-1, keepdims=True)) / np.sqrt(pooled.var(-1, keepdims=True) + 1e-6)
+    pooled = (pooled * norm["scale"] + norm["bias"]).reshape(2, -1)
+    np.testing.assert_allclose(state["features"]["last"][0], pooled, rtol=1e-4, atol=1e-4)
+
+
+def test_convnext_drops_paths_more_often_from_block_to_block():
+    module = create_backbone("convnext_tiny", 0.34)
+    found = []
+
+    def see(next_fun, args, kwargs, context):
+        if isinstance(context.module, DropPath) and context.method_name == "__call__":
+            found.append(("/".join(context.module.path), round(context.module.rate, 9)))
+        return next_fun(*args, **kwargs)
+
+    images, rng = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32), jax.random.PRNGKey(0)
+    style = Style("relu", "none", 0.9, 8)
+    with nn.intercept_methods(see):
+        jax.eval_shape(lambda x: module.init({"params": rng, "dropout": rng}, x, style, train=True), images)
+    names = [f"stages_{i}/blocks_{j}/drop_path" for i, depth in enumerate((3, 3, 9, 3)) for j in range(depth)]
+    assert found == [(name, round(0.02 * i, 9)) for i, name in enumerate(names)][1:]
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ pytestmark = [
 
 SIDES = {"vit_small_patch16_224": 64, "vit_small_patch14_dinov2": 56}  # of others 75: odd sizes on the way
 BATCH = 5
-HEADS = ("fc", "classifier", "head")
+HEADS = ("fc", "classifier", "head", "head.fc")
 
 
 class Pair:
