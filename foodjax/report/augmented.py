@@ -75,7 +75,12 @@ def augmented(config: Config, photo: np.ndarray, others: np.ndarray) -> Versions
 
 
 def first_batches(config: Config, data: Data) -> list[FirstBatch]:
-    """Returns what the first step of training gets, and that of each epoch from which pictures have another size."""
+    """Returns what the first step of training gets, and that of each epoch from which pictures have another size.
+
+    A probe takes no steps: it has none.
+    """
+    if config.train.solver == "probe":
+        return []
     steps = len(data.parts.train) // config.data.batch_size
     epochs = {0, *(epoch for epoch, _ in config.train.progressive_resizing if epoch < config.train.epochs)}
     found: list[FirstBatch] = []

@@ -5,6 +5,7 @@ from foodjax.config.check import checked
 from foodjax.data.batches import train_batch
 from foodjax.data.sets import load_data
 from foodjax.report import augmented as lib
+from foodjax.report import inspect
 
 
 @pytest.fixture
@@ -69,3 +70,15 @@ def test_a_photograph_alone_is_not_mixed(data_of):
     found = lib.augmented(config, np.full((16, 16, 3), 200, np.uint8), np.zeros((1, 16, 16, 3), np.uint8))
     assert not found.mixed
     assert found.shares == [""] * 12
+
+
+def test_a_probe_takes_no_steps(tiny_config):
+    tiny_config.train.solver = "probe"
+    tiny_config.model.update(backbone="resnet18", blocks=(), init_from="weights.safetensors")
+    tiny_config.model.head.update(hidden=(), pooling="average")
+    config = checked(tiny_config)
+    data = load_data(config)
+    assert lib.first_batches(config, data) == []
+    page = inspect.to_page(config, data)
+    assert "The features of a probe are computed of 16 x 16 pixels" in page
+    assert "A training step gets" not in page
