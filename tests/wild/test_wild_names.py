@@ -105,7 +105,7 @@ def test_figures_and_pages_take_any_names(tmp_path):
     rows = [[name] for name in NAMES]
     text = templating.render(
         "comparison.html.j2", title=LATIN, note="\n", columns=[("variant", "text", "")], rows=rows,
-        left_out=list(NAMES), accuracy="", curves="", cost="",
+        left_out=list(NAMES), legend=[(name, {}) for name in NAMES], accuracy="", curves="", cost="",
     )  # fmt: skip
     files.write_text(tmp_path / "page.html", text)
     assert_shown((tmp_path / "page.html").read_text(), r"caf\xe9", NFD, "dog [small]", "&lt;script&gt;", r"line\nbreak")
