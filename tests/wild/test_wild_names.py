@@ -102,10 +102,10 @@ def test_figures_and_pages_take_any_names(tmp_path):
         assert figures.to_png(figure).startswith(b"\x89PNG")
     strip = pictures.strip([np.zeros((4, 4, 3), np.uint8)] * len(NAMES), [(name, name) for name in NAMES])
     assert strip.dtype == np.uint8
-    rows = [[name] for name in NAMES]
+    rows, look = [[name] for name in NAMES], {"stroke": "#000", "dashes": "none", "path": "M0 0"}
     text = templating.render(
         "comparison.html.j2", title=LATIN, note="\n", columns=[("variant", "text", "")], rows=rows,
-        left_out=list(NAMES), legend=[(name, {}) for name in NAMES], accuracy="", curves="", cost="",
+        left_out=list(NAMES), legend=[(name, look) for name in NAMES], accuracy="", curves="", cost="",
     )  # fmt: skip
     files.write_text(tmp_path / "page.html", text)
     assert_shown((tmp_path / "page.html").read_text(), r"caf\xe9", NFD, "dog [small]", "&lt;script&gt;", r"line\nbreak")
