@@ -54,7 +54,6 @@ WRONG = {
     ),
     "models.layers": lambda module, _: init(module.Conv(6, 3, "SAME")),
     "models.ops": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
-    "models.overlapping_pool": lambda module, _: module.max_pool_3x3(jnp.ones((8, 8, 3))),
     "models.pointwise": lambda module, _: module.pointwise_conv(jnp.ones((2, 8, 8, 3)), jnp.ones((1, 1, 4, 6))),
     "models.winograd": lambda module, _: module.winograd_conv(
         jnp.ones((2, 8, 8, 3)), jnp.ones((5, 5, 4, 6)), ((2, 2), (2, 2))

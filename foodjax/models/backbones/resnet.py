@@ -5,7 +5,6 @@ from jaxtyping import Array, Float
 
 from foodjax.models.backbones.layers import BatchNorm, Conv, Features
 from foodjax.models.layers import DropPath, Style, tap
-from foodjax.models.overlapping_pool import max_pool_3x3
 
 _EPSILON = 1e-5
 _WIDTHS = (64, 128, 256, 512)
@@ -65,7 +64,7 @@ class ResNet(nn.Module):
         """Maps (B, H, W, 3) to maps (B, H / 32, W / 32, F), rounded up; F is 512, of ResNet-50 2048."""
         x = Conv(_WIDTHS[0], 7, 2, name="conv1")(x)
         x = tap(self, "activation", BatchNorm(_EPSILON, "relu", name="bn1")(x, style, train=train))
-        x = max_pool_3x3(x)
+        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
         depths = DEPTHS[self.depth]
         total, before = sum(depths), 0
         for i, (width, depth) in enumerate(zip(_WIDTHS, depths, strict=True), start=1):
