@@ -2,15 +2,17 @@
 
     python benchmarks/few_photographs.py --data ../food-101 --lite0 efficientnet_lite0.pth --counts 10,30,100 --draws 3
 
-Draws photographs of each class from the training part of a folder in Food-101's layout, so that --counts of them are
-trained on and a seventh is added for validation. The test part stays whole, and each run looks at it once. Every draw
-has photographs and a seed of its own; all ways see the same ones. --lite2 adds a probe of EfficientNet-Lite2.
+Draws photographs of each class from the training part of a folder in Food-101's layout: --counts of them to train on,
+and those that the experiments keep for validation, 15 % of all. The test part stays whole, and each run looks at it
+once. Every draw has photographs and a seed of its own; all ways see the same ones. --lite2 adds a probe of
+EfficientNet-Lite2.
 
 The experiments' epochs are for a few hundred photographs of each class. Fewer photographs get more of them, by the
 cube root of what is missing. Prints mean and deviation, and writes benchmarks/results/few_photographs.json.
 """
 
 import argparse
+import itertools
 import json
 import random
 import shutil
@@ -24,7 +26,7 @@ from pathlib import Path
 from step import HERE, machine
 
 FULL = 319  # photographs of a class that the experiments' epochs were chosen for
-SHARE = 0.85  # of the photographs is trained on: the experiments' data.val_fraction is 0.15
+VALIDATION = 0.15  # of the photographs: data.val_fraction of the experiments
 
 
 def draw(data: Path, folder: Path, count: int, seed: int) -> int:
@@ -39,12 +41,13 @@ def draw(data: Path, folder: Path, count: int, seed: int) -> int:
     Returns:
         The number of photographs in the training part, validation included.
     """
+    total = next(n for n in itertools.count(count) if n - int(VALIDATION * n) >= count)  # as data/split.py cuts
     train: list[str] = []
     by_class: dict[str, list[str]] = {}
     for name in (data / "meta" / "train.txt").read_text().split():
         by_class.setdefault(name.split("/")[0], []).append(name)
     for names in by_class.values():
-        drawn = random.Random(seed).sample(sorted(names), min(round(count / SHARE), len(names)))
+        drawn = random.Random(seed).sample(sorted(names), min(total, len(names)))
         train += sorted(drawn)
     (folder / "meta").mkdir(parents=True)
     (folder / "meta" / "train.txt").write_text("\n".join(train) + "\n")
@@ -78,6 +81,7 @@ def ways(count: int, weights: dict[int, Path]) -> dict[str, list[str]]:
     ]  # fmt: skip
     result["from scratch, food10_fast"] = [
         "train", "--config", "food10_fast", f"--config.train.epochs={scratch}", f"--config.train.patience={scratch}",
+        f"--config.data.batch_size={min(128, 8 * count)}",
     ]  # fmt: skip
     return result
 
