@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend import core
 
+from foodjax.models.reshapes import groups
+
 _NONLOCAL = {"rev", "sort", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "fft", "gather", "dynamic_slice"}
 # Each repeats an operand along axes where that has one entry, such as a mean that is subtracted.
 _REPEATING = {"add", "sub", "mul", "div", "max", "min", "pow"}
@@ -170,11 +172,7 @@ def _conv(eqn: Any, x: Reach, before: tuple[int, ...], ndim: int) -> Reach:
 def _reshape(x: Reach, before: tuple[int, ...], after: tuple[int, ...]) -> Reach:
     """Returns the reach after a reshape: exact for split axes, joint for all entries of merged axes."""
     strides = [0] * len(after)
-    old, new = [i for i, n in enumerate(before) if n > 1], [i for i, n in enumerate(after) if n > 1]
-    while old and new:
-        group, parts = [old.pop(0)], [new.pop(0)]
-        while (a := math.prod(before[i] for i in group)) != (b := math.prod(after[i] for i in parts)):
-            (group if a < b else parts).append((old if a < b else new).pop(0))
+    for group, parts in groups(before, after):
         if len(group) > 1:
             x = x.over(group, before)
             continue

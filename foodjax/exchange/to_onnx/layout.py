@@ -1,6 +1,5 @@
 """Operations that move entries: reshape, broadcast, transpose, slice, concatenate, pad."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,40 +7,19 @@ import numpy as np
 
 from foodjax.exchange.to_onnx.graph import Unsupported
 from foodjax.exchange.to_onnx.values import Value, expanded, place, target
+from foodjax.models.reshapes import groups
 
 _END = np.iinfo(np.int64).max
-
-
-def groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Returns which axes a reshape turns into which, in groups as small as can be; axes of length 1 are left out.
-
-    Args:
-        before: the shape.
-        after: the shape that it becomes.
-
-    Example:
-        >>> groups((2, 3, 8), (2, 3, 1, 4, 2))
-        [([0], [0]), ([1], [1]), ([2], [3, 4])]
-    """
-    old = [i for i, size in enumerate(before) if size != 1]
-    new = [i for i, size in enumerate(after) if size != 1]
-    found = []
-    while old and new:
-        group, parts = [old.pop(0)], [new.pop(0)]
-        while (a := math.prod(before[i] for i in group)) != (b := math.prod(after[i] for i in parts)):
-            shorter = (group, old) if a < b else (parts, new)
-            if not shorter[1]:
-                raise Unsupported(f"the shapes {tuple(before)} and {tuple(after)}")
-            shorter[0].append(shorter[1].pop(0))
-        found.append((group, parts))
-    return found
 
 
 def _reshape(walk: Any, eqn: Any, x: Value) -> Value:
     shape = eqn.outvars[0].aval.shape
     if eqn.params.get("dimensions") is not None:
         raise Unsupported("another order of axes")
-    listed = groups(x.shape, shape)
+    try:
+        listed = groups(x.shape, shape)
+    except ValueError:
+        raise Unsupported(f"the shapes {x.shape} and {shape}") from None
     same = {old[0]: new[0] for old, new in listed if len(old) == len(new) == 1}
     changed = [(old, new) for old, new in listed if not len(old) == len(new) == 1]
     if not changed:

@@ -48,13 +48,11 @@ def _to_affine(graph: Graph) -> None:
         if array.dtype != np.float32 or (node.op == "Div" and first):
             continue
         c = array.astype(np.float64)
-        one, zero = np.ones(()), np.zeros(())
-        scale, shift = {
-            "Add": (one, c),
-            "Sub": (-one, c) if first else (one, -c),
-            "Mul": (c, zero),
-            "Div": (1 / c if node.op == "Div" else c, zero),
-        }[node.op]
+        if node.op in ("Mul", "Div"):
+            scale, shift = c if node.op == "Mul" else 1 / c, np.zeros(())
+        else:  # c + x, x + c, c - x, x - c
+            scale = np.array(-1.0 if node.op == "Sub" and first else 1.0)
+            shift = -c if node.op == "Sub" and not first else c
         node.op, node.inputs = _AFFINE, [node.inputs[1 if first else 0]]
         node.notes = {"scale": scale, "shift": shift}
 
