@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foodjax.config.keys import Config
-from foodjax.data.sets import Data, load_data
+from foodjax.data.sets import Data
 from foodjax.evaluation.calibration import LIMITS, fit_temperature, mean_loss, reliability, scale
 from foodjax.evaluation.predictions import Predictions
 from foodjax.system import files
 from foodjax.system.errors import UserError, first_line
 from foodjax.workdir import views
 from foodjax.workdir.checkpoints import Checkpoints
-from foodjax.workdir.data_check import as_fitted
+from foodjax.workdir.data_check import own_data
 
 FILE = "calibration.json"
 
@@ -156,13 +156,9 @@ def data_to_fit_on(config: Config, workdir: Path, class_names: tuple[str, ...]) 
     if read(views.place(workdir, views.changes(config, workdir)), step) is not None:
         return None
     try:
-        data = load_data(config)
-        if data.train.class_names != class_names:
-            raise UserError(f"its classes are {data.train.class_names}, those of the workdir {class_names}")
-        data = as_fitted(workdir, data)
+        return own_data(config, workdir, class_names)
     except UserError as error:
         raise UserError(
             f"workdir {workdir} has no {FILE} of its best checkpoint, step {step}, and the validation images to fit it "
             f"on cannot be used: {error}; or set --config.eval.calibrate=False"
         ) from None
-    return data

@@ -8,12 +8,10 @@ class Format(NamedTuple):
 
     Attributes:
         file: name of the file, or of the folder, that is written where none is given.
-        runs: where it runs, for the help.
         needs: packages that writing it needs, as Python imports them.
     """
 
     file: str
-    runs: str
     needs: tuple[str, ...] = ()
 
     @property
@@ -24,9 +22,9 @@ class Format(NamedTuple):
 
 QUANTISED = ("none", "int8")  # of --quantise
 FORMATS = {
-    "keras": Format("model.keras", "Keras", ("keras",)),
-    "litert": Format("model.tflite", "LiteRT, on phones and small devices", ("tensorflow",)),
-    "onnx": Format("model.onnx", "ONNX Runtime", ("onnx",)),
-    "safetensors": Format("safetensors", "the weights alone, with config.json, in a folder", ("safetensors",)),
-    "stablehlo": Format("model.stablehlo", "JAX, on CPU, GPU and TPU, without foodjax"),
+    "keras": Format("model.keras", ("keras",)),
+    "litert": Format("model.tflite", ("tensorflow",)),
+    "onnx": Format("model.onnx", ("onnx",)),
+    "safetensors": Format("safetensors", ("safetensors",)),
+    "stablehlo": Format("model.stablehlo"),
 }

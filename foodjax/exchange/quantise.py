@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from foodjax.config.keys import Config
-from foodjax.data.sets import load_data
 from foodjax.exchange.to_onnx.walk import IMAGES
 from foodjax.system.errors import UserError, first_line
-from foodjax.workdir.data_check import as_fitted
+from foodjax.workdir.data_check import own_data
 
 CALIBRATION = 256  # photographs at most that the ranges of the values are taken from
 _BATCH = 16
@@ -38,10 +37,7 @@ def validation_examples(config: Config, workdir: Path, class_names: tuple[str, .
     Raises:
         UserError: they cannot be read, or are not the run's own.
     """
-    data = load_data(config)
-    if data.train.class_names != class_names:
-        raise UserError(f"the classes of the data are {data.train.class_names}, those of the workdir {class_names}")
-    data = as_fitted(workdir, data)
+    data = own_data(config, workdir, class_names)
     rows = data.parts.validation
     return Examples(data.validation.images[rows], data.validation.labels[rows])
 

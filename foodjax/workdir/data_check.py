@@ -10,7 +10,7 @@ import numpy as np
 from foodjax.config.keys import Config
 from foodjax.data import identity
 from foodjax.data.prepared import Prepared
-from foodjax.data.sets import Data
+from foodjax.data.sets import Data, load_data
 from foodjax.data.sources.base import PARTS
 from foodjax.data.sources.find import create_source, select_classes
 from foodjax.system.console import say
@@ -104,7 +104,24 @@ def _read_wrongly(workdir: Path, recorded: data_record.Recorded, data: Data) -> 
     return distrust(workdir) if changed == ["test"] and same_names else ""
 
 
-def as_fitted(workdir: Path, data: Data) -> Data:
+def own_data(config: Config, workdir: Path, class_names: tuple[str, ...]) -> Data:
+    """Returns the data of a run, whose classes and validation photographs are the run's own.
+
+    Args:
+        config: the workdir's config; `data` names the photographs of the training.
+        workdir: folder of the run.
+        class_names: classes of the run.
+
+    Raises:
+        UserError: the data cannot be used, or is another.
+    """
+    data = load_data(config)
+    if data.train.class_names != class_names:
+        raise UserError(f"the classes of the data are {data.train.class_names}, those of the workdir {class_names}")
+    return _as_fitted(workdir, data)
+
+
+def _as_fitted(workdir: Path, data: Data) -> Data:
     """Returns data whose validation photographs are the run's own.
 
     Raises:
