@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from clu import parameter_overview
 from ml_collections import ConfigDict
@@ -36,10 +36,7 @@ def train(
     config: Config | ConfigDict,
     workdir: PathLike,
     observers: Sequence[Observer] = (),
-    *,
-    origin: dict[str, Any] | None = None,
-    report: Callable[[Evaluation, Path], Any] | None = None,
-    data: Data | None = None,
+    **given: Unpack[session.Given],
 ) -> Trained:
     """Trains by steps until early stopping or the last epoch, then evaluates the best checkpoint on the test set.
 
@@ -50,9 +47,7 @@ def train(
         config: the experiment.
         workdir: folder of the run: new, or of the same experiment.
         observers: called after every epoch.
-        origin: of the config, for run.json: "config" (file and variant) and "overrides".
-        report: called with the evaluation and the workdir, before the run counts as finished.
-        data: prepared sets, if the photographs are elsewhere; None prepares those that config names.
+        **given: origin, report and data, as `session.run` takes them.
 
     Returns:
         The outcome; of a run that was finished before, the same as then.
@@ -65,7 +60,7 @@ def train(
     if config.train.solver != "steps":
         raise UserError(f"train.solver is {config.train.solver!r}: needs foodjax probe, or train.solver=steps")
     work = functools.partial(_train, observers=observers)
-    return session.run(config, workdir, work, origin=origin, report=report, data=data)
+    return session.run(config, workdir, work, **given)
 
 
 def _train(

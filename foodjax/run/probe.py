@@ -9,7 +9,7 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -54,10 +54,8 @@ def probe(
     workdir: PathLike,
     observers: Sequence[Observer] = (),
     *,
-    origin: dict[str, Any] | None = None,
-    report: Callable[[Evaluation, Path], Any] | None = None,
-    data: Data | None = None,
     cached: bool = True,
+    **given: Unpack[session.Given],
 ) -> Trained:
     """Trains the last layer alone, on features of the frozen network, then evaluates it on the test set.
 
@@ -65,10 +63,8 @@ def probe(
         config: the experiment; train.solver becomes "probe".
         workdir: folder of the run: new, or of the same experiment.
         observers: called once, after the last layer is fitted and validated.
-        origin: of the config, for run.json.
-        report: called with the evaluation and the workdir, before the run counts as finished.
-        data: prepared sets; None prepares those that config names.
         cached: whether features are read from the cache, and new ones kept there.
+        **given: origin, report and data, as `session.run` takes them.
 
     Returns:
         The outcome; of a run that was finished before, the same as then.
@@ -79,7 +75,7 @@ def probe(
     config = replace(checked(config), {"train.solver": "probe"})
     _check(config)
     work = functools.partial(_probe, observers=observers, cached=cached)
-    return session.run(config, workdir, work, origin=origin, report=report, data=data)
+    return session.run(config, workdir, work, **given)
 
 
 def _check(config: Config) -> None:

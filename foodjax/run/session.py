@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 from ml_collections import ConfigDict
@@ -24,6 +24,14 @@ from foodjax.workdir import description as workdir_lib
 
 # Trains in a workdir and evaluates; the last argument adds a fact to run.json.
 Work = Callable[[Engine, Path, Data, Callable[[str, Any], None]], tuple[workdir_lib.Finished, Evaluation]]
+
+
+class Given(TypedDict, total=False):
+    """Keywords of `run` that every solver takes and passes on; `run` says what they are."""
+
+    origin: dict[str, Any] | None
+    report: Callable[[Evaluation, Path], Any] | None
+    data: Data | None
 
 
 def run(

@@ -1,16 +1,13 @@
 """Trains an experiment with the solver that train.solver names."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
 from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.sets import Data
-from foodjax.run import loop, probe
-from foodjax.run.evaluate import Evaluation
+from foodjax.run import loop, probe, session
 from foodjax.run.observer import Observer
 from foodjax.run.trained import Trained
 from foodjax.system.files import PathLike
@@ -21,21 +18,17 @@ def train(
     workdir: PathLike,
     observers: Sequence[Observer] = (),
     *,
-    origin: dict[str, Any] | None = None,
-    report: Callable[[Evaluation, Path], Any] | None = None,
-    data: Data | None = None,
     cached: bool = True,
+    **given: Unpack[session.Given],
 ) -> Trained:
-    """Trains by steps, or fits the last layer alone, then evaluates the best checkpoint on the test set.
+    """Trains by steps, `loop.train`, or fits the last layer alone, `probe.probe`.
 
     Args:
         config: the experiment.
         workdir: folder of the run: new, or of the same experiment.
         observers: called after every epoch; a probe has one.
-        origin: of the config, for run.json: "config" (file and variant) and "overrides".
-        report: called with the evaluation and the workdir, before the run counts as finished.
-        data: prepared sets, if the photographs are elsewhere; None prepares those that config names.
         cached: whether a probe reads features from the cache, and keeps new ones there.
+        **given: origin, report and data, as `session.run` takes them.
 
     Returns:
         The outcome; of a run that was finished before, the same as then.
@@ -45,5 +38,5 @@ def train(
     """
     config = checked(config)
     if config.train.solver == "probe":
-        return probe.probe(config, workdir, observers, origin=origin, report=report, data=data, cached=cached)
-    return loop.train(config, workdir, observers, origin=origin, report=report, data=data)
+        return probe.probe(config, workdir, observers, cached=cached, **given)
+    return loop.train(config, workdir, observers, **given)
