@@ -244,11 +244,10 @@ def write_weights(path: Path, variables) -> Path:
     leaves = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var", "kernel": "weight"}
     arrays = {}
     for part in ("params", "batch_stats"):
-        for key, x in walk(variables[part]["backbone"]):
+        for key, x in walk(variables.get(part, {}).get("backbone", {})):
             *layers, leaf = re.sub(r"_(?=\d)", ".", key).split("/")
-            arrays[".".join([*layers, leaves[leaf]])] = np.ascontiguousarray(
-                x.transpose(3, 2, 0, 1) if x.ndim == 4 else x
-            )
+            name = ".".join(layers if leaf == "value" else [*layers, leaves[leaf]])
+            arrays[name] = np.ascontiguousarray(x.transpose(3, 2, 0, 1) if x.ndim == 4 else x.T)
     save_file(arrays, path)
     return path
 

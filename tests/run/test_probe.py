@@ -2,14 +2,12 @@
 
 import inspect
 import json
-import re
 import shutil
 
 import jax
 import numpy as np
 import pytest
-from helpers import class_folders_of, make_food_root, write_weights
-from safetensors.numpy import save_file
+from helpers import class_folders_of, make_food_root, random_variables, write_weights
 
 import foodjax
 from foodjax.config.check import checked, default_config, replace
@@ -27,9 +25,6 @@ from foodjax.study import reproduce
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
 from foodjax.workdir.description import read_description
-
-# Of a parameter in Flax -> in timm.
-NAMES = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var", "kernel": "weight"}
 
 
 @pytest.fixture
@@ -59,14 +54,7 @@ def convnext(tiny_config, tmp_path, small_convnext):
     tiny_config.model.update(backbone="convnext_tiny", init_from=str(tmp_path / "convnext.safetensors"))
     tiny_config.model.head.pooling = "average"
     model = create_model(checked(tiny_config), 2)
-    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.PRNGKey(0), 64))
-    arrays, rng = {}, np.random.default_rng(0)
-    for path, shape in walk(shapes["params"]["backbone"]):
-        layer, leaf = path.rsplit("/", 1)
-        name = re.sub(r"_(\d)", r".\1", layer.replace("/", ".")) + ("" if leaf == "value" else f".{NAMES[leaf]}")
-        x = (rng.normal(0, 0.3, shape.shape) + (leaf in ("scale", "value"))).astype(np.float32)
-        arrays[name] = np.ascontiguousarray(x.transpose(3, 2, 0, 1) if x.ndim == 4 else x.T)
-    save_file(arrays, tiny_config.model.init_from)
+    write_weights(tmp_path / "convnext.safetensors", random_variables(model, 64))
     return tiny_config
 
 
