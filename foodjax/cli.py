@@ -13,6 +13,7 @@ from foodjax.commands import (
     export,
     find_lr,
     help,
+    hosts,
     import_model,
     inspect,
     predict,
@@ -29,6 +30,7 @@ from foodjax.system.console import fail, say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.setup import setup
 from foodjax.system.signals import Interrupted
+from foodjax.system.together import together
 from foodjax.system.version import version
 
 # A new verb is a file in commands/ and a line here.
@@ -66,22 +68,33 @@ def main(argv: list[str]) -> int:
         memory.check_limit(command.verb.address_space, verb)
         given = configs.load(command)
         _leave_float64()
+        place = hosts.place_of(command)
         setup()  # imports JAX: most mistakes are told a second sooner
-        _check_platform()
-        if command.verb.config != "none":
-            _say_unused()
-        return command.verb.run(given) or 0
-    except UserError as error:
-        fail(str(error))
-        return 2
-    except MemoryError as error:
-        fail(f"out of memory ({first_line(error)}): needs more free memory, or smaller batches or pictures")
-        return 1
+        with together(place, _fail, sigterm_status=_status_of(signal.SIGTERM, verb)):
+            _check_platform()
+            if command.verb.config != "none":
+                _say_unused()
+            return command.verb.run(given) or 0
+    except (UserError, MemoryError) as error:
+        return _fail(error)
     except Interrupted as interrupted:
-        # After SIGTERM a run that continues is no failure; after Ctrl-C shells expect 130.
-        return 0 if interrupted.signum == signal.SIGTERM and verb in CONTINUED else 128 + interrupted.signum
+        return _status_of(interrupted.signum, verb)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _status_of(signum: int, verb: str) -> int:
+    """Returns the exit status after a signal: after SIGTERM a run that continues is no failure, Ctrl-C is 130."""
+    return 0 if signum == signal.SIGTERM and verb in CONTINUED else 128 + signum
+
+
+def _fail(error: UserError | MemoryError) -> int:
+    """Prints the line of an error, and returns the exit status."""
+    if isinstance(error, UserError):
+        fail(str(error))
+        return 2
+    fail(f"out of memory ({first_line(error)}): needs more free memory, or smaller batches or pictures")
+    return 1
 
 
 def _leave_float64() -> None:

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from foodjax.commands import hosts
 from foodjax.commands.configs import change
 from foodjax.commands.verb import Flag, Given, Verb
 from foodjax.config.check import checked
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.hosts import is_first
 from foodjax.workdir.description import read_description
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def evaluate(
         own = read_description(workdir)[0] if config is None else checked(config)
         config = change("evaluate", own, [(name.replace("__", "."), value) for name, value in changes.items()])
     evaluation = run_evaluate.evaluate_workdir(config, workdir, output)
-    run_report.write_report(evaluation, workdir)
+    if is_first():
+        run_report.write_report(evaluation, workdir)
     return evaluation
 
 
@@ -68,6 +71,9 @@ VERB = Verb(
         "foodjax evaluate --workdir runs/food10 --config.data.dir=photographs --config.eval.calibrate=true",
         "foodjax evaluate --workdir /shared/runs/food10 --output mine",
     ),
-    flags=(Flag("output", "FOLDER", "gets the files in the place of a workdir that is read-only", read=to_path),),
+    flags=(
+        Flag("output", "FOLDER", "gets the files in the place of a workdir that is read-only", read=to_path),
+        *hosts.FLAGS,
+    ),
     address_space=1,
 )

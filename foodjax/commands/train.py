@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from foodjax.commands import hosts
 from foodjax.commands.configs import workdir_of
 from foodjax.commands.verb import Flag, Given, Verb
 from foodjax.config.check import checked
+from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike
+from foodjax.system.hosts import count
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -63,6 +66,8 @@ def train(
 def _run(given: Given) -> None:
     config, workdir, data = given.config, given.workdir, None
     if given.flags.smoke:
+        if count() > 1:
+            raise UserError(f"--smoke in {count()} processes: needs one")
         from foodjax.run import smoke
 
         config, workdir, data = smoke.prepare_smoke(config, workdir)
@@ -79,5 +84,8 @@ VERB = Verb(
         "foodjax train --config food10:drop_block=4 --config.optimizer.learning_rate=3e-4 --workdir runs/mine",
         "foodjax train --config food10_best --smoke",
     ),
-    (Flag("smoke", "", "take one batch through every stage of the run, in a workdir of its own beside it", False),),
+    (
+        Flag("smoke", "", "take one batch through every stage of the run, in a workdir of its own beside it", False),
+        *hosts.FLAGS,
+    ),
 )

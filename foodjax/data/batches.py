@@ -12,7 +12,7 @@ import numpy as np
 from foodjax.config.keys import Config
 from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
-from foodjax.data.augment.sample import sample_params
+from foodjax.data.augment.sample import part_of, sample_params
 from foodjax.data.prepared import Prepared
 
 _STREAM = 0
@@ -36,24 +36,31 @@ def _order(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     return order
 
 
-def train_batch(data: Prepared, rows: np.ndarray, config: Config, step: int) -> Batch:
-    """Returns the batch of training step `step`.
+def train_batch(data: Prepared, rows: np.ndarray, config: Config, step: int, part: slice = slice(None)) -> Batch:
+    """Returns the batch of training step `step`, or the part of it that a process makes.
 
     Args:
         data: the prepared pictures, memory-mapped.
         rows: rows of the training pictures, (N,).
         config: the experiment; reads seed, data.batch_size, augment and the sizes of the pictures.
         step: counts from 0 over all epochs.
+        part: rows of the batch. No other picture is read, but for those that the part is mixed with.
 
     Returns:
         image uint8 (B, H, W, 3), label int32 (B,); for mixed pictures also other int32 (B,) and share float32 (B,).
     """
     batch_size = config.data.batch_size
     picked = rows[batch_rows(len(rows), batch_size, config.seed, step)]
-    images = data.images[np.sort(picked)][np.argsort(np.argsort(picked))]  # read the file in order
+    # Of the whole batch: each picture has its own numbers, whoever makes it.
     sampled = sample_params(config.augment, config.seed, step, batch_size, config.data.image_size)
+    labels = mixed_labels(data.labels[picked], sampled.mix)
+    own = np.arange(batch_size)[part]
+    if len(own) < batch_size:
+        needed, sampled = part_of(sampled, own)
+        picked, labels = picked[needed], {name: values[own] for name, values in labels.items()}
+    images = data.images[np.sort(picked)][np.argsort(np.argsort(picked))]  # read the file in order
     images = apply_params(images, sampled, output_size(config, step, len(rows) // batch_size))
-    return {"image": images, **mixed_labels(data.labels[picked], sampled.mix)}
+    return {"image": images[: len(own)], **labels}
 
 
 def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:
@@ -76,7 +83,12 @@ def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:
 
 
 def eval_batches(
-    data: Prepared, rows: np.ndarray, batch_size: int, augment: Augment | None = None, seed: int = 0
+    data: Prepared,
+    rows: np.ndarray,
+    batch_size: int,
+    augment: Augment | None = None,
+    seed: int = 0,
+    part: slice = slice(None),
 ) -> Iterator[Batch]:
     """Yields all rows in order; the last batch is padded with zeros and masked.
 
@@ -87,16 +99,21 @@ def eval_batches(
         augment: config.augment, to augment them as in training, the same way at every call (the tutorial augments
             its validation images); None: no augmentation.
         seed: seed of the augmentation.
+        part: rows of each batch that a process makes; no other picture is read.
 
     Yields:
-        image uint8 (B, H, W, 3), label int32 (B,), mask float32 (B,), row int64 (B,) with -1 for padding.
+        image uint8 (B, H, W, 3), label int32 (B,) and mask float32 (B,), of the part alone; row int64 (B,) of the whole
+        batch, with -1 for padding.
     """
+    own = np.arange(batch_size)[part]
     for i, first in enumerate(range(0, len(rows), batch_size)):
         picked = rows[first : first + batch_size]
-        images = data.images[picked]
+        here = own[own < len(picked)]
+        images = data.images[picked[here]]
         if augment is not None:
             # Training counts its steps from 0 and a seed cannot be negative: the offset keeps the two apart.
-            sampled = sample_params(augment, seed, 2**40 + i, len(picked), images.shape[1])
-            images = apply_params(images, sampled._replace(mix=None))
+            sampled = sample_params(augment, seed, 2**40 + i, len(picked), images.shape[1])._replace(mix=None)
+            if len(here):
+                images = apply_params(images, part_of(sampled, here)[1])
         row = np.pad(picked, (0, batch_size - len(picked)), constant_values=-1)
-        yield pad_batch(images, data.labels[picked], batch_size) | {"row": row}
+        yield pad_batch(images, data.labels[picked[here]], len(own)) | {"row": row}

@@ -15,7 +15,9 @@ from foodjax.system.imports import import_problem
 class TrainBatches(Protocol):
     """Makes training batches on the host; every implementation makes the same bits."""
 
-    def __call__(self, data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int, /) -> Iterator[Batch]:
+    def __call__(
+        self, data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int, part: slice = ..., /
+    ) -> Iterator[Batch]:
         """Yields the `batches.train_batch` of steps start, ..., stop - 1.
 
         Args:
@@ -24,6 +26,7 @@ class TrainBatches(Protocol):
             config: the experiment; `batches.train_batch` names the keys.
             start: first step.
             stop: one past the last step.
+            part: rows of each batch that this process makes; all by default.
         """
         ...
 

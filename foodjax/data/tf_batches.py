@@ -11,7 +11,9 @@ from foodjax.data.prepared import Prepared
 from foodjax.system.setup import leave_gpus_to_jax
 
 
-def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int) -> Iterator[Batch]:
+def train_batches(
+    data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int, part: slice = slice(None)
+) -> Iterator[Batch]:
     """Yields the batches of `host_batches.TrainBatches`, made by tf.data."""
     leave_gpus_to_jax()
     mixes = config.augment.mixup > 0 or config.augment.cutmix > 0
@@ -19,7 +21,7 @@ def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, 
     dtypes = {"image": tf.uint8, "label": tf.int32, "other": tf.int32, "share": tf.float32}
 
     def load(step):
-        batch = train_batch(data, rows, config, int(step))
+        batch = train_batch(data, rows, config, int(step), part)
         return [batch[name] for name in names]
 
     def load_tf(step):

@@ -15,7 +15,9 @@ _WORKERS = 2
 _AHEAD = 4  # batches that are ready or in work
 
 
-def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int) -> Iterator[Batch]:
+def train_batches(
+    data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int, part: slice = slice(None)
+) -> Iterator[Batch]:
     """Yields the batches of `host_batches.TrainBatches`, made by threads a few steps ahead.
 
     The threads end with the last batch, after an error, and when the iterator is closed or dropped. An error in making
@@ -29,7 +31,7 @@ def train_batches(data: Prepared, rows: np.ndarray, config: Config, start: int, 
     try:
         for step in range(start, stop + _AHEAD):
             if step < stop:
-                queue.append(pool.submit(train_batch, data, rows, config, step))
+                queue.append(pool.submit(train_batch, data, rows, config, step, part))
             else:
                 pool.shutdown(wait=False)  # the threads end with the last batch
             if step >= start + _AHEAD:

@@ -1,6 +1,6 @@
 """Predictions for a set of examples, collected from padded batches."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -25,17 +25,31 @@ class Predictions(NamedTuple):
     rows: np.ndarray
 
 
-def collect_predictions(eval_step: Any, variables: Any, batches: Iterable[dict[str, np.ndarray]]) -> Predictions:
-    """Runs `eval_step` over padded batches and collects the predictions without the padding."""
+def collect_predictions(
+    eval_step: Any,
+    variables: Any,
+    batches: Iterable[dict[str, np.ndarray]],
+    labels: np.ndarray,
+    put: Callable[[dict[str, np.ndarray]], Any] = lambda batch: batch,
+) -> Predictions:
+    """Runs `eval_step` over padded batches and collects the predictions without the padding.
+
+    Args:
+        eval_step: of `steps.make_steps`.
+        variables: the network's.
+        batches: of `batches.eval_batches`.
+        labels: of all rows of the set.
+        put: makes of a batch, of which this process has a part, what the step takes.
+    """
     total: Metrics | None = None
-    probabilities, labels, rows = [], [], []
+    probabilities, rows = [], []
     for batch in batches:
         row = batch.pop("row")
-        metrics, probs = eval_step(variables, batch)
+        metrics, probs = eval_step(variables, put(batch))
         total = metrics if total is None else total.merge(metrics)
         real = row >= 0
         probabilities.append(jax.device_get(probs)[real])
-        labels.append(batch["label"][real])
         rows.append(row[real])
     assert total is not None, "no batches"
-    return Predictions(total.compute(), *map(np.concatenate, (probabilities, labels, rows)))
+    found = np.concatenate(rows)
+    return Predictions(total.compute(), np.concatenate(probabilities), labels[found].astype(np.int32), found)

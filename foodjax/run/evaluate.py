@@ -24,10 +24,12 @@ from foodjax.run import addresses
 from foodjax.run.test_set import open_test_set
 from foodjax.run.trained_data import find_duplicates_of
 from foodjax.run.wiring import Engine
-from foodjax.system import files
+from foodjax.steps.devices import local
+from foodjax.system import files, hosts
 from foodjax.system.console import say, show
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.shared import check_shared
 from foodjax.system.text import cut
 from foodjax.workdir import views
 from foodjax.workdir.data_check import place_of
@@ -148,7 +150,8 @@ def evaluate_best(
     base, view = workdir if output is None else output, views.changes(engine.config, workdir)
     if engine.config.eval.calibrate and validation is not None:
         temperature = temperature_lib.fit(engine.validate(variables, validation), step)
-        temperature_lib.write(views.place(base, view), temperature)
+        if hosts.is_first():
+            temperature_lib.write(views.place(base, view), temperature)
     else:
         temperature = temperature_lib.of_checkpoint(engine.config, workdir, step)
     predictions = engine.evaluate_rows(variables, data, rows)
@@ -159,17 +162,20 @@ def evaluate_best(
     if view:
         of["view"] = view
         say(f"with {views.words(view)}, unlike the run's own evaluation")
-    folder = choose_folder(base, "-".join(filter(None, (name, views.label(view)))), of)
-    more = {"temperature": temperature.temperature if temperature else None, "data": of}
-    write_files(folder, scores, predictions, data.ids, engine.class_names, more)
-    originals = duplicates.originals if duplicates else {}
-    files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
+    label = "-".join(filter(None, (name, views.label(view))))
+    folder = Path(hosts.by_first(lambda: str(choose_folder(base, label, of))))
+    if hosts.is_first():
+        more = {"temperature": temperature.temperature if temperature else None, "data": of}
+        write_files(folder, scores, predictions, data.ids, engine.class_names, more)
+        originals = duplicates.originals if duplicates else {}
+        files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
     show(to_table(scores))
     if temperature is not None:
         print(temperature)
     print(sentence(scores))
     say(f"checkpoint of step {step}; tables in {folder}")
-    return Evaluation(engine, step, variables, data, predictions, scores, folder, temperature, duplicates, view)
+    own = local(variables)  # of several processes the first one alone explains pictures in the report
+    return Evaluation(engine, step, own, data, predictions, scores, folder, temperature, duplicates, view)
 
 
 def evaluate_workdir(
@@ -194,6 +200,7 @@ def evaluate_workdir(
         files.refuse_links(workdir)
     stored, class_names = read_description(workdir)
     config = with_known_cache(stored if config is None else checked(config), stored)
+    check_shared(base, "folder", "a --workdir on a file system that all processes share")
     if line := distrust(workdir):
         say(line)
     test_set, name = open_test_set(config, workdir, class_names)

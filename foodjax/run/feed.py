@@ -17,6 +17,7 @@ from foodjax.data.device_batches import put_images, sample_recipe
 from foodjax.data.host_batches import select_train_batches
 from foodjax.data.sets import Data
 from foodjax.run.wiring import Engine
+from foodjax.steps.devices import own_part, put_batch, put_whole, replicated
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import TrainState
 
@@ -82,19 +83,19 @@ class HostFeed:
         """Imports TensorFlow where data.backend is "tf"."""
         self._run, self._data = engine, data
         self._train_batches = select_train_batches(engine.config.data.backend)
-        self._watch = IdleWatch()
+        self._watch, self._part = IdleWatch(), own_part(engine.mesh, engine.config.data.batch_size)
         self._batches, self.wait_seconds = iter(()), 0.0
 
     def start(self, first: int, stop: int) -> None:  # noqa: D102
-        train, rows = self._data.train, self._data.parts.train
-        self._batches, self.wait_seconds = self._train_batches(train, rows, self._run.config, first, stop), 0.0
+        train, rows, config = self._data.train, self._data.parts.train, self._run.config
+        self._batches, self.wait_seconds = self._train_batches(train, rows, config, first, stop, self._part), 0.0
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
         for _ in range(count):
             stop = self._watch.start(total.loss_sum)
             batch = next(self._batches)
             self.wait_seconds += stop()
-            state, metrics = self._run.train_step(state, batch)
+            state, metrics = self._run.train_step(state, put_batch(batch, self._run.mesh))
             total = total.merge(metrics)
         return state, total
 
@@ -108,7 +109,7 @@ class DeviceFeed:
         self._config, self._data, self.wait_seconds = config, data, 0.0
         # On a CPU XLA makes plain loops of the convolutions in a loop: a step of the tutorial took 45 s, not 0.7.
         self.longest = 1 if jax.default_backend() == "cpu" else config.train.steps_per_dispatch
-        self._watch, self._replicated = IdleWatch(), NamedSharding(engine.mesh, PartitionSpec())
+        self._watch, self._mesh = IdleWatch(), engine.mesh
         self._images = put_images(data.train, engine.mesh)
         self._train_steps: Any = engine.train_steps
 
@@ -120,7 +121,8 @@ class DeviceFeed:
         recipe = sample_recipe(self._data.train, rows, self._config, first, count)
         self.wait_seconds += stop()
         size = output_size(self._config, first, len(rows) // self._config.data.batch_size)
-        total = jax.device_put(total, self._replicated)  # sums that came from the host would compile it once more
+        recipe = put_whole(recipe, NamedSharding(self._mesh, PartitionSpec(None, "batch")))
+        total = replicated(total, self._mesh)  # sums that came from the host would compile it once more
         return self._train_steps(state, total, self._images, recipe, size)
 
 

@@ -7,7 +7,7 @@ from foodjax.data import photographs
 from foodjax.data.found import UndecodedError
 from foodjax.data.sets import Data
 from foodjax.run.chosen import load_chosen
-from foodjax.system import files
+from foodjax.system import files, hosts
 from foodjax.system.errors import UserError
 from foodjax.workdir import data_check, data_record
 
@@ -32,7 +32,8 @@ def load_for(workdir: Path, config: Config, data: Data | None, *, begun: bool) -
     except UndecodedError as error:
         if begun:
             raise
-        _write(workdir, photographs.of_unused(error.unused, error.sizes))
+        if hosts.is_first():
+            _write(workdir, photographs.of_unused(error.unused, error.sizes))
         raise UserError(f"{error}; all are listed in {workdir / photographs.FILE}") from None
 
 

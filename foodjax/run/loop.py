@@ -19,9 +19,12 @@ from foodjax.run.feed import create_feed
 from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained
 from foodjax.run.wiring import Engine
+from foodjax.steps.devices import local, replicated
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import all_finite
+from foodjax.system import hosts
+from foodjax.system.agreement import Agreement
 from foodjax.system.console import Bar, columns, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike
@@ -105,6 +108,7 @@ class Loop:
             done = self.step - self.stopping.epoch * self.steps_per_epoch
             within = f" and {done} steps" if done else ""
             say(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
+        self.total = replicated(self.total, engine.mesh)
         self._saved_at, self._saved_time = self.step, time.monotonic()
         self._feed = create_feed(engine, data)
 
@@ -116,6 +120,7 @@ class Loop:
         )
         self._rows = metrics_log.rows
         reason, finished = None, False
+        self._end, self._due = Agreement("end"), Agreement("checkpoint")
         try:
             while reason is None:
                 if self.stopping.should_stop:
@@ -132,6 +137,8 @@ class Loop:
             say(f"interrupted at step {self.step}; the same command continues {self.workdir} from there", flush=True)
             raise
         finally:
+            self._end.close()
+            self._due.close()
             metrics_log.close(finished=finished)
         best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
         say(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
@@ -143,7 +150,8 @@ class Loop:
         numbers = self.total.compute()
         validation = self.engine.validate(self.state.variables, self.data)
         val = validation.metrics
-        self.stopping, self.total = self.stopping.update(val["loss"]), Metrics.zeros()
+        self.stopping = self.stopping.update(val["loss"])
+        self.total = replicated(Metrics.zeros(), self.engine.mesh)
         # The row comes before the checkpoint: a kill between the two makes the epoch, and the same row, once more.
         metrics_log.write(
             {
@@ -155,16 +163,23 @@ class Loop:
             },
             timing,
         )
-        epoch = Epoch(
-            self.engine, self.data, self.workdir, self.state, self.stopping, metrics_log.rows, validation, metrics_log
-        )
-        reasons = [observe(epoch) for observe in observers]
-        metrics_log.flush(self.step)
+
+        def observe() -> str | None:
+            epoch = Epoch(
+                self.engine, self.data, self.workdir, local(self.state), self.stopping, metrics_log.rows, validation,
+                metrics_log,
+            )  # fmt: skip
+            reasons = [observe(epoch) for observe in observers]
+            metrics_log.flush(self.step)
+            return next((reason for reason in reasons if reason), None)
+
+        reason = hosts.by_first(observe)
         self._save(val["loss"])
-        line = metrics_log.line(self.config.train.epochs, best=self.stopping.improved, width=columns())
-        print(line, flush=True)
-        self.interrupt.check()
-        return next((reason for reason in reasons if reason), None)
+        if hosts.is_first():
+            line = metrics_log.line(self.config.train.epochs, best=self.stopping.improved, width=columns())
+            print(line, flush=True)
+        self._check_interrupt()
+        return reason
 
     def _steps(self) -> dict[str, float]:
         """Takes the remaining steps of an epoch; returns their speed and the share of time spent waiting."""
@@ -184,9 +199,12 @@ class Loop:
                 self.step += count
                 bar.update(self.step - first)
                 if self.step < stop:  # the end of an epoch is saved with its validation
-                    if self.step == end or self._minutes_passed():
+                    if self._minutes_passed():
+                        self._due.ask(1)
+                    is_due = self._due.at(self.step) is not None
+                    if is_due or self.step == end:
                         self._save()
-                    self.interrupt.check()
+                    self._check_interrupt()
         self._check_finite(self.total, self.step)
         seconds, images = time.monotonic() - start, (self.step - begin) * batch_size
         return {
@@ -198,9 +216,16 @@ class Loop:
         every = self.config.checkpoint.every_steps
         return min((self.step // every + 1) * every, stop) if every else stop
 
+    def _check_interrupt(self) -> None:
+        """Raises Interrupted if a signal asked one of the processes to end; in all before the same step."""
+        if self.interrupt.signum is not None:
+            self._end.ask(self.interrupt.signum)
+        if (signum := self._end.at(self.step)) is not None:
+            raise Interrupted(signum)
+
     def _minutes_passed(self) -> bool:
         minutes = self.config.checkpoint.every_minutes
-        return bool(minutes) and time.monotonic() - self._saved_time >= 60 * minutes
+        return hosts.is_first() and bool(minutes) and time.monotonic() - self._saved_time >= 60 * minutes
 
     def _save(self, val_loss: float | None = None) -> None:
         self._check_finite(self.total, self.step)

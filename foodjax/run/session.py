@@ -1,5 +1,6 @@
 """One start of a training: checks its workdir, loads its data, records what happens, and marks the run as finished."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
@@ -9,6 +10,7 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.config.stored import to_json
 from foodjax.data.balance import class_weights
 from foodjax.data.sets import Data
 from foodjax.run.chosen import with_stored
@@ -16,9 +18,11 @@ from foodjax.run.evaluate import Evaluation
 from foodjax.run.loading import load_for, write_data
 from foodjax.run.trained import Trained, read_trained
 from foodjax.run.wiring import Engine, check_init_from
+from foodjax.system import hosts
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
+from foodjax.system.shared import check_shared
 from foodjax.workdir import data_check, run_record, writer
 from foodjax.workdir import description as workdir_lib
 
@@ -61,8 +65,10 @@ def run(
             others now.
     """
     workdir = to_path(workdir)
+    check_shared(workdir, "workdir", "a --workdir on a file system that all processes share")
     config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
     begun = workdir_lib.check(workdir, config)
+    hosts.check_same("their experiment", to_json(config))
     if begun and (end := workdir_lib.read_finished(workdir, config.train)):
         if trained := read_trained(workdir, end):
             say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
@@ -79,15 +85,18 @@ def run(
     engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
     if config.optimizer.rates:
         engine.abstract_state()  # refuses a pattern that matches nothing before the workdir has its config
+    hosts.check_same("their photographs", json.dumps(run_record.fingerprint(data)))
     try:
         with workdir_lib.lock(workdir):
-            workdir_lib.write_description(workdir, config, engine.class_names)
-            write_data(workdir, data)
+            hosts.by_first(lambda: workdir_lib.write_description(workdir, config, engine.class_names))
+            hosts.by_first(lambda: write_data(workdir, data))
             with run_record.recorded(workdir, config, data, origin or {}) as add:
                 end, evaluated = work(engine, workdir, data, add)
-            if report is not None:
+            if report is not None and hosts.is_first():
                 report(evaluated, workdir)
-            workdir_lib.write_finished(workdir, end)  # last: with it, everything else is there
+            if hosts.is_first():
+                workdir_lib.write_finished(workdir, end)  # last: with it, everything else is there
+            hosts.wait()
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise UserError(
@@ -103,7 +112,8 @@ def describe(engine: Engine, data: Data) -> None:
     """Prints the devices, and the number of classes and of images."""
     parts, devices = data.parts, jax.devices()
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
-    print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform})")
+    among = f" in {hosts.count()} processes" if hosts.count() > 1 else ""
+    print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}){among}")
     print(
         f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
         + (f"; {data.duplicates}" if data.duplicates else "")

@@ -10,6 +10,8 @@ from foodjax.config.keys import Config
 from foodjax.run import loop, probe, session
 from foodjax.run.observer import Observer
 from foodjax.run.trained import Trained
+from foodjax.system import hosts
+from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike
 
 
@@ -38,5 +40,7 @@ def train(
     """
     config = checked(config)
     if config.train.solver == "probe":
+        if hosts.count() > 1:
+            raise UserError(f"train.solver is probe in {hosts.count()} processes: needs one, or train.solver=steps")
         return probe.probe(config, workdir, observers, cached=cached, **given)
     return loop.train(config, workdir, observers, **given)

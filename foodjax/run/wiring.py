@@ -1,5 +1,6 @@
 """Wiring: the one place that puts network, optimizer, mesh, jitted steps and weights together, for every command."""
 
+import functools
 from typing import Any
 
 import jax
@@ -21,11 +22,11 @@ from foodjax.models.layers import HEAD
 from foodjax.models.torch_weights import to_blocks
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
-from foodjax.steps.devices import create_mesh
+from foodjax.steps.devices import create_mesh, own_part, put_batch, replicated
 from foodjax.steps.optimizer import create_chain, create_schedule
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
-from foodjax.system import memory
+from foodjax.system import hosts, memory
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -110,7 +111,8 @@ class Engine:
         _check_memory(create.eval_shape())  # creating it then traces nothing again
         state, origin = create(), self.config.model.init_from
         if weights is not None:
-            return transfer.initialise(state, weights, keep=(), origin="the weights")
+            state = transfer.initialise(state, weights, keep=(), origin="the weights")
+            return self._on_mesh(state)
         return self._start_from(state, origin) if origin else state
 
     def _start_from(self, state: TrainState, source: str) -> TrainState:
@@ -133,7 +135,11 @@ class Engine:
             left = "all but those of the last layer" if keep else "all of them"
         state = transfer.initialise(state, variables, keep=keep, origin=flag)
         say(f"weights from {source}: {left}")
-        return state
+        return self._on_mesh(state)
+
+    def _on_mesh(self, state: TrainState) -> TrainState:
+        """Returns a state with the weights of a file where those of other processes' devices are too."""
+        return replicated(state, self.mesh) if hosts.count() > 1 else state
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
@@ -161,8 +167,10 @@ class Engine:
 
     def evaluate_rows(self, variables: Any, data: Prepared, rows: Any, augment: Augment | None = None) -> Predictions:
         """Evaluates the examples `rows` of `data` with the weights `variables`."""
-        batches = eval_batches(data, rows, self.eval_batch_size(len(rows)), augment, self.config.seed)
-        return collect_predictions(self.eval_step, variables, batches)
+        size = self.eval_batch_size(len(rows))
+        batches = eval_batches(data, rows, size, augment, self.config.seed, own_part(self.mesh, size))
+        put = functools.partial(put_batch, mesh=self.mesh)
+        return collect_predictions(self.eval_step, variables, batches, data.labels, put)
 
 
 def check_init_from(config: Config) -> None:

@@ -1,16 +1,22 @@
-"""Devices: the mesh and XLA's compiler options."""
+"""Devices: the mesh, arrays on it, and XLA's compiler options.
+
+With several processes the mesh has the devices of all, those of one process side by side: a process holds one part of
+each batch, and a copy of each array that all devices share.
+"""
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from foodjax.system import hosts
 from foodjax.system.errors import UserError
 
 
 def create_mesh(batch_size: int) -> Mesh:
-    """Returns the mesh of all devices with the one axis "batch".
+    """Returns the mesh of the devices of all processes with the one axis "batch".
 
     Raises:
         UserError: the batch size is not a multiple of the number of devices.
@@ -21,7 +27,51 @@ def create_mesh(batch_size: int) -> Mesh:
         raise UserError(
             f"data.batch_size is {batch_size}: needs a multiple of the {len(devices)} devices, such as {near}"
         )
-    return Mesh(np.array(devices), ("batch",))
+    return Mesh(np.array(sorted(devices, key=lambda device: (device.process_index, device.id))), ("batch",))
+
+
+def own_part(mesh: Mesh, batch_size: int) -> slice:
+    """Returns the rows of a batch that the devices of this process hold: all of them in a single process."""
+    if hosts.count() == 1:
+        return slice(0, batch_size)
+    places = NamedSharding(mesh, PartitionSpec("batch")).addressable_devices_indices_map((batch_size,)).values()
+    rows: list[slice] = [place[0] for place in places if place]
+    return slice(min(row.start or 0 for row in rows), max(row.stop or batch_size for row in rows))
+
+
+def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
+    """Returns a batch for a jitted step, of which each process gives its `own_part`.
+
+    A single process leaves it to the step to split it.
+    """
+    if hosts.count() == 1:
+        return batch
+    sharding = NamedSharding(mesh, PartitionSpec("batch"))
+    return {name: jax.make_array_from_process_local_data(sharding, part) for name, part in batch.items()}
+
+
+def put_whole(tree: Any, sharding: NamedSharding) -> Any:
+    """Returns arrays for a jitted step, of which every process has all the numbers."""
+    if hosts.count() == 1:
+        return tree
+    return jax.tree.map(lambda x: jax.make_array_from_callback(np.shape(x), sharding, np.asarray(x).__getitem__), tree)
+
+
+def replicated(tree: Any, mesh: Mesh) -> Any:
+    """Returns arrays that every process has as copies on all devices; those that are there already stay as they are."""
+    sharding = NamedSharding(mesh, PartitionSpec())
+    if hosts.count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def put(x):
+        return x if isinstance(x, jax.Array) and x.sharding == sharding else put_whole(x, sharding)
+
+    return jax.tree.map(put, tree)
+
+
+def local(tree: Any) -> Any:
+    """Returns replicated arrays as arrays of one device of this process, which it can compute with alone."""
+    return tree if hosts.count() == 1 else jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 @functools.cache

@@ -159,7 +159,8 @@ class Scheduler:
         log = trial.workdir.with_name(trial.workdir.name + ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         command, environment = program()
-        command += ["train", "--config", trial.argument, "--workdir", str(trial.workdir)]
+        # One process, also where a launcher has started several sweeps: they share the trials.
+        command += ["train", "--config", trial.argument, "--workdir", str(trial.workdir), "--processes", "1"]
         command += [f"--config.{key}={values.spell(value)}" for key, value in self.overrides.items()]
         if self.jobs > 1:  # share of an accelerator's memory; a CPU ignores it
             environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / self.jobs:.2f}")

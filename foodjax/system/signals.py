@@ -7,9 +7,10 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
+SIGTERM = signal.SIGTERM
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -43,6 +44,21 @@ def end_at_once(*, sigterm_status: int, line: str) -> None:
         signal.signal(signum, end)
 
 
+def announce(tell: Callable[[int], None]) -> None:
+    """Calls a function with the signal before one of the handlers of now ends the process."""
+    for signum in _SIGNALS:
+        before = signal.getsignal(signum)
+
+        def handle(signum: int, frame: FrameType | None, before=before) -> None:
+            tell(signum)
+            if callable(before):
+                before(signum, frame)
+            else:
+                os._exit(128 + signum)
+
+        signal.signal(signum, handle)
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Holds both signals back; they arrive at the end, also in a program that took this one's place meanwhile."""
@@ -60,10 +76,13 @@ class Interrupt:
     """Context manager that remembers the first signal; a second one ends the process at once, as by default.
 
     At its end the handlers are those of before. Outside the main thread, where Python sets none, it does nothing.
+
+    Attributes:
+        signum: of the first signal; None before.
     """
 
     def __enter__(self) -> "Interrupt":
-        self._signum: int | None = None
+        self.signum: int | None = None
         is_main = threading.current_thread() is threading.main_thread()
         # None: a handler that was not set from Python, and could not be put back from here.
         free = [signum for signum in _SIGNALS if is_main and signal.getsignal(signum) is not None]
@@ -76,10 +95,10 @@ class Interrupt:
 
     def check(self) -> None:
         """Raises Interrupted if there was a signal."""
-        if self._signum is not None:
-            raise Interrupted(self._signum)
+        if self.signum is not None:
+            raise Interrupted(self.signum)
 
     def _remember(self, signum: int, frame: FrameType | None) -> None:
-        self._signum = signum
+        self.signum = signum
         for known in self._before:
             signal.signal(known, signal.SIG_DFL)

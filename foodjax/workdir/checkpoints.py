@@ -10,6 +10,7 @@ from typing import Any
 from jax.sharding import Mesh
 
 from foodjax.steps.state import TrainState
+from foodjax.system import hosts
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import PathLike, to_path
@@ -115,40 +116,58 @@ class Checkpoints:
             UserError: there are checkpoints, and none, or not the best one, can be read.
         """
         problems: dict[int, UserError] = {}
-        for step in reversed(self.steps()):
+        for step in reversed(hosts.by_first(self.steps)):
             try:
-                state = self.restore(step, like, mesh)
+                state = self._restore_in_all(step, like, mesh)
             except UserError as error:
                 problems[step] = error
                 continue
-            for damaged, problem in problems.items():
-                say(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
+            hosts.by_first(lambda: self._set_all_aside(problems, step))  # noqa: B023, called at once
             self._verify_best(step, like, mesh)
-            # A kill right after a save leaves what orbax was about to remove.
-            for superseded in set(self.steps()[:-LATEST]) - {self.best_step()}:
-                shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
-            best = self.best_step()
-            loss = None if best is None else self._read_loop_state(best)["best_loss"]
-            try:
-                mend(self.folder, self.steps(), best, loss)
-            except OSError as error:
-                raise UserError(f"cannot repair {self.folder}: {error.strerror}: {self._ADVICE}") from None
+            hosts.by_first(self._tidy)
             return step, state
         if problems:
             raise UserError(f"{next(iter(problems.values()))}; no older one can be read: {self._ADVICE}")
         return None
 
+    def _restore_in_all(self, step: int, like: TrainState, mesh: Mesh) -> TrainState:
+        """Does what `restore` does, and raises in every process what it raises in one."""
+        state, problem = None, ""
+        try:
+            state = self.restore(step, like, mesh)
+        except UserError as error:
+            problem = str(error)
+        if problem := next(filter(None, hosts.gathered(problem)), ""):
+            raise UserError(problem)
+        assert state is not None
+        return state
+
+    def _set_all_aside(self, problems: dict[int, UserError], step: int) -> None:
+        for damaged, problem in problems.items():
+            say(f"{problem}: moved to {self._set_aside(damaged)}, going back to step {step}")
+
+    def _tidy(self) -> None:
+        """Removes what orbax was about to remove before a kill, and repairs the files that it reads."""
+        for superseded in set(self.steps()[:-LATEST]) - {self.best_step()}:
+            shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
+        best = self.best_step()
+        loss = None if best is None else self._read_loop_state(best)["best_loss"]
+        try:
+            mend(self.folder, self.steps(), best, loss)
+        except OSError as error:
+            raise UserError(f"cannot repair {self.folder}: {error.strerror}: {self._ADVICE}") from None
+
     _ADVICE = "needs a copy of it, or another --workdir to train from the start"
 
     def _verify_best(self, latest: int, like: TrainState, mesh: Mesh) -> None:
         epochs, best_epoch = (self._read_loop_state(latest)[name] for name in ("epoch", "best_epoch"))
-        best = self.best_step()
+        best = hosts.by_first(self.best_step)
         if best is None:
             if epochs:
                 raise UserError(f"the best checkpoint, of epoch {best_epoch}, is not in {self.folder}: {self._ADVICE}")
         elif best != latest:
             try:
-                self.restore(best, like, mesh)
+                self._restore_in_all(best, like, mesh)
                 best_of_best = self._read_loop_state(best)["epoch"]
             except UserError as error:
                 raise UserError(f"{error}; it is the best so far: {self._ADVICE}") from None
@@ -202,7 +221,7 @@ def load_best_weights(workdir: Path, like: Any, mesh: Mesh) -> tuple[int, Any]:
     """
     checkpoints = Checkpoints(workdir)
     try:
-        step = checkpoints.best_step()
+        step = hosts.by_first(checkpoints.best_step)
         if step is None:
             raise UserError(f"workdir {workdir.resolve()} has no checkpoint yet: train it for at least one epoch")
         return step, checkpoints.restore_weights(step, like, mesh)

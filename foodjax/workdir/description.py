@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import filelock
-
 from foodjax.config import stored as stored_lib
 from foodjax.config.check import difference, replace, state_values
 from foodjax.config.keys import Config, Train
 from foodjax.steps.early_stopping import EarlyStopping
-from foodjax.system import files
+from foodjax.system import files, hosts
 from foodjax.system.errors import UserError, first_line
+from foodjax.system.ownership import Owner
 from foodjax.workdir.metrics import read_metrics
 
 IN_USE = "is in use by another training"  # a sweep knows a refused training by it
 _MAX_CONFIG = 2**20  # bytes; a config of a hundred blocks has 20 KB
 # What a process that died at its very start, or refused its photographs, may have left, and the pictures of a smoke
 # test.
-_OWN = {"config.json", "dataset.json", "imported.json", ".lock", "inspect", "photographs.csv", "prepared"}
+_OWN = {
+    "config.json", "dataset.json", "imported.json", ".lock", ".lock.owner", "inspect", "photographs.csv", "prepared",
+}  # fmt: skip
 
 
 def check(workdir: Path, config: Config) -> bool:
@@ -146,20 +147,25 @@ def _missing(workdir: Path, name: str) -> str:
 
 @contextlib.contextmanager
 def lock(workdir: Path) -> Iterator[None]:
-    """Locks the workdir for this process; the system releases the lock if the process dies.
+    """Locks the workdir for this process, or for all processes of a run; it is free again if the process dies.
 
     Raises:
-        UserError: another process trains in it, or it cannot be written, or a link leads out of it.
+        UserError: another training has it, on this or another machine, or it cannot be written, or a link leads out of
+            it.
     """
-    files.refuse_links(workdir)
-    taken = filelock.FileLock(workdir / ".lock")
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        taken.acquire(blocking=False)
-    except filelock.Timeout:
-        raise UserError(f"workdir {workdir} {IN_USE}: wait for it, stop it, or choose another --workdir") from None
-    except OSError as error:
-        raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+    taken = Owner(workdir / ".lock")
+
+    def acquire() -> None:
+        files.refuse_links(workdir)
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            owner = taken.acquire()
+        except OSError as error:
+            raise UserError(f"cannot write to workdir {workdir}: {error.strerror}") from None
+        if owner:
+            raise UserError(f"workdir {workdir} {IN_USE}, {owner}: wait for it, stop it, or choose another --workdir")
+
+    hosts.by_first(acquire)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from foodjax.config.keys import Config
 from foodjax.data.images import check_dtype
-from foodjax.system import files
+from foodjax.system import files, hosts
 from foodjax.system.console import say
 from foodjax.system.errors import first_line
 from foodjax.workdir.epoch_line import epoch_line
@@ -43,6 +43,7 @@ class JsonLines:
 class MetricsLog:
     """The numbers of each epoch: lines of metrics.jsonl and timing.jsonl, and what the writers show.
 
+    Of several processes the first one writes; the others have the rows alone.
     A writer of a service, such as W&B, that fails in training is left out from there on, with a line.
 
     Attributes:
@@ -73,9 +74,11 @@ class MetricsLog:
         Raises:
             UserError: a writer cannot be opened.
         """
-        self._lines, self._learning_rate = JsonLines(workdir, rows), learning_rate
-        self.rows = list(rows)
+        self._learning_rate, self.rows = learning_rate, list(rows)
+        self._lines = JsonLines(workdir, rows) if hosts.is_first() else None
         self.writers: dict[str, Writer] = {}
+        if self._lines is None:
+            return
         config = Config() if config is None else config
         for name in config.log.writers:
             try:
@@ -96,8 +99,9 @@ class MetricsLog:
                 continued epoch they are of the steps that were taken in this process.
         """
         self.rows.append(row)
-        self._lines.append(row, timing)
-        self._show(row, timing)
+        if self._lines is not None:
+            self._lines.append(row, timing)
+            self._show(row, timing)
 
     def _show(self, row: dict[str, Any], timing: dict[str, float]) -> None:
         numbers = {k: v for k, v in (row | timing).items() if k != "step"}
@@ -137,6 +141,7 @@ class MetricsLog:
 
     def line(self, epochs: int, *, best: bool, width: int) -> str:
         """Returns the last epoch in a line of at most `width` columns, or the shortest; see `epoch_line`."""
+        assert self._lines is not None
         return epoch_line(self.rows, self._lines.times[-1], epochs, best=best, width=width)
 
     def close(self, *, finished: bool = True) -> None:

@@ -25,7 +25,7 @@ from foodjax.data import identity
 from foodjax.data.prepare import VERSION
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
-from foodjax.system import files
+from foodjax.system import files, hosts
 from foodjax.system.errors import first_line
 from foodjax.system.signals import Interrupted
 from foodjax.workdir.metrics import read_metrics
@@ -55,7 +55,7 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
             earlier["outcome"] = "killed"
     session = {
         "started": _now(), "ended": None, "outcome": "running", "command": sys.argv, **origin, "seed": config.seed,
-        **environment(), "data": fingerprint(data), "cache_version": VERSION,
+        **environment(), "processes": hosts.count(), "data": fingerprint(data), "cache_version": VERSION,
         "prepared": prepared_folders(data),
     }  # fmt: skip
     record["sessions"].append(session)
@@ -182,7 +182,8 @@ def _versions() -> dict[str, str]:
 
 
 def _write(workdir: Path, record: dict[str, Any]) -> None:
-    files.write_text(workdir / "run.json", json.dumps(record, indent=2) + "\n")
+    if hosts.is_first():
+        files.write_text(workdir / "run.json", json.dumps(record, indent=2) + "\n")
 
 
 def _now() -> str:

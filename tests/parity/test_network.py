@@ -159,7 +159,9 @@ def probabilities(params, images, labels):
     """foodjax' predictions through the pipeline that evaluation takes: padded batches, the jitted step."""
     side = Foodjax(checked(food10.get_config()))
     data = Prepared(tuple("abcdefghij"), images, labels.astype(np.int64), [f"x/{i}" for i in range(len(images))])
-    return collect_predictions(side.eval_step, {"params": params}, eval_batches(data, np.arange(len(images)), 40))
+    return collect_predictions(
+        side.eval_step, {"params": params}, eval_batches(data, np.arange(len(images)), 40), data.labels
+    )
 
 
 def worst_difference(ours, theirs):
