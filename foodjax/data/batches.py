@@ -12,7 +12,8 @@ import numpy as np
 from foodjax.config.keys import Config
 from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
-from foodjax.data.augment.sample import part_of, sample_params
+from foodjax.data.augment.part import part_of
+from foodjax.data.augment.sample import sample_params
 from foodjax.data.prepared import Prepared
 
 _STREAM = 0

@@ -6,34 +6,31 @@ contains a hash of everything that it depends on, but not of the place: a moved 
 It is written under a temporary name and renamed when complete; a damaged set is prepared again.
 """
 
+import contextlib
 import hashlib
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from foodjax.config.keys import Config
+from foodjax.data import shares
 from foodjax.data.cache import cache_root
-from foodjax.data.decode import decode_as
-from foodjax.data.disk_space import create_array, is_full, no_room
-from foodjax.data.found import Found, UndecodedError, decoders, of_broken, of_other_classes
-from foodjax.data.identity import Photograph, digest
+from foodjax.data.disk_space import is_full, no_room
+from foodjax.data.found import Found, decoders, of_other_classes
 from foodjax.data.prepared import Prepared
-from foodjax.data.sources.base import PARTS, Example, Listing, Source, Unused
+from foodjax.data.sources.base import Example, Listing, Source
 from foodjax.data.sources.find import select_classes, select_classes_of_run
-from foodjax.data.verified import is_verified, write_verified
-from foodjax.system import files
+from foodjax.data.verified import is_verified
+from foodjax.data.write_set import checksum_of, in_order, write_set
+from foodjax.system import files, hosts
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
-from foodjax.system.ordered_map import ordered_map
+from foodjax.system.ownership import owned
 from foodjax.system.text import cut
 
 # Of the cache's format, of finding the photographs and of the decoding. Up to 2 a test photograph whose file name was
@@ -87,103 +84,73 @@ def prepare(source: Source, part: str, config: Config, track: Track, class_names
             return None
         return _as_found_now(found, source, select() if source.listed is not None else None)
 
+    def write(decoded: Iterator[shares.Decoded], listing: Listing) -> None:
+        others = of_other_classes(part, source.listing(), listing)
+        write_set(folder, source, part, listing, others, data, track(f"preparing {part}", len(rows(listing)), decoded))
+
+    def rows(listing: Listing) -> list[Example]:
+        return in_order(source, part, listing)
+
+    if shares.is_shared(folder.parent):
+        with _writing(folder, data, lambda: len(examples())):
+            _prepare_together(
+                folder, source, data, open_own, lambda: rows(select()), lambda found: write(found, select())
+            )
+        return open_own() or open_prepared(folder)
     if found := open_own():
         return found
     listing = select()
-    others = of_other_classes(part, source.listing(), listing)
+    with _writing(folder, data, lambda: len(getattr(listing, part))), owned(_lock(folder)):
+        if found := open_own():
+            return found
+        write(shares.decode(source, enumerate(rows(listing)), data), listing)
+    return open_prepared(folder)
+
+
+def _prepare_together(
+    folder: Path,
+    source: Source,
+    data: Any,
+    open_own: Callable[[], Prepared | None],
+    rows: Callable[[], list[Example]],
+    write: Callable[[Iterator[shares.Decoded]], None],
+) -> None:
+    """Prepares a set in several processes, each its share, if it is not there; the first one holds the lock."""
+    with contextlib.ExitStack() as stack:
+
+        def is_there() -> bool:
+            if open_own() is not None:
+                return True
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(owned(_lock(folder)))
+            return open_own() is not None
+
+        if not hosts.by_first(is_there):
+            try:
+                shares.write_own(folder, source, rows(), data)
+                hosts.wait()
+                hosts.by_first(lambda: write(shares.read_all(folder)))
+            finally:
+                shares.remove(folder)
+
+
+def _lock(folder: Path) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder.with_name(f".{folder.name}.lock")
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, data: Any, count: Callable[[], int]) -> Iterator[None]:
+    """Raises UserError for an OSError in writing a set of `count()` photographs."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Waits for a process that prepares the same set.
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if found := open_own():
-                return found
-            _write(folder, source, part, listing, others, data, track)
+        yield
     except OSError as error:
         if is_full(error):
-            raise no_room(folder.parent, 3 * data.image_size**2 * len(getattr(listing, part)), error) from None
+            raise no_room(folder.parent, 3 * data.image_size**2 * count(), error) from None
         reason = error.strerror or error
         raise UserError(
             f"cannot write the prepared cache {folder} ({reason}): set data.cache_dir to a writable folder"
         ) from None
-    return open_prepared(folder)
-
-
-def _write(
-    folder: Path, source: Source, part: str, listing: Listing, others: list[Unused], data: Any, track: Track
-) -> None:
-    examples = sorted(getattr(listing, part), key=lambda example: example.id)
-    ids = [example.id for example in examples]
-    row_of = {example_id: row for row, example_id in enumerate(ids)}
-    if len(row_of) != len(ids):
-        raise UserError(f"{source.name} lists an image twice in its {part} set: needs distinct ids")
-    size = data.image_size
-    temporary = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
-    temporary.mkdir()
-    try:
-        shape = (len(ids), size, size, 3)
-        images = create_array(temporary / "images.npy", shape) if ids else np.zeros(shape, np.uint8)
-        bad: dict[int, str] = {}
-        sizes, digests = np.full(len(ids), -1), [""] * len(ids)
-
-        def one(item):
-            example, encoded = item
-            file_digest = digest(encoded)
-            try:
-                return row_of[example.id], len(encoded), file_digest, decode_as(data, encoded), ""
-            except ValueError as error:
-                return row_of[example.id], len(encoded), file_digest, None, first_line(error)
-            except MemoryError:
-                raise UserError(f"not enough memory to decode {example.file}: needs more free memory") from None
-
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            decoded = ordered_map(pool, one, source.read(examples))
-            for row, num_bytes, file_digest, image, problem in track(f"preparing {part}", len(ids), decoded):
-                sizes[row], digests[row] = num_bytes, file_digest
-                if image is None:
-                    bad[row] = problem
-                else:
-                    images[row] = image
-        broken, broken_sizes = of_broken(part, examples, bad, sizes)
-        if broken and data.on_error == "stop":
-            raise UndecodedError(broken, broken_sizes, part, len(ids))
-        kept = np.delete(np.arange(len(ids)), sorted(bad))
-        having = {examples[row].class_name for row in kept}
-        for name in dict.fromkeys(e.class_name for e in examples if part != "validation"):
-            if name not in having:
-                raise UserError(
-                    f"class {name!r} has no {part} image that decodes: needs at least one, or data.class_names without "
-                    f"it"
-                )
-        label_of = {name: label for label, name in enumerate(listing.class_names)}
-        if len(kept) < len(ids) or not ids:
-            np.save(temporary / "images.npy", images[kept])
-        info = {
-            "class_names": listing.class_names,
-            "ids": [ids[row] for row in kept],
-            "labels": [label_of[examples[row].class_name] for row in kept],
-            "digests": [digests[row] for row in kept],
-            "files": [examples[row].file for row in kept],
-            "sizes": sizes[kept].tolist(),
-            "left_out": [*broken, *others],
-            "broken_sizes": broken_sizes,
-            "decoders": decoders() if broken else None,
-            "counts": {name: len(getattr(listing, name)) for name in PARTS},
-            "notes": listing.notes,
-            "unused": listing.unused,
-            "where": source.where,
-        }
-        if isinstance(images, np.memmap):
-            images.flush()
-        info["checksum"] = _checksum(info, temporary / "images.npy")
-        (temporary / "info.json").write_text(json.dumps(info))
-        seen = [Photograph(e.id, e.class_name, of) for e, of in zip(examples, digests, strict=True)]
-        write_verified(temporary, seen, source.signature())
-        if folder.exists():
-            shutil.rmtree(folder)  # damaged
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _open_whole(folder: Path) -> Prepared | None:
@@ -206,14 +173,6 @@ def _as_found_now(prepared: Prepared, source: Source, now: Listing | None) -> Pr
     return replace(prepared, found=found._replace(notes=tuple(notes)))
 
 
-def _checksum(info: dict[str, Any], images: Path) -> str:
-    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
-    with images.open("rb") as file:
-        while block := file.read(2**22):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
     """Opens a prepared set of the cache, memory-mapped, without the photographs themselves.
 
@@ -227,7 +186,7 @@ def open_prepared(folder: Path, *, trusted: bool = False) -> Prepared:
     try:
         info = files.read_json(folder / "info.json", math.inf)
         checksum = info.pop("checksum")
-        if not trusted and checksum != _checksum(info, folder / "images.npy"):
+        if not trusted and checksum != checksum_of(info, folder / "images.npy"):
             raise ValueError("its checksum is wrong")
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         names, ids = tuple(info["class_names"]), info["ids"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from foodjax.system import hosts
@@ -21,6 +22,7 @@ def create_mesh(batch_size: int) -> Mesh:
     Raises:
         UserError: the batch size is not a multiple of the number of devices.
     """
+    _meet()
     devices = jax.devices()
     if batch_size < 1 or batch_size % len(devices):
         near = max(1, round(batch_size / len(devices))) * len(devices)
@@ -28,6 +30,18 @@ def create_mesh(batch_size: int) -> Mesh:
             f"data.batch_size is {batch_size}: needs a multiple of the {len(devices)} devices, such as {near}"
         )
     return Mesh(np.array(sorted(devices, key=lambda device: (device.process_index, device.id))), ("batch",))
+
+
+@functools.cache
+def _meet() -> None:
+    """Connects the devices of all processes.
+
+    Gloo waits 30 seconds for the others at the first exchange alone. The first step would be that otherwise, which one
+    process may compile for longer than another.
+    """
+    if hosts.count() > 1:
+        hosts.wait()
+        multihost_utils.sync_global_devices("foodjax")
 
 
 def own_part(mesh: Mesh, batch_size: int) -> slice:

@@ -5,6 +5,7 @@ it can say why. Here the others read who has ended, and end with a line.
 """
 
 import contextlib
+import importlib
 import os
 import select
 import signal
@@ -61,9 +62,7 @@ def main(port: int, processes: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
     try:
         _wait_for_port(port)
-        from jax._src.lib import _jax
-
-        service = _jax.get_distributed_runtime_service(
+        service = importlib.import_module("jax._src.lib")._jax.get_distributed_runtime_service(
             f"[::]:{port}", processes, heartbeat_timeout=_HEARTBEAT, shutdown_timeout=5
         )
     except Exception as error:

@@ -19,7 +19,7 @@ POLL_SECONDS = 0.5  # between two calls of the functions of `every`
 
 _calls = itertools.count()
 _polled: list[Callable[[], None]] = []
-_poller: threading.Thread | None = None
+_pollers: list[threading.Thread] = []  # one at most
 
 
 def _state() -> Any:
@@ -140,11 +140,10 @@ def every(function: Callable[[], None]) -> Callable[[], None]:
 
     It must raise nothing.
     """
-    global _poller
     _polled.append(function)
-    if _poller is None:
-        _poller = threading.Thread(target=_poll, name="hosts", daemon=True)
-        _poller.start()
+    if not _pollers:
+        _pollers.append(threading.Thread(target=_poll, name="hosts", daemon=True))
+        _pollers[0].start()
 
     def end() -> None:
         if function in _polled:

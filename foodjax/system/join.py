@@ -64,11 +64,10 @@ def find(coordinator: str | None, processes: int | None, process: int | None) ->
             f"gives them all"
         )
     try:
-        place = Place(str(given["coordinator"]), int(given["processes"]), int(given["process"]))
+        place = Place(str(given["coordinator"]), int(given["processes"] or 0), int(given["process"] or 0))
         port = int(place.coordinator.rpartition(":")[2])
     except ValueError:
-        port = -1
-        place = Place(str(given["coordinator"]), 0, 0)
+        place, port = Place(str(given["coordinator"]), 0, 0), -1
     if not place.coordinator.rpartition(":")[0] or not 0 < port < 2**16:
         raise UserError(f"{shown['coordinator']} is {place.coordinator!r}: needs HOST:PORT of the first process")
     if place.processes < 1 or not 0 <= place.process < place.processes:

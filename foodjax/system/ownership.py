@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from foodjax.system import files
 
 BEAT = 5.0  # seconds between two beats
 DEAD = 30.0  # seconds without a beat of an owner on another machine
+_AGAIN = 0.2  # seconds between two attempts
 _TURN = 1.0  # seconds in which two machines that take a folder at once see each other
 
 
@@ -119,6 +121,25 @@ class Owner:
             with contextlib.suppress(OSError):  # a full disk ends the run elsewhere
                 if self.is_own():
                     self._write(beat)
+
+
+@contextlib.contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """Context manager that holds a lock; waits for whoever has it.
+
+    Args:
+        path: of the file of filelock.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    owner = Owner(path)
+    while owner.acquire():
+        time.sleep(_AGAIN)
+    try:
+        yield
+    finally:
+        owner.release()
 
 
 def machine() -> str:

@@ -3,13 +3,13 @@ import pytest
 from helpers import SHARED, prepared
 from PIL import Image
 
-from foodjax.data import prepare
+from foodjax.data import shares
 from foodjax.system.errors import UserError
 
 
 def test_the_second_time_nothing_is_decoded(food_config, monkeypatch):
     first = prepared(food_config)
-    monkeypatch.setattr(prepare, "decode_as", None)
+    monkeypatch.setattr(shares, "decode_as", None)
     np.testing.assert_array_equal(prepared(food_config).images, first.images)
 
 

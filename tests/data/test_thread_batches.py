@@ -37,7 +37,7 @@ def made(monkeypatch):
     """The steps whose batches were begun; the batch of a step is its number, and step 5 has none."""
     steps = []
 
-    def train_batch(data, rows, config, step):
+    def train_batch(data, rows, config, step, part):
         steps.append(step)
         if step == 5:
             raise OSError("the batch of step 5")
@@ -99,7 +99,7 @@ PROGRAM = """
 import os, signal, sys, time
 from foodjax.data import thread_batches
 
-def train_batch(data, rows, config, step):
+def train_batch(data, rows, config, step, part):
     if step == 3 and "Ctrl-C" in sys.argv:
         os.kill(os.getpid(), signal.SIGINT)
     time.sleep(0.2)

@@ -12,7 +12,7 @@ from painted import colour, folders, paint
 
 from experiments import demo
 from foodjax.config.check import checked, replace
-from foodjax.data import prepare
+from foodjax.data import shares
 from foodjax.run import loop
 from foodjax.run.evaluate import evaluate_workdir
 from foodjax.study.reproduce import reproduce
@@ -448,7 +448,7 @@ def test_in_another_place_they_are_not_decoded_again(config, tmp_path, name, mon
     before = prepared(config)
     places = PLACES | {"copied with times": lambda root: shutil.copytree(root / "own", root / "copy")}
     config.data.dir = str(places[name](tmp_path))
-    monkeypatch.setattr(prepare, "decode_as", None)
+    monkeypatch.setattr(shares, "decode_as", None)
     for _ in range(2):
         np.testing.assert_array_equal(prepared(config).images, before.images)
     assert len([path for path in (tmp_path / "c").iterdir() if path.is_dir()]) == 1
@@ -458,7 +458,7 @@ def test_an_archive_that_was_moved_is_not_decoded_again(config, tmp_path, monkey
     config.data.dir = archived(tmp_path)
     before = prepared(config)
     config.data.dir = str(shutil.move(config.data.dir, tmp_path / "photos.zip"))
-    monkeypatch.setattr(prepare, "decode_as", None)
+    monkeypatch.setattr(shares, "decode_as", None)
     np.testing.assert_array_equal(prepared(config).images, before.images)
 
 

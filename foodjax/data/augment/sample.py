@@ -67,37 +67,6 @@ def sample_params(augment: Augment, seed: int, step: int, batch_size: int, image
     return sampled
 
 
-def part_of(sampled: AugmentParams, own: np.ndarray) -> tuple[np.ndarray, AugmentParams]:
-    """Returns the pictures that some pictures of a batch need, and the parameters of these.
-
-    Args:
-        sampled: the parameters of B images.
-        own: the rows that are wanted, (b,), all different.
-
-    Returns:
-        Rows of the batch (n,), those of `own` first: for mixed pictures n >= b, since their partners follow. And the
-        parameters of the n images, with `mix` for all of them.
-    """
-    if sampled.mix is None:
-        return own, AugmentParams(*(None if x is None else x[own] for x in sampled))
-    place = np.full(len(sampled.angle), -1)
-    place[own] = np.arange(len(own))
-    partners = sampled.mix.partner[own]
-    # A picture that keeps all of itself is mixed with itself, so that the other one is not made for it.
-    others = partners[(place[partners] < 0) & (sampled.mix.keep[own] < 1)]
-    # In few different numbers: the augmentation is compiled for each.
-    quarter = -(-len(own) // 4)
-    others = np.concatenate([others, np.full(-len(others) % quarter, own[0])])
-    place[others[place[others] < 0]] = len(own) + np.flatnonzero(place[others] < 0)
-    needed = np.concatenate([own, others])
-    partner = np.concatenate([place[partners], np.arange(len(own), len(needed))])
-    partner = np.where(partner < 0, np.arange(len(needed)), partner).astype(np.int32)
-    mix = Mix(partner, *(x[needed] for x in sampled.mix[1:]))
-    return needed, AugmentParams(*(None if x is None else x[needed] for x in sampled._replace(mix=None)))._replace(
-        mix=mix
-    )
-
-
 def _sample_crop(augment: Augment, rng: np.random.Generator, batch_size: int, image_size: int) -> np.ndarray:
     """Samples crops of random area and aspect anywhere in the picture (Szegedy et al. 2015); float32 (B, 4)."""
     low, high = augment.crop_area

@@ -1,0 +1,125 @@
+"""Agreement of several processes and devices with one: losses of the same 20 steps, on CPU devices over loopback.
+
+    python benchmarks/hosts.py
+
+food10_fast in float32 (Muon, batch normalisation, CutMix) and food10 in float64: its RMSprop divides by the square root
+of tiny numbers, so that the rounding of float32 grows from step to step. Pictures are drawn. Prints a table with the
+largest difference of a loss from that of one process with one device, and writes benchmarks/results/hosts.json.
+"""
+
+import argparse
+import functools
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from step import HERE, machine
+
+STEPS = 20
+ROWS = {  # (processes, devices of all)
+    "food10_fast": [(1, 1), (1, 2), (1, 8), (2, 2), (2, 8), (4, 4)],
+    "food10": [(1, 1), (1, 2), (1, 8), (2, 2), (2, 8), (4, 4)],
+}
+PRECISION = {"food10_fast": "float32", "food10": "float64"}
+BOUND = {"food10_fast": 1e-4, "food10": 1e-9}
+
+
+def work(experiment: str, cache: str, place: tuple[str, int, int] | None) -> None:
+    """Takes the steps in one process; the first one prints the losses as JSON."""
+    import jax
+
+    jax.config.update("jax_enable_x64", PRECISION[experiment] == "float64")
+    from foodjax import load_config
+    from foodjax.config.check import checked
+    from foodjax.data.sets import load_data
+    from foodjax.data.thread_batches import train_batches
+    from foodjax.models.convnet import create_model
+    from foodjax.steps import step as step_lib
+    from foodjax.steps.devices import create_mesh, own_part, put_batch, replicated
+    from foodjax.steps.optimizer import create_chain, create_schedule
+    from foodjax.steps.state import create_train_state
+    from foodjax.system import hosts, join
+
+    joined = join.join(join.Place(*place)) if place is not None else None
+    config = load_config(experiment)
+    config.data.update(source="drawn", drawn_train=64, drawn_test=4, cache_dir=cache)
+    config = checked(config)
+    data = hosts.by_first(lambda: load_data(config) and None) or load_data(config)
+    rows = data.parts.train
+    model, mesh = create_model(config, 10), create_mesh(config.data.batch_size)
+    per_epoch = len(rows) // config.data.batch_size
+    tx = create_chain(config, create_schedule(config, per_epoch), per_epoch)
+    state = jax.jit(functools.partial(create_train_state, config, model, tx))()
+    if PRECISION[experiment] == "float64":
+        step_lib.rescale = lambda images: images.astype("float64") / 255
+        state = jax.tree.map(lambda x: x.astype("float64") if x.dtype == "float32" else x, state)
+    state = replicated(jax.device_get(state), mesh)
+    train_step, _ = step_lib.make_steps(config, model, tx, mesh)
+    losses = []
+    for batch in train_batches(data.train, rows, config, 0, STEPS, own_part(mesh, config.data.batch_size)):
+        state, metrics = train_step(state, put_batch(batch, mesh))
+        losses.append(float(metrics.loss_sum) / config.data.batch_size)
+    if hosts.is_first():
+        print(json.dumps({"losses": losses, "dtype": str(metrics.loss_sum.dtype), "devices": mesh.size}), flush=True)
+    if joined is not None:
+        joined.leave()
+
+
+def run(experiment: str, processes: int, devices: int, cache: str) -> dict:
+    """Runs the steps with some processes, which have an equal share of the devices; returns what the first prints."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    flags = f"--xla_force_host_platform_device_count={devices // processes}"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    started = []
+    for process in range(processes):
+        place = json.dumps([f"127.0.0.1:{port}", processes, process] if processes > 1 else None)
+        command = [sys.executable, __file__, "--work", experiment, cache, place]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+    outputs = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        raise SystemExit(f"{experiment}, {processes} processes: {[process.returncode for process in started]}")
+    return json.loads(next(line for line in outputs[0].splitlines() if line.startswith("{")))
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "hosts.json")
+    args = parser.parse_args()
+    if args.work:
+        experiment, cache, place = args.work
+        work(experiment, cache, json.loads(place) and tuple(json.loads(place)))
+        return
+    table = {"machine": machine(), "steps": STEPS, "results": []}
+    print(table["machine"])
+    with tempfile.TemporaryDirectory() as cache:
+        for experiment, rows in ROWS.items():
+            one = None
+            for processes, devices in rows:
+                begin = time.monotonic()
+                found = run(experiment, processes, devices, cache)
+                assert (found["devices"], found["dtype"]) == (devices, PRECISION[experiment])  # noqa: PT018
+                one = found["losses"] if one is None else one
+                apart = max(abs(a - b) for a, b in zip(one, found["losses"], strict=True))
+                row = {"experiment": experiment, "precision": found["dtype"], "processes": processes}
+                row |= {"devices": devices, "largest_difference": apart, "last_loss": found["losses"][-1]}
+                table["results"].append(row)
+                verdict = "agrees" if apart <= BOUND[experiment] else f"more than {BOUND[experiment]:g}"
+                print(
+                    f"{experiment:12} {found['dtype']} {processes} x {devices // processes} devices: "
+                    f"{apart:.1e} ({verdict}), {time.monotonic() - begin:.0f} s",
+                    flush=True,
+                )
+    args.output.write_text(json.dumps(table, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
