@@ -33,6 +33,9 @@ def work(experiment: str, cache: str, place: tuple[str, int, int] | None) -> Non
     """Takes the steps in one process; the first one prints the losses as JSON."""
     import jax
 
+    import foodjax
+
+    foodjax.setup()  # keeps compiled programs for the next process
     jax.config.update("jax_enable_x64", PRECISION[experiment] == "float64")
     from foodjax import load_config
     from foodjax.config.check import checked
