@@ -1,6 +1,7 @@
 """The verb sweep: trains all variants and seeds of an experiment and compares them."""
 
 import glob
+from typing import Any
 
 from foodjax.commands.verb import Flag, Given, Verb, integer
 from foodjax.system.errors import UserError
@@ -13,12 +14,37 @@ def _eta(text: str) -> int:
     return value
 
 
+def _cluster(text: str) -> str:
+    if text not in ("slurm", "local"):
+        raise ValueError("slurm or local")
+    return text
+
+
+def _options(text: str) -> dict[str, Any]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(key and equals for key, equals, _ in pairs):
+        raise ValueError("KEY=VALUE, of several ones with commas")
+    return {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
+
+
 def _run(given: Given) -> None:
     from foodjax.study import claims, page, space
     from foodjax.study import sweep as study_sweep
 
     origin, flags, workdir = given.origin, given.flags, given.workdir
     trials = space.create_trials(origin["config"], origin["overrides"], workdir)
+    if flags.on:
+        from foodjax.study import jobs
+
+        command = jobs.command_of(origin["config"], workdir, origin["overrides"], flags.prune, flags.baseline)
+        jobs.work(trials, command, workdir, flags.jobs, jobs.check(flags.on), flags.job or {})
+        left = [trial.workdir.name for trial in trials if not study_sweep.is_finished(trial)]
+        if left and not flags.prune:
+            raise UserError(
+                f"{len(left)} runs are not finished, first {left[0]}: see the logs in {workdir / '.jobs'}; the same "
+                f"command goes on"
+            )
+        return
     failed = study_sweep.sweep(trials, origin["overrides"], flags.jobs, flags.prune)
     if any(study_sweep.is_finished(trial) for trial in trials):
         claim = claims.claimed(workdir / "comparison", seconds=-1)  # sweeps that share a folder end together
@@ -36,9 +62,16 @@ VERB = Verb(
     "trains all variants and seeds of an experiment, goes on where it was stopped, and compares them",
     _run,
     "file",
-    ("foodjax sweep --config ablate_blocks:scale=small --jobs 2 --config.data.dir=food-101",),
     (
-        Flag("jobs", "N", "runs at once", 1, integer(1)),
+        "foodjax sweep --config ablate_blocks:scale=small --jobs 2 --config.data.dir=food-101",
+        "foodjax sweep --config ablate_blocks --on slurm --jobs 8 --job slurm_partition=gpu,gpus_per_node=1",
+    ),
+    (
+        Flag("jobs", "N", "runs at once; with --on, jobs at once, of a run each", 1, integer(1)),
+        Flag("on", "CLUSTER", "submit jobs: slurm, or local for processes of this machine (submitit)", "", _cluster),
+        Flag(
+            "job", "KEY=VALUE", "of the jobs, as submitit names it: slurm_partition=gpu,timeout_min=600", None, _options
+        ),
         Flag("prune", "ETA", "successive halving: a rung keeps 1 / ETA of the variants; 0 prunes nothing", 0, _eta),
         Flag("baseline", "LABEL", "label of the runs to compare the others with (default: the first variant)", ""),
     ),

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
 import psutil
 
 from foodjax.config import values
@@ -26,6 +25,7 @@ from foodjax.study.display import SweepDisplay
 from foodjax.study.space import Trial, rungs
 from foodjax.system import files
 from foodjax.system.console import say
+from foodjax.system.ownership import Owner
 from foodjax.system.signals import Interrupt, Interrupted
 from foodjax.workdir import run_record
 from foodjax.workdir.description import IN_USE, read_finished
@@ -55,7 +55,7 @@ class TrialProcess(NamedTuple):
     log: Path
     log_start: int
     since: float
-    claim: filelock.BaseFileLock
+    claim: Owner
 
 
 def sweep(trials: list[Trial], overrides: dict[str, Any], jobs: int, prune: int) -> str:
@@ -155,7 +155,7 @@ class Scheduler:
                     self._largest = max(self._largest, psutil.Process(one.process.pid).memory_info().rss)
         return 0 < self._largest < MEMORY_SHARE * psutil.virtual_memory().available
 
-    def _start(self, trial: Trial, slot: int, claim: filelock.BaseFileLock) -> TrialProcess:
+    def _start(self, trial: Trial, slot: int, claim: Owner) -> TrialProcess:
         log = trial.workdir.with_name(trial.workdir.name + ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         command, environment = program()

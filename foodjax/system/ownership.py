@@ -23,6 +23,7 @@ from foodjax.system import files
 BEAT = 5.0  # seconds between two beats
 DEAD = 30.0  # seconds without a beat of an owner on another machine
 _AGAIN = 0.2  # seconds between two attempts
+_seen: dict[Path, tuple[dict[str, Any], float]] = {}  # lock -> its owner on another machine, and since when
 _TURN = 1.0  # seconds in which two machines that take a folder at once see each other
 
 
@@ -43,11 +44,12 @@ class Owner:
         self._lock, self._own = filelock.FileLock(path), uuid.uuid4().hex
         self._stop, self._thread = threading.Event(), None
 
-    def acquire(self, wait: float = DEAD, poll: float = 0.5) -> str:
-        """Takes the lock; returns "", or else the owner that has it and lives: "HOST (pid 1)".
+    def acquire(self, wait: float = DEAD + 1, poll: float = 0.5) -> str:
+        """Takes the lock; returns "", or else the owner that has it: "HOST (pid 1)".
 
         Args:
-            wait: seconds to watch the beat of an owner on another machine; after as many it is dead.
+            wait: seconds to watch the beat of an owner on another machine. It is dead once this process has seen the
+                same beat for DEAD seconds, in this call or since an earlier one; until then it lives.
             poll: seconds between two looks.
 
         Raises:
@@ -85,17 +87,21 @@ class Owner:
 
     def _take_over(self, wait: float, poll: float) -> str:
         """Writes the owner's file; returns the name of an owner on another machine that lives, else ""."""
-        found = self._read()
-        deadline = time.monotonic() + wait
+        found, begin = self._read(), time.monotonic()
         # Of this machine the system has released its lock, so it is dead.
         while found is not None and found["machine"] != machine():
-            if time.monotonic() > deadline:
+            known, since = _seen.get(self.path, (None, 0.0))
+            if known is not None and known != found and known["token"] == found["token"]:
+                _seen[self.path] = found, time.monotonic()
+                return _name(found)  # its beat has risen
+            if known != found:
+                _seen[self.path] = found, time.monotonic()
+            elif time.monotonic() - since > DEAD:
                 break
+            if time.monotonic() - begin >= wait:
+                return _name(found)
             time.sleep(poll)
-            now = self._read()
-            if now is not None and now != found:
-                return _name(now)
-            found = now
+            found = self._read()
         is_shared = found is not None and found["machine"] != machine()
         self._write(0)
         if is_shared:

@@ -47,7 +47,7 @@ class Group:
             with log.open("w") as file:
                 self.processes.append(start_main(*words, program=start, stdout=file, stderr=file, **options))
 
-    def wait(self, seconds: float = 200) -> list[int]:
+    def wait(self, seconds: float = 400) -> list[int]:
         deadline = time.monotonic() + seconds
         try:
             return [process.wait(deadline - time.monotonic()) for process in self.processes]
@@ -58,7 +58,7 @@ class Group:
     def output(self, process: int) -> str:
         return self.logs[process].read_text()
 
-    def wait_for(self, words: str, process: int = 0, seconds: float = 200) -> None:
+    def wait_for(self, words: str, process: int = 0, seconds: float = 400) -> None:
         deadline = time.monotonic() + seconds
         while words not in self.output(process):
             assert time.monotonic() < deadline, [self.output(i) for i in range(len(self.logs))]

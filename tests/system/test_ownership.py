@@ -18,6 +18,7 @@ def write_other(path, **facts):
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     monkeypatch.setattr(ownership, "_TURN", 0.01)
+    monkeypatch.setattr(ownership, "DEAD", 0.05)
     return tmp_path / ".lock"
 
 
@@ -50,8 +51,17 @@ def test_a_dead_owner_of_this_machine_is_followed_at_once(path):
 def test_an_owner_on_another_machine_without_a_beat_is_dead(path):
     write_other(path)
     one = Owner(path)
-    assert one.acquire(wait=0.05, poll=0.01) == ""
+    assert one.acquire(wait=1, poll=0.01) == ""
     assert one.is_own()
+    one.release()
+
+
+def test_whoever_does_not_wait_finds_out_with_time(path):
+    write_other(path)
+    one = Owner(path)
+    assert one.acquire(wait=0) == "node7 (pid 12)"
+    ownership.time.sleep(0.06)
+    assert one.acquire(wait=0) == ""
     one.release()
 
 
@@ -67,12 +77,13 @@ def test_an_owner_on_another_machine_that_beats_is_named(path, monkeypatch):
 def test_of_two_that_follow_a_dead_owner_one_gives_way(path, monkeypatch):
     write_other(path)
     monkeypatch.setattr(ownership, "_TURN", 7)
+    monkeypatch.setattr(ownership, "DEAD", -1)
     monkeypatch.setattr(
         ownership.time,
         "sleep",
         lambda seconds: write_other(path, token="quicker", host="node8") if seconds == 7 else None,
     )
-    assert Owner(path).acquire(wait=0, poll=0) == "node8 (pid 12)"
+    assert Owner(path).acquire(wait=1, poll=0) == "node8 (pid 12)"
 
 
 def test_an_owner_beats(path, monkeypatch):
