@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from step import HERE, machine
 
@@ -49,7 +50,7 @@ def work(experiment: str, cache: str, place: tuple[str, int, int] | None) -> Non
     from foodjax.system import hosts, join
 
     joined = join.join(join.Place(*place)) if place is not None else None
-    config = load_config(experiment)
+    config: Any = load_config(experiment)
     config.data.update(source="drawn", drawn_train=64, drawn_test=4, cache_dir=cache)
     config = checked(config)
     data = hosts.by_first(lambda: load_data(config) and None) or load_data(config)

@@ -4,6 +4,7 @@ A job is the sweep command itself. Jobs find in the folder which runs are finish
 that they need no messages; the runs of a job that is killed are free for the others.
 """
 
+import importlib
 import shutil
 import time
 from pathlib import Path
@@ -55,8 +56,7 @@ def work(
         Interrupted: a signal ended the sweep; the jobs were cancelled, and have saved their steps.
         UserError: the cluster refuses the jobs.
     """
-    import submitit
-
+    submitit: Any = importlib.import_module("submitit")
     start, environment = program()
     setup = [f"export PYTHONPATH={environment['PYTHONPATH']}"] if "PYTHONPATH" in environment else []
     executor = submitit.AutoExecutor(folder=folder / ".jobs", cluster=cluster)

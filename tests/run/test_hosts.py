@@ -14,6 +14,7 @@ from foodjax.workdir.metrics import read_metrics
 
 TINY = Path(__file__).with_name("hosts_tiny.py")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
+LONG = ("--config.train.epochs=1000", "--config.train.patience=1000")
 # Python before the program: a network that fails in process 1, or shorter waits.
 FAILING = "from foodjax.run import loop\nloop.Loop._save = lambda *a: 1 / 0\n"
 HASTY = "from foodjax.system import join, shared\njoin.SECONDS, shared._SECONDS = 5, 2\n"
@@ -65,6 +66,11 @@ class Group:
             time.sleep(0.05)
 
 
+def epoch(number: int) -> str:
+    """Returns how the line of an epoch of a thousand begins."""
+    return f"epoch {number:4}/1000"
+
+
 def lines(text: str) -> list[str]:
     """Returns what a process itself prints; gloo prints a line too."""
     return [line for line in text.splitlines() if not line.startswith("[Gloo]")]
@@ -95,21 +101,21 @@ def test_two_processes_one_and_four_continue_each_other(tmp_path):
 
 def test_a_signal_to_one_process_ends_all_at_a_step_and_a_death_ends_the_others(tmp_path):
     workdir = tmp_path / "run"
-    group = Group(tmp_path, 2, "--workdir", workdir, "--config.train.epochs=1000")
-    group.wait_for("epoch 2/")
+    group = Group(tmp_path, 2, "--workdir", workdir, *LONG)
+    group.wait_for(epoch(2))
     group.processes[1].send_signal(signal.SIGTERM)
     assert group.wait() == [0, 0], group.output(0)
     step = int(re.search(r"interrupted at step (\d+)", group.output(0))[1])  # type: ignore[index]
     assert max(int(path.name) for path in (workdir / "checkpoints").iterdir()) == step
-    group = Group(tmp_path, 2, "--workdir", workdir, "--config.train.epochs=1000")
-    group.wait_for(f"epoch {step // 4 + 2}/")
+    group = Group(tmp_path, 2, "--workdir", workdir, *LONG)
+    group.wait_for(epoch(step // 4 + 2))
     begin = time.monotonic()
     group.processes[0].kill()  # where JAX' coordination service usually is
     assert group.wait() == [-signal.SIGKILL, 1], group.output(1)
     assert time.monotonic() - begin < 30
     assert re.fullmatch(r"process 1 of 2: process 0 of 2 \(.+\) has died: .+ continues", lines(group.output(1))[-1])
     done = len(read_metrics(workdir / "metrics.jsonl"))
-    last = run_main("train", "--config", TINY, "--workdir", workdir, f"--config.train.epochs={done + 1}")
+    last = run_main("train", "--config", TINY, "--workdir", workdir, f"--config.train.epochs={done + 1}", LONG[1])
     assert last.returncode == 0, last.stderr
 
 
