@@ -53,8 +53,11 @@ class Group:
         try:
             return [process.wait(deadline - time.monotonic()) for process in self.processes]
         finally:
-            for process in self.processes:
-                process.kill()
+            self.kill()
+
+    def kill(self) -> None:
+        for process in self.processes:
+            process.kill()
 
     def output(self, process: int) -> str:
         return self.logs[process].read_text()
@@ -64,6 +67,20 @@ class Group:
         while words not in self.output(process):
             assert time.monotonic() < deadline, [self.output(i) for i in range(len(self.logs))]
             time.sleep(0.05)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a `Group`, whose processes end with the test."""
+    groups = []
+
+    def begin(count: int, *arguments, **options) -> Group:
+        groups.append(Group(tmp_path, count, *arguments, **options))
+        return groups[-1]
+
+    yield begin
+    for group in groups:
+        group.kill()
 
 
 def epoch(number: int) -> str:
@@ -80,14 +97,14 @@ def numbers(workdir: Path) -> list[list[float]]:
     return [list(row.values()) for row in read_metrics(workdir / "metrics.jsonl")]
 
 
-def test_two_processes_one_and_four_continue_each_other(tmp_path):
+def test_two_processes_one_and_four_continue_each_other(tmp_path, start):
     assert run_main("train", "--config", TINY, "--workdir", tmp_path / "one", "--config.train.epochs=3").returncode == 0
     workdir = tmp_path / "many"
-    two = Group(tmp_path, 2, "--workdir", workdir, "--config.train.epochs=1")
+    two = start(2, "--workdir", workdir, "--config.train.epochs=1")
     assert two.wait() == [0, 0], two.output(0)
     assert lines(two.output(1)) == []  # the first one prints
     assert run_main("train", "--config", TINY, "--workdir", workdir).returncode == 0
-    four = Group(tmp_path, 4, "--workdir", workdir, "--config.train.epochs=3")
+    four = start(4, "--workdir", workdir, "--config.train.epochs=3")
     assert four.wait() == [0, 0, 0, 0], four.output(0)
     assert "continuing" in four.output(0)
     assert [one["processes"] for one in json.loads((workdir / "run.json").read_text())["sessions"]] == [2, 1, 4]
@@ -99,15 +116,15 @@ def test_two_processes_one_and_four_continue_each_other(tmp_path):
     assert not (workdir / ".lock.owner").exists()
 
 
-def test_a_signal_to_one_process_ends_all_at_a_step_and_a_death_ends_the_others(tmp_path):
+def test_a_signal_to_one_process_ends_all_at_a_step_and_a_death_ends_the_others(tmp_path, start):
     workdir = tmp_path / "run"
-    group = Group(tmp_path, 2, "--workdir", workdir, *LONG)
+    group = start(2, "--workdir", workdir, *LONG)
     group.wait_for(epoch(2))
     group.processes[1].send_signal(signal.SIGTERM)
     assert group.wait() == [0, 0], group.output(0)
     step = int(re.search(r"interrupted at step (\d+)", group.output(0))[1])  # type: ignore[index]
     assert max(int(path.name) for path in (workdir / "checkpoints").iterdir()) == step
-    group = Group(tmp_path, 2, "--workdir", workdir, *LONG)
+    group = start(2, "--workdir", workdir, *LONG)
     group.wait_for(epoch(step // 4 + 2))
     begin = time.monotonic()
     group.processes[0].kill()  # where JAX' coordination service usually is
@@ -119,23 +136,23 @@ def test_a_signal_to_one_process_ends_all_at_a_step_and_a_death_ends_the_others(
     assert last.returncode == 0, last.stderr
 
 
-def test_a_process_that_raises_ends_the_others_with_its_status(tmp_path):
-    group = Group(tmp_path, 2, "--workdir", tmp_path / "run", program={1: FAILING})
+def test_a_process_that_raises_ends_the_others_with_its_status(tmp_path, start):
+    group = start(2, "--workdir", tmp_path / "run", program={1: FAILING})
     assert group.wait() == [1, 1], group.output(0)
     assert "ZeroDivisionError" in group.output(1)
     line = r"process 0 of 2: process 1 of 2 \(.+\) has ended \(division by zero\); the same command continues"
     assert re.fullmatch(line, lines(group.output(0))[-1])
 
 
-def test_processes_that_do_not_fit_together_end_with_a_line(tmp_path):
+def test_processes_that_do_not_fit_together_end_with_a_line(tmp_path, start):
     for process in (0, 1):
         (tmp_path / str(process)).mkdir()
     hasty = {0: HASTY, 1: HASTY}
-    apart = Group(tmp_path, 2, "--workdir", "run", program=hasty, cwd=[tmp_path / "0", tmp_path / "1"])
+    apart = start(2, "--workdir", "run", program=hasty, cwd=[tmp_path / "0", tmp_path / "1"])
     assert apart.wait() == [2, 2], apart.output(0)
     for process in (0, 1):
         assert "run of process 0 is not there in process 1: needs a --workdir on a file system" in apart.output(process)
-    alone = Group(tmp_path, 1, "--workdir", tmp_path / "run", of=3, program=hasty)
+    alone = start(1, "--workdir", tmp_path / "run", of=3, program=hasty)
     assert alone.wait() == [2]
     assert "error: not all of 3 processes have come to 127.0.0.1:" in alone.output(0)
     assert not (tmp_path / "run").exists()
