@@ -6,12 +6,13 @@ import socket
 import sys
 from typing import Any, NamedTuple
 
-from foodjax.system import hosts
+from foodjax.system import hosts, meeting
 from foodjax.system.coordinator import Coordinator
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.watch import Watch
 
-SECONDS = 45  # that the processes wait for each other at the start
+SECONDS = 45.0  # that the processes wait for each other at the start
+_CONNECT = 300  # seconds for JAX to connect those that have come
 NAMES = {"coordinator": "JAX_COORDINATOR_ADDRESS", "processes": "JAX_NUM_PROCESSES", "process": "JAX_PROCESS_ID"}
 # What says how many processes a launcher has started, and what it must give beside that for JAX to detect the rest.
 _LAUNCHERS = {
@@ -86,7 +87,7 @@ def _detected() -> Place | None:
         return None
     from jax._src.clusters import ClusterEnv
 
-    found = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, SECONDS)
+    found = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, None)
     coordinator, processes, process, devices = found
     assert coordinator is not None and processes is not None and process is not None  # noqa: PT018
     if re.fullmatch(r"1(\(x\d+\))?", os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")):
@@ -129,39 +130,23 @@ def join(place: Place) -> Joined:
 
     # The program sets handlers of its own: JAX' one would take SIGTERM.
     jax.config.update("jax_enable_preemption_service", False)
-    host, _, port = place.coordinator.rpartition(":")
-    coordinator = Coordinator(int(port), place.processes) if place.process == 0 else None
+    port = int(place.coordinator.rpartition(":")[2])
+    coordinator = Coordinator(port, place.processes, SECONDS) if place.process == 0 else None
+    meeting.meet(place.coordinator, place.process, place.processes, SECONDS)
     try:
         jax.distributed.initialize(
             place.coordinator, place.processes, place.process, local_device_ids=place.local_devices,
-            cluster_detection_method="deactivate", initialization_timeout=SECONDS, heartbeat_timeout_seconds=600,
+            cluster_detection_method="deactivate", initialization_timeout=_CONNECT, heartbeat_timeout_seconds=600,
             coordinator_bind_address="localhost:0", shutdown_timeout_seconds=5,
         )  # fmt: skip
     except Exception as error:
-        if coordinator is not None:
-            coordinator.end()
-        raise _refused(place, error) from None
+        raise UserError(
+            f"process {place.process} of {place.processes} cannot connect at {place.coordinator} "
+            f"({first_line(error)}): needs a port that no firewall closes"
+        ) from None
     if place.process:
         # The first process writes and prints for all.
         sys.stdout.flush()
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
-    numbers = hosts.gathered(place.processes)
-    if len(set(numbers)) > 1:
-        raise UserError(
-            f"the processes were started as {' and '.join(map(str, sorted(set(numbers))))}: needs one number"
-        )
     return Joined(Watch(hosts.gathered(f"{socket.gethostname()}, pid {os.getpid()}")), coordinator)
-
-
-def _refused(place: Place, error: Exception) -> UserError:
-    if place.process == 0:
-        return UserError(
-            f"not all of {place.processes} processes have come to {place.coordinator} within {SECONDS} s: needs each "
-            f"number from 0 to {place.processes - 1} once, started within this time"
-        )
-    return UserError(
-        f"{hosts.name() if hosts.count() > 1 else f'process {place.process} of {place.processes}'} cannot join the "
-        f"others at {place.coordinator} within {SECONDS} s ({first_line(error)}): needs process 0 running there, and "
-        f"--processes as many as there are"
-    )
