@@ -67,13 +67,13 @@ def ways(count: int, weights: dict[int, Path]) -> dict[str, list[str]]:
         count: photographs of each class to train on.
         weights: file of each size of EfficientNet-Lite.
     """
-    factor = (FULL / count) ** (1 / 3)
+    factor = FULL / count
     result = {}
     for size, path in weights.items():
         result[f"probe, Lite{size}"] = [
             "probe", "--config", f"food10_probe:size={size}", f"--config.model.init_from={path}",
         ]  # fmt: skip
-    tuned, scratch = round(8 * factor), round(12 * factor)
+    tuned, scratch = round(8 * factor ** (2 / 3)), round(12 * factor)
     result["fine-tuning, Lite0"] = [
         "train", "--config", "food10_transfer", f"--config.model.init_from={weights[0]}",
         f"--config.train.epochs={tuned}", f"--config.train.patience={tuned}",
