@@ -8,7 +8,9 @@ once. Every draw has photographs and a seed of its own; all ways see the same on
 EfficientNet-Lite2.
 
 The experiments' epochs are for a few hundred photographs of each class. With a fraction f of these, fine-tuning takes
-f^(-1/3) times as many epochs, and training from scratch f^(-2/3) times. Prints mean and deviation, and writes benchmarks/results/few_photographs.json.
+f^(-1/3) times as many epochs, and training from scratch f^(-2/3) times.
+
+Prints mean and deviation, and writes benchmarks/results/few_photographs.json.
 """
 
 import argparse
