@@ -20,7 +20,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 100
 
-# Every name of foodjax that a page refers to must be on a page, but for the groups of keys, which config.md lists. Names
-# of other packages are not looked up, as that needs the network.
+# Every name of foodjax that a page refers to must be on a page, except the groups of keys, which config.md lists. Names
+# of other packages are not looked up: that needs the network.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!foodjax\.).*"), ("py:class", r"foodjax\.config\.(photo_)?keys\.(?!Config$)\w+")]

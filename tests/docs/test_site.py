@@ -6,7 +6,6 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from helpers import ROOT, one_device_environment
