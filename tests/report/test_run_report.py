@@ -243,7 +243,7 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     tiny_config.model.input_size = 8
     tiny_config.augment.cutmix = 1.0
     config = checked(tiny_config)
-    path = inspect_lib.inspect_workdir(config, tmp_path / "run")
+    path = inspect_lib.inspect_workdir(config, tmp_path / "run").page
     names = {p.name for p in path.parent.iterdir()}
     assert names == {
         "inspect.html", "photographs.csv", "samples.png", "channels.png", "augmented.png", "class_counts.png",
