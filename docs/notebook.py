@@ -15,7 +15,6 @@ from typing import Any
 
 import jupytext
 import nbformat
-from nbclient import NotebookClient
 from PIL import Image
 
 SOURCE = Path(__file__).with_name("tutorial.py")
@@ -42,6 +41,8 @@ def execute(notebook: Any, environment: dict[str, str] | None = None, timeout: i
     Raises:
         nbclient.exceptions.CellExecutionError: a cell fails.
     """
+    from nbclient import NotebookClient  # half a second, for those who run it alone
+
     client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", record_timing=False)
     client.execute(env=dict(os.environ) if environment is None else environment)
     for cell in notebook.cells:
