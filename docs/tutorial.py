@@ -60,10 +60,12 @@ os.chdir(tempfile.mkdtemp())  # of the runs; without this line they stay in runs
 if DATA:
     config = foodjax.load_config("food10_fast", data__dir=DATA)
 else:
-    config = foodjax.load_config("demo", data__drawn_train=100, data__drawn_test=30, train__epochs=8)
+    config = foodjax.load_config("demo", data__drawn_train=100, data__drawn_test=30, train__epochs=10)
     config.data.backend = "threads"  # makes the batches of tf.data without TensorFlow, which takes seconds to start
     config.model.norm = "batch"  # learns in few epochs
     config.model.head.update(pooling="average", hidden=())
+    for block in config.model.blocks:
+        block.padding = ("SAME",)  # one convolution in the place of two
     config.optimizer.learning_rate = 2e-3
 if EPOCHS:
     config.train.epochs = EPOCHS
