@@ -81,7 +81,7 @@ def test_what_writes_takes_a_place_as_text(home, config, monkeypatch, capsys):
     assert evaluated.folder == home / "run" / "evaluation"
     assert run_report.write_report(evaluated, "run") == Path("run/report.html")  # relative, and still its own
     assert run_report.write_report(evaluated, "~/run") == home / "run" / "report.html"
-    assert inspect.inspect_workdir(config, "~/new") == home / "new" / "inspect" / "inspect.html"
+    assert inspect.inspect_workdir(config, "~/new").page == home / "new" / "inspect" / "inspect.html"
     predict.predict_workdir("~/run", "~/photo.png", "~/top.csv")
     assert (home / "top.csv").read_text().startswith(f"path,rank,class,probability\n{home}/photo.png,1,")
     with pytest.raises(UserError, match=f"--output {home}/top.csv exists already"):

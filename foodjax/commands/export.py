@@ -1,8 +1,46 @@
 """The verb export: writes a workdir's best checkpoint as a file that others run."""
 
+from pathlib import Path
+from typing import Any
+
+from foodjax.commands.configs import change
 from foodjax.commands.verb import Flag, Given, Verb
 from foodjax.exchange.formats import FORMATS, QUANTISED
-from foodjax.system.files import to_path
+from foodjax.system.files import PathLike, to_path
+from foodjax.workdir.description import read_description
+
+
+def export(
+    workdir: PathLike, format: str, output: PathLike | None = None, *, quantise: str = "none", **changes: Any
+) -> Path:
+    """Writes the best checkpoint of a run as a file that others run, and a script beside it that shows how.
+
+    Args:
+        workdir: of the run.
+        format: "onnx", "litert", "stablehlo", "safetensors" or "keras"; docs/export.md says what each file takes.
+        output: a new file, of "safetensors" a new folder; None: the format's own name, such as model.onnx, in workdir.
+        quantise: "none", or of "onnx" "int8": calibrated on validation photographs.
+        **changes: another view of the photographs, with __ for the dots of the keys: eval__flip=True.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: no checkpoint, a package is missing, the format does not have what the network needs, a key is none
+            that may be changed, or the output exists or cannot be written.
+
+    Example:
+        >>> import foodjax
+        >>> path = foodjax.export("runs/demo", "stablehlo")  # of the example of foodjax.train
+        wrote ...
+        >>> path.name
+        'model.stablehlo'
+    """
+    from foodjax.exchange.export import export as write
+
+    own = read_description(workdir)[0]
+    config = change("export", own, [(name.replace("__", "."), value) for name, value in changes.items()])
+    return write(config, workdir, format, output, quantise)
 
 
 def _format(text: str) -> str:

@@ -1,6 +1,7 @@
 """The inspect page: photographs of the data, class counts, channels, and the pictures that training steps get."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from foodjax.data import photographs
 from foodjax.data.originals import Originals
 from foodjax.data.sets import Data
 from foodjax.report import duplicates, figures, pictures, templating
-from foodjax.report.augmented import augmented, first_batches
+from foodjax.report.augmented import Versions, augmented, first_batches
 from foodjax.report.unused import unused_files
 from foodjax.run.chosen import load_chosen, with_stored
 from foodjax.system import files
@@ -23,8 +24,39 @@ _PER_CLASS = 5
 _IN_FIGURE = 20  # classes that samples.png shows; the page shows all
 
 
-def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Path:
-    """Writes PNGs, a page and photographs.csv of an experiment's data to workdir/inspect; returns the page's path.
+class Inspection(NamedTuple):
+    """The data of an experiment, as the inspect page shows it.
+
+    Attributes:
+        page: inspect.html; the PNGs lie beside it.
+        data: the prepared sets and their parts.
+        counts: part -> number of images of each class, (K,).
+        samples: class -> a few training photographs, uint8 (H, H, 3) each.
+        photo: the first of them, as it was prepared: uint8 (H, H, 3).
+        original: the same before, in its own shape, uint8 (h, w, 3), at most 256 pixels long; None where its file
+            cannot be read.
+        channels: "red", "green" and "blue" -> that part of the photo, uint8 (H, H, 3), in its own colour.
+        augmented: the photo, augmented twelve times as training does.
+        figures: samples, channels, augmented and class_counts, drawn.
+    """
+
+    page: Path
+    data: Data
+    counts: dict[str, np.ndarray]
+    samples: dict[str, list[np.ndarray]]
+    photo: np.ndarray
+    original: np.ndarray | None
+    channels: dict[str, np.ndarray]
+    augmented: Versions
+    figures: dict[str, Figure]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{int(numbers.sum()):,} {part}" for part, numbers in self.counts.items())
+        return f"Inspection(page={str(self.page)!r}, {len(self.samples)} classes, {counts})"
+
+
+def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Inspection:
+    """Writes PNGs, a page and photographs.csv of an experiment's data to workdir/inspect.
 
     Raises:
         UserError: the data cannot be used, or the folder cannot be written.
@@ -34,18 +66,17 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Pat
     folder = files.to_path(workdir) / "inspect"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        drawn = _figures(config, data)
-        for name, figure in drawn.items():
+        found = _look(config, data, folder / "inspect.html")
+        for name, figure in found.figures.items():
             files.write_bytes(folder / f"{name}.png", figures.to_png(figure, dpi=80))
-        path = folder / "inspect.html"
-        files.write_text(path, to_page(config, data))
+        files.write_text(found.page, to_page(config, data))
         files.write_all(folder, photographs.to_files(photographs.of_data(data)))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
     if data.duplicates:
         print(f"data: {data.duplicates}")
-    say(f"inspect.html and {len(drawn)} PNGs in {folder}")
-    return path
+    say(f"inspect.html and {len(found.figures)} PNGs in {folder}")
+    return found
 
 
 def class_counts(data: Data) -> dict[str, np.ndarray]:
@@ -70,19 +101,27 @@ def _sample_rows(data: Data, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def _figures(config: Config, data: Data) -> dict[str, Figure]:
-    whole = samples(data, config.seed)
+def _look(config: Config, data: Data, page: Path) -> Inspection:
+    counts, whole = class_counts(data), samples(data, config.seed)
     shown = list(whole.items())[:_IN_FIGURE]
     photo = shown[0][1][0]
     titles = [name if k == 0 else "" for name, images in shown for k in range(len(images))]
     parts = pictures.channels(photo)
     versions = augmented(config, photo, _firsts(whole))
-    return {
+    drawn = {
         "samples": figures.photo_grid([image for _, images in shown for image in images], titles, _PER_CLASS),
         "channels": figures.photo_grid([photo, *parts.values()], ["photograph", *parts], 4),
         "augmented": figures.photo_grid([photo, *versions.images], ["photograph", *versions.shares], 5),
-        "class_counts": figures.class_counts(data.train.class_names, class_counts(data)),
+        "class_counts": figures.class_counts(data.train.class_names, counts),
     }
+    original = _first_original(config, data, Originals(config))
+    return Inspection(page, data, counts, whole, photo, original, parts, versions, drawn)
+
+
+def _first_original(config: Config, data: Data, originals: Originals) -> np.ndarray | None:
+    """Returns the first of the samples before it was prepared, uint8 (h, w, 3); None where it cannot be read."""
+    row = int(next(iter(_sample_rows(data, config.seed).values()))[0])
+    return originals.read(data.train, [row]).get(row)
 
 
 def _firsts(found: dict[str, list[np.ndarray]]) -> np.ndarray:
@@ -94,8 +133,7 @@ def to_page(config: Config, data: Data) -> str:
     """Returns the page as HTML."""
     names, counts, found = data.train.class_names, class_counts(data), samples(data, config.seed)
     photo, originals = next(iter(found.values()))[0], Originals(config)
-    row = int(next(iter(_sample_rows(data, config.seed).values()))[0])
-    original = originals.read(data.train, [row]).get(row)
+    original = _first_original(config, data, originals)
     versions, batches = augmented(config, photo, _firsts(found)), first_batches(config, data)
 
     def uri(image):

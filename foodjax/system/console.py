@@ -18,7 +18,8 @@ from rich.text import Text
 
 from foodjax.system.text import printable
 
-console = Console(soft_wrap=True, highlight=False)
+# A notebook gets plain text as a pipe does: rich's own output there is HTML, of which `show` captures nothing.
+console = Console(soft_wrap=True, highlight=False, force_jupyter=False)
 _NARROW = 80  # columns of what is no terminal
 
 

@@ -15,6 +15,8 @@ from helpers import one_device_environment, random_pictures
 from networks import BACKBONES, BLOCKS, by_foodjax, create, pictures
 from PIL import Image
 
+import foodjax
+from foodjax.config.check import checked, replace
 from foodjax.exchange import scripts
 from foodjax.exchange.export import export
 from foodjax.exchange.formats import FORMATS
@@ -23,7 +25,7 @@ from foodjax.exchange.stablehlo import to_stablehlo
 from foodjax.exchange.weights_folder import read_folder, to_folder
 from foodjax.run.predict import Predictor
 from foodjax.system.errors import UserError
-from foodjax.workdir.description import read_description
+from foodjax.workdir.description import read_description, write_description
 
 RUNTIMES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "keras": "keras", "safetensors": "safetensors"}
 
@@ -158,6 +160,19 @@ def test_scripts_are_short():
         compile(text, format, "exec")
         code = [line for line in text.split('"""')[2].splitlines() if line.strip()]
         assert len(code) <= 26, format
+
+
+def test_the_public_function_takes_another_view_and_no_other_key(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr("foodjax.exchange.export.export", lambda *arguments: given.append(arguments) or tmp_path)
+    config = checked(foodjax.load_config("demo"))
+    write_description(tmp_path, config, ("a", "b"))
+    assert foodjax.export(tmp_path, "onnx", eval__flip=True, quantise="int8") == tmp_path
+    ((taken, *others),) = given
+    assert taken == replace(config, {"eval.flip": True})
+    assert others == [tmp_path, "onnx", None, "int8"]
+    with pytest.raises(UserError, match="export cannot change data.image_size"):
+        foodjax.export(tmp_path, "onnx", data__image_size=16)
 
 
 def test_mistakes_are_told_before_anything_is_read(workdir, tmp_path, monkeypatch):
