@@ -40,40 +40,72 @@ function windows(oldLength, newLength, name) {
 // Returns the level of a sum of levels times weights.
 const level = (sum) => Math.min(255, Math.max(0, (sum + ONE / 2) >> 22));
 
-// Resizes a part of a picture; returns its bytes, three a pixel.
-//   read: function of (left, top, width, height) in pixels of the picture; returns its bytes, four a pixel. It is asked
-//     for some rows at a time: a photograph of a phone would need 200 MB at once.
-//   box: the part, { left, top, width, height }.
-function resize(read, box, width, height, name) {
-  const columns = windows(box.width, width, name), rows = windows(box.height, height, name);
-  const narrow = new Uint8Array(box.height * width * 3), strip = Math.max(1, Math.floor(2 ** 20 / box.width));
-  for (let top = 0, to = 0; top < box.height; top += strip) {
-    const count = Math.min(strip, box.height - top);
-    const bytes = read(box.left, box.top + top, box.width, count);
-    for (let y = 0; y < count; y++) {
-      for (const { first, weights } of columns) {
-        let red = 0, green = 0, blue = 0;
-        for (let i = 0, at = 4 * (y * box.width + first); i < weights.length; i++, at += 4) {
-          red += bytes[at] * weights[i];
-          green += bytes[at + 1] * weights[i];
-          blue += bytes[at + 2] * weights[i];
-        }
-        narrow[to++] = level(red);
-        narrow[to++] = level(green);
-        narrow[to++] = level(blue);
+// The convolution along the rows of a picture; returns its bytes, three a pixel.
+//   bytes: of the picture, `step` a pixel, of which the first three are read.
+function alongRows(bytes, step, width, height, columns) {
+  const result = new Uint8Array(height * columns.length * 3);
+  for (let y = 0, to = 0; y < height; y++) {
+    for (const { first, weights } of columns) {
+      let red = 0, green = 0, blue = 0;
+      for (let i = 0, at = step * (y * width + first); i < weights.length; i++, at += step) {
+        red += bytes[at] * weights[i];
+        green += bytes[at + 1] * weights[i];
+        blue += bytes[at + 2] * weights[i];
       }
+      result[to++] = level(red);
+      result[to++] = level(green);
+      result[to++] = level(blue);
     }
   }
-  const result = new Uint8Array(height * width * 3), stride = 3 * width;
+  return result;
+}
+
+// The same along its columns.
+function alongColumns(bytes, step, width, rows) {
+  const result = new Uint8Array(rows.length * width * 3), sums = new Int32Array(width * 3);
   rows.forEach(({ first, weights }, y) => {
-    for (let x = 0; x < stride; x++) {
-      let sum = 0;
-      for (let i = 0, at = first * stride + x; i < weights.length; i++, at += stride) sum += narrow[at] * weights[i];
-      result[y * stride + x] = level(sum);
-    }
+    sums.fill(0);
+    weights.forEach((weight, i) => {
+      for (let x = 0, to = 0, at = step * width * (first + i); x < width; x++, at += step) {
+        sums[to++] += bytes[at] * weight;
+        sums[to++] += bytes[at + 1] * weight;
+        sums[to++] += bytes[at + 2] * weight;
+      }
+    });
+    result.set(sums.map(level), 3 * width * y);
   });
   return result;
 }
+
+// Resizes a part of a picture; returns its bytes, three a pixel.
+//   read: function of (left, top, width, height) in pixels of the picture; returns its bytes, four a pixel. It is asked
+//     for a piece at a time: a large photograph would need 400 MB at once.
+//   box: the part, { left, top, width, height }.
+function resize(read, box, width, height, name) {
+  const columns = windows(box.width, width, name), rows = windows(box.height, height, name);
+  const lost = [box.width - width, box.height - height];
+  if (lost[1] > 0 && lost[1] > 2 * lost[0]) { // so does Pillow from version 13 on; the order changes how levels are rounded
+    const low = new Uint8Array(height * box.width * 3), wide = pieces(box.height);
+    for (let left = 0; left < box.width; left += wide) {
+      const count = Math.min(wide, box.width - left);
+      const piece = alongColumns(read(box.left + left, box.top, count, box.height), 4, count, rows);
+      for (let y = 0; y < height; y++) {
+        low.set(piece.subarray(3 * count * y, 3 * count * (y + 1)), 3 * (box.width * y + left));
+      }
+    }
+    return alongRows(low, 3, box.width, height, columns);
+  }
+  const narrow = new Uint8Array(box.height * width * 3), high = pieces(box.width);
+  for (let top = 0; top < box.height; top += high) {
+    const count = Math.min(high, box.height - top);
+    const piece = alongRows(read(box.left, box.top + top, box.width, count), 4, box.width, count, columns);
+    narrow.set(piece, 3 * width * top);
+  }
+  return alongColumns(narrow, 3, width, rows);
+}
+
+// Returns how many rows, or columns, of a length are read at once.
+const pieces = (length) => Math.max(1, Math.floor(2 ** 20 / length));
 
 // Rounds as Python does: a half to the even neighbour.
 function roundHalfEven(x) {
