@@ -55,8 +55,10 @@ def load(tarball: PathLike | None = None) -> Runtime:
         path = to_path(tarball)
         try:
             content = read_bytes(path, BYTES)
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read --runtime {path}: {first_line(error)}: needs {_wanted()}") from None
+        except OSError as error:
+            raise UserError(f"cannot read --runtime {path}: {error.strerror}: needs {_wanted()}") from None
+        except ValueError:  # larger
+            content = b""
         if not _is_right(content):
             raise UserError(f"--runtime {path} is another file, by its SHA-512: needs {_wanted()}")
         return _unpack(content)
@@ -86,12 +88,15 @@ def _is_right(content: bytes) -> bool:
 def _download() -> bytes:
     base = registry()
     parts = urllib.parse.urlsplit(base)
-    host = printable(parts.netloc.rpartition("@")[2])  # before the @ may be a password
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc:
+        raise UserError(
+            f"npm_config_registry in the environment is no address of http or https, or has a password in it: needs one "
+            f"without, or --runtime FILE, {_wanted()}"
+        )
+    host = printable(parts.netloc)
     problem = (
         f"cannot download {PACKAGE} {VERSION} from {host}: {{}}: needs the network once, or --runtime FILE, {_wanted()}"
     )
-    if parts.scheme not in ("http", "https"):
-        raise UserError(f"npm_config_registry in the environment is {printable(base)!r}: needs a URL, https://...")
     say(f"downloading {PACKAGE} {VERSION} ({BYTES / 1e6:.0f} MB) from {host}, once", flush=True)
     request = urllib.request.Request(f"{base}/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz")
     request.add_header("User-Agent", f"foodjax/{version()}")
