@@ -8,7 +8,7 @@ from helpers import ROOT
 
 ORDER = [
     *("system", "config", "data", "models", "steps", "workdir", "evaluation", "run"),
-    *("exchange", "report", "study", "serve", "commands", "cli"),
+    *("report", "exchange", "study", "serve", "commands", "cli"),
 ]
 APART = [("models", "data")]  # of one rank: neither imports the other
 

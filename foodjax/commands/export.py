@@ -59,7 +59,7 @@ def _run(given: Given) -> None:
     from foodjax.exchange.export import export
 
     flags = given.flags
-    export(given.config, given.workdir, flags.format, flags.output, flags.quantise)
+    export(given.config, given.workdir, flags.format, flags.output, flags.quantise, flags.runtime)
 
 
 VERB = Verb(
@@ -70,10 +70,12 @@ VERB = Verb(
     (
         "foodjax export --workdir runs/food10 --output model.keras",
         "foodjax export --workdir runs/food10 --format onnx --output food10.onnx",
+        "foodjax export --workdir runs/food10 --format web --output food10.html",
     ),
     (
         Flag("format", "FORMAT", "of the file: " + ", ".join(FORMATS) + "; docs/export.md", "keras", _format),
         Flag("output", "FILE", "a new file, of safetensors a new folder (default: in the workdir)", read=to_path),
         Flag("quantise", "KIND", "none, or of onnx int8: calibrated on validation photographs", "none", _quantised),
+        Flag("runtime", "FILE", "of web: onnxruntime-web as npm packs it (default: downloaded once)", read=to_path),
     ),
 )
