@@ -63,24 +63,27 @@ def export(
         served = open_served(config, workdir)
         if config.model.dtype != "float32" and format in ("onnx", "litert"):
             say(f"computed in float32: {format} has no {config.model.dtype}; probabilities differ a little")
-        contents = _contents(served, format)
+        contents = _contents(served, format, workdir)
         if quantise != "none":
             contents = {"": _quantised(served, workdir, contents[""])}
         _write(output, contents)
         total = sum(map(len, contents.values()))
         say(f"wrote {output}: {total:,} bytes, checkpoint of step {served.step}, {len(served.class_names)} classes")
+    if format == "safetensors":
+        say(f"{output / 'README.md'} is its model card; it names the run's command and files: read it before others do")
     if not place.exists():
         _write(place, {"": text.encode()})
     say(f"{place} shows how to run it on photographs")
     return output
 
 
-def _contents(served: Served, format: str) -> dict[str, bytes]:
+def _contents(served: Served, format: str, workdir: Path) -> dict[str, bytes]:
     """Returns the content of each file by its name within the output; that of a single file is ""."""
     if format == "safetensors":
+        from foodjax.exchange.known import read_known
         from foodjax.exchange.weights_folder import to_folder
 
-        return to_folder(served)
+        return to_folder(served, read_known(served.config, workdir, served.step, served.class_names))
     if format == "onnx":
         from foodjax.exchange.to_onnx.file import to_onnx
 
