@@ -29,7 +29,7 @@ def export(
     """Writes the best checkpoint of a workdir as a file that others run, and a script beside it.
 
     The file takes prepared pictures, uint8 (B, S, S, 3), and returns the probabilities of the classes, with the
-    temperature of eval.calibrate; of Keras', see `keras_model.export_model`.
+    temperature of eval.calibrate. A Keras file of a network for which `keras_model.is_sequential` takes floats.
 
     Args:
         config: the workdir's config, perhaps with another view (eval.*).
@@ -57,11 +57,11 @@ def export(
     text = script(format, kind.file, geometry=config.data.geometry, resize=config.data.resize)
     place = (output.parent if kind.suffix else output) / name_of(format)
     _check(format, output, place, text, quantise)
-    if format == "keras":
+    if format == "keras" and keras_model.is_sequential(config):
         keras_model.export_model(config, workdir, output)
     else:
         served = open_served(config, workdir)
-        if config.model.dtype != "float32" and format in ("onnx", "litert"):
+        if config.model.dtype != "float32" and format in ("keras", "onnx", "litert"):
             say(f"computed in float32: {format} has no {config.model.dtype}; probabilities differ a little")
         contents = _contents(served, format, workdir)
         if quantise != "none":
@@ -89,6 +89,10 @@ def _contents(served: Served, format: str, workdir: Path) -> dict[str, bytes]:
 
         size, facts = served.config.data.image_size, {"foodjax": json.dumps(served.facts())}
         return {"": to_onnx(served.function(plain=True), size, len(served.class_names), facts)}
+    if format == "keras":
+        from foodjax.exchange.to_keras.file import to_keras
+
+        return {"": to_keras(served)}
     if format == "litert":
         from foodjax.exchange.litert import to_litert
 

@@ -1,6 +1,6 @@
 """Layers and operations of Keras for the operations of a graph; the weights are variables of the layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
