@@ -63,6 +63,8 @@ def test_it_says_what_it_takes_and_returns():
     "name,expected",
     [
         ("resnet", {"Conv2D": 6, "MaxPooling2D": 1, "GlobalAveragePooling2D": 1, "Dense": 1, "Softmax": 1}),
+        # The picture and its mirror image have the same layers.
+        ("mirror images", {"Conv2D": 2, "Dense": 1, "Softmax": 3}),
         ("residual with group normalisation", {"GroupNormalization": 3, "Conv2D": 3, "BatchNormalization": 0}),
         ("efficientnet_lite0", {"DepthwiseConv2D": 16, "Conv2D": 33, "Dense": 1, "BatchNormalization": 0}),
         # A class token and places are weights too.
@@ -129,3 +131,12 @@ def test_the_tutorials_family_stays_sequential():
     assert not keras_model.is_sequential(config_of(*BLOCKS["resnet"]))
     for other in ({"eval.flip": True}, {"model.norm": "batch"}, {"model.input_mean": (0.5, 0.5, 0.5)}):
         assert not keras_model.is_sequential(config_of(size, blocks, values | other))
+
+
+def test_convnext_computes_the_same(small_convnext, tmp_path):
+    served = create(64, [], {"model.backbone": "convnext_tiny"})
+    images = pictures(served, 2)
+    model = loaded(to_keras(served), tmp_path)
+    np.testing.assert_allclose(model.predict(images, verbose=0), by_foodjax(served, images), atol=1e-4)
+    assert kinds(model).count("DepthwiseConv2D") == 4
+    assert kinds(model).count("LayerNormalization") == 9  # of the stem, four blocks, three reductions, and the head

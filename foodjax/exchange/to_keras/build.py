@@ -1,5 +1,6 @@
 """Builds a Keras model from a function of pictures: standard layers and operations, channels last."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class _Build:
         self._readers = {name: node for node in self._nodes for name in self._inputs(node)}
         self._sizes: dict[str, list[int | None]] = {}
         self._taken: dict[str, str] = {}  # result of a node -> that of the node that it is part of
+        self._layers: dict[bytes, Any] = {}
         self._row: Any = None
 
     def run(self) -> Any:
@@ -97,9 +99,7 @@ class _Build:
             layer = layers.GroupNormalization(norm.groups, axis, norm.epsilon)
         else:
             layer = layers.LayerNormalization(axis=axis, epsilon=norm.epsilon)
-        found = layer(held.tensor)
-        layer.set_weights([norm.scale, norm.shift])
-        return Held(found, held.order)
+        return Held(self.weighted(layer, held.tensor, norm.scale, norm.shift), held.order)
 
     def _inputs(self, node: Node) -> list[str]:
         norm = self._norms.get(node.output)
@@ -187,7 +187,17 @@ class _Build:
             raise Unsupported("a constant along the batch")
         if self._row is None:  # 0 for each picture
             self._row = ops.multiply(ops.max(ops.cast(self._images, "int32"), axis=(1, 2, 3)), 0)
-        table = layers.Embedding(1, array.size)
-        found = table(self._row)
-        table.set_weights([array.reshape(1, -1)])
+        found = self.weighted(layers.Embedding(1, array.size), self._row, array.reshape(1, -1))
         return ops.reshape(found, (-1, *array.shape[1:]))
+
+    def weighted(self, layer: Any, x: Any, *weights: np.ndarray) -> Any:
+        """Returns layer(x) with these weights; equal layers are one, as those of a picture and its mirror image."""
+        config = {key: value for key, value in layer.get_config().items() if key != "name"}
+        digest = hashlib.sha256(f"{type(layer).__name__} {config}".encode())
+        for array in weights:
+            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        known = self._layers.setdefault(digest.digest(), layer)
+        found = known(x)
+        if known is layer:
+            layer.set_weights(list(weights))
+        return found

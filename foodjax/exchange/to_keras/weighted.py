@@ -19,13 +19,6 @@ from foodjax.exchange.to_onnx.graph import Node, Unsupported
 _LOWEST = float(np.finfo(np.float32).min)
 
 
-def _weighted(layer: Any, x: Any, *weights: np.ndarray) -> Any:
-    """Returns layer(x), with these weights in the layer."""
-    found = layer(x)
-    layer.set_weights(list(weights))
-    return found
-
-
 def _padded(held: Held, node: Node, filling: float, *, knows_same: bool = True) -> tuple[Any, str]:
     """Returns maps with their channels last, padded where neither "valid" nor "same" says so, and which of both."""
     from keras import ops
@@ -63,7 +56,7 @@ def conv(build: Any, node: Node) -> Held:
     else:
         weights = kernel.transpose(2, 3, 1, 0)
         layer = layers.Conv2D(features, sides, strides, groups=group, **common)
-    return Held(_weighted(layer, x, weights, *biases), CHANNELS_LAST)
+    return Held(build.weighted(layer, x, weights, *biases), CHANNELS_LAST)
 
 
 def product(build: Any, node: Node) -> Held:
@@ -82,7 +75,7 @@ def product(build: Any, node: Node) -> Held:
         left = plain(in_order(left, range(left.rank)))
     biases = build.take_bias(node, left.order, left.rank - 1, weights.shape[1])
     layer = layers.Dense(weights.shape[1], use_bias=bool(biases))
-    return Held(_weighted(layer, left.tensor, weights, *biases), left.order)
+    return Held(build.weighted(layer, left.tensor, weights, *biases), left.order)
 
 
 def pool(build: Any, node: Node) -> Held:
@@ -114,4 +107,4 @@ def per_channel(build: Any, node: Node) -> Held | None:
     if array.size <= MANY:
         return Held(layers.Rescaling(scale.tolist(), shift.tolist())(held.tensor), held.order)
     layer = layers.BatchNormalization(axis, epsilon=0.0)
-    return Held(_weighted(layer, held.tensor, scale, shift, 0 * ones, ones), held.order)
+    return Held(build.weighted(layer, held.tensor, scale, shift, 0 * ones, ones), held.order)
