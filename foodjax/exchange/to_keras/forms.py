@@ -24,7 +24,7 @@ def _global_pool(build: Any, node: Node) -> Held:
     from keras import layers
 
     x = in_order(build.held(node.inputs[0]), CHANNELS_LAST)
-    return Held(layers.GlobalAveragePooling2D(keepdims=True)(x), CHANNELS_LAST)
+    return Held(layers.GlobalAveragePooling2D("channels_last", keepdims=True)(x), CHANNELS_LAST)
 
 
 def _together(op: str) -> Callable[[Any, Node], Held]:
@@ -71,7 +71,8 @@ def _one(op: str) -> Callable[[Any, Node], Held]:
 def _limits(build: Any, node: Node) -> Held:
     from keras import layers, ops
 
-    held, limits = build.held(node.inputs[0]), [None, None]
+    held = build.held(node.inputs[0])
+    limits: list[Any] = [None, None]
     for i, name in enumerate(node.inputs[1:]):
         array = build.array(name) if name else None
         limits[i] = None if array is None else array.item()
@@ -126,7 +127,8 @@ def _slice(build: Any, node: Node) -> Held:
 
     held = build.held(node.inputs[0])
     starts, limits, axes, steps = map(build.integers, node.inputs[1:])
-    cuts, x = [slice(None)] * held.rank, held.tensor
+    cuts = [slice(None)] * held.rank
+    x: Any = held.tensor
     for start, limit, axis, step in zip(starts, limits, axes, steps, strict=True):
         place = held.order.index(axis)
         if step < 0:  # the export of a reversal; Keras has it as an operation

@@ -49,6 +49,7 @@ def conv(build: Any, node: Node) -> Held:
     x, padding = _padded(build.held(node.inputs[0]), node, 0.0)
     features, group, channels = len(kernel), facts["group"], x.shape[-1]
     common: dict[str, Any] = {"padding": padding, "use_bias": bias is not None, "dilation_rate": facts["dilations"]}
+    common["data_format"] = "channels_last"  # whatever the user's Keras has as default
     sides, strides, biases = kernel.shape[2:], tuple(facts["strides"]), [] if bias is None else [bias]
     if group == channels > 1 and strides[0] == strides[1]:
         weights = kernel.reshape(group, features // group, *sides).transpose(2, 3, 0, 1)
@@ -86,7 +87,7 @@ def pool(build: Any, node: Node) -> Held:
     kind = layers.MaxPooling2D if largest else layers.AveragePooling2D
     # With "same", Keras leaves the padding out of a mean.
     x, padding = _padded(build.held(node.inputs[0]), node, _LOWEST if largest else 0.0, knows_same=largest)
-    return Held(kind(tuple(facts["kernel_shape"]), tuple(facts["strides"]), padding)(x), CHANNELS_LAST)
+    return Held(kind(tuple(facts["kernel_shape"]), tuple(facts["strides"]), padding, "channels_last")(x), CHANNELS_LAST)
 
 
 def per_channel(build: Any, node: Node) -> Held | None:
