@@ -30,8 +30,8 @@ def export(
     """Writes the best checkpoint of a workdir as a file that others run, and a script beside it.
 
     The file takes prepared pictures, uint8 (B, S, S, 3), and returns the probabilities of the classes, with the
-    temperature of eval.calibrate; of Keras', see `keras_model.export_model`. A page of the format "web" takes
-    photographs as they are, and needs no script.
+    temperature of eval.calibrate. A Keras file of a network for which `keras_model.is_sequential` takes floats. A page of
+    the format "web" takes photographs as they are, and needs no script.
 
     Args:
         config: the workdir's config, perhaps with another view (eval.*).
@@ -63,11 +63,11 @@ def export(
     if kind.has_script:
         text = script(format, kind.file, geometry=config.data.geometry, resize=config.data.resize)
     _check(format, output, place, text, quantise)
-    if format == "keras":
+    if format == "keras" and keras_model.is_sequential(config):
         keras_model.export_model(config, workdir, output)
     else:
         served = open_served(config, workdir)
-        if config.model.dtype != "float32" and format in ("onnx", "litert", "web"):
+        if config.model.dtype != "float32" and format in ("keras", "litert", "onnx", "web"):
             say(f"computed in float32: {format} has no {config.model.dtype}; probabilities differ a little")
         contents = _contents(served, workdir, format, runtime)
         if quantise != "none":
@@ -75,6 +75,8 @@ def export(
         _write(output, contents)
         total = sum(map(len, contents.values()))
         say(f"wrote {output}: {total:,} bytes, checkpoint of step {served.step}, {len(served.class_names)} classes")
+    if format == "safetensors":
+        say(f"{output / 'README.md'} is its model card; it names the run's command and files: read it before others do")
     if kind.has_script:
         if not place.exists():
             _write(place, {"": text.encode()})
@@ -87,14 +89,19 @@ def export(
 def _contents(served: Served, workdir: Path, format: str, runtime: PathLike | None) -> dict[str, bytes]:
     """Returns the content of each file by its name within the output; that of a single file is ""."""
     if format == "safetensors":
+        from foodjax.exchange.known import read_known
         from foodjax.exchange.weights_folder import to_folder
 
-        return to_folder(served)
+        return to_folder(served, read_known(served.config, workdir, served.step, served.class_names))
     if format == "onnx":
         from foodjax.exchange.to_onnx.file import to_onnx
 
         size, facts = served.config.data.image_size, {"foodjax": json.dumps(served.facts())}
         return {"": to_onnx(served.function(plain=True), size, len(served.class_names), facts)}
+    if format == "keras":
+        from foodjax.exchange.to_keras.file import to_keras
+
+        return {"": to_keras(served)}
     if format == "litert":
         from foodjax.exchange.litert import to_litert
 

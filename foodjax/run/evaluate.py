@@ -160,7 +160,7 @@ def evaluate_best(
         of["view"] = view
         say(f"with {views.words(view)}, unlike the run's own evaluation")
     folder = choose_folder(base, "-".join(filter(None, (name, views.label(view)))), of)
-    more = {"temperature": temperature.temperature if temperature else None, "data": of}
+    more = {"step": step, "temperature": temperature.temperature if temperature else None, "data": of}
     write_files(folder, scores, predictions, data.ids, engine.class_names, more)
     originals = duplicates.originals if duplicates else {}
     files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
