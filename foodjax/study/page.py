@@ -20,11 +20,6 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.text import printable, shorten
 
-NOTE = (
-    "± is the standard deviation over seeds. The difference to the first row is paired by test image: 95 % bootstrap "
-    "interval over images, p by random signs, adjusted after Benjamini and Hochberg. Neither interval nor p includes "
-    "the variation between seeds."
-)
 _LONGEST = 30  # characters of a variant beside the figure
 # Matplotlib's marks as paths around the middle, (24, 7), of a legend's swatch.
 _MARKS = {
@@ -67,7 +62,8 @@ def write_comparison(
         "comparison.html": to_page(groups, rows, left_out),
     }
     files.write_all(folder, contents)
-    say(NOTE)
+    for line in tables.notes(rows):
+        say(line)
     say(f"table.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
     return rows
 
@@ -97,8 +93,8 @@ def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str])
         "comparison.html.j2",
         title=f"{groups[0][0].workdir.parent.name}: {_count(sum(map(len, groups)), 'run')} of "
         f"{_count(len(groups), 'variant')}",
-        note=NOTE,
-        columns=[(name, "text" if name == "variant" else "", "") for _, name in columns],
+        note=" ".join(tables.notes(rows)),
+        columns=[(name, "text" if name in ("variant", "tested over") else "", "") for _, name in columns],
         rows=[[_cell(row, i, name) for i, name in columns] for row in rows],
         left_out=left_out,
         accuracy=figures.to_svg(_accuracy(groups, rows), "test accuracy of every run by variant"),
@@ -123,9 +119,11 @@ def _cell(row: Row, i: int, name: str) -> str | tuple[str, str | int, str]:
 def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
     figure, (axes,) = figures.plain_axes(5.2, 1 + 0.35 * len(groups))
     for k, (group, row) in enumerate(zip(groups, rows, strict=True)):
-        accuracies, mean = [100 * run.result["test_accuracy"] for run in group], 100 * row.accuracy.mean
+        mean = 100 * row.accuracy.mean
         # Hollow, so that dots at one place show each other.
-        axes.plot(accuracies, [k] * len(group), "o", mfc="none", color=COLOURS["first"], markersize=5)
+        for mark, lost in (("o", False), ("x", True)):
+            runs = [100 * run.result["test_accuracy"] for run in group if (run.config.seed in row.failed) == lost]
+            axes.plot(runs, [k] * len(runs), mark, mfc="none", color=COLOURS["first"], markersize=5)
         axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=COLOURS["ink"], linewidth=2)
         axes.annotate(f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize=8, color=COLOURS["ink"])
     names = figures.plain_text([shorten(printable(row.label), _LONGEST) for row in rows])
