@@ -98,7 +98,8 @@ def _variance(of_images: np.ndarray, parts: list[_Parts]) -> tuple[np.ndarray, n
     num_images = parts[0].images.shape[-1]
     of_seeds = [part.seeds.var(-1, ddof=1) / part.seeds.shape[-1] for part in parts]
     residual = sum(part.residual / (part.seeds.shape[-1] * num_images) for part in parts)
-    variance = np.maximum.reduce([of_images, sum(of_seeds), of_images + sum(of_seeds) - residual])
+    both = np.sum(of_seeds, axis=0)
+    variance = np.maximum(np.maximum(of_images, both), of_images + both - residual)
     squares = of_images**2 / max(num_images - 1, 1)
     for part, one in zip(parts, of_seeds, strict=True):
         squares = squares + one**2 / (part.seeds.shape[-1] - 1)
@@ -136,8 +137,9 @@ def wins(ours: np.ndarray, theirs: np.ndarray, *, paired: bool) -> tuple[Any, An
     """Estimates the probability that ours beats theirs on a new seed of each (Bouthillier et al. 2021).
 
     The estimate is the share of pairs of seeds that ours wins, ties counted as halves: of all pairs (the statistic of
-    Mann & Whitney, with Newcombe's interval of 2006, method 5), or of the pairs of one seed (with Wilson's interval).
-    It holds for this test set: images are not sampled anew.
+    Mann & Whitney, with the variance of Newcombe 2006, method 5), or of the pairs of one seed (with that of Wilson
+    1927). Both intervals are corrected for continuity by half a pair, without which they hold the true value too rarely
+    with three seeds. They are for this test set: images are not sampled anew.
 
     Args:
         ours: (..., S) accuracies of our seeds.
@@ -159,11 +161,11 @@ def wins(ours: np.ndarray, theirs: np.ndarray, *, paired: bool) -> tuple[Any, An
         return np.sqrt(theta * (1 - theta) / pairs * (1 + more))
 
     def lowest(share: np.ndarray) -> np.ndarray:
-        """Returns the smallest theta that lies within 1.96 of its own deviations of the share, by bisection."""
+        """Returns the smallest theta whose own 1.96 deviations reach the share, by bisection."""
         low, high = np.zeros_like(share), np.array(share)
         for _ in range(50):
             middle = (low + high) / 2
-            outside = share - middle > 1.959964 * deviation(middle)
+            outside = share - middle - 0.5 / pairs > 1.959964 * deviation(middle)
             low, high = np.where(outside, middle, low), np.where(outside, high, middle)
         return high
 

@@ -107,17 +107,26 @@ def test_the_probability_of_winning_is_the_share_of_pairs():
     share, low, high = significance.wins(np.array([0.5, 0.7, 0.8]), np.array([0.6, 0.7]), paired=False)
     assert share == pytest.approx(3.5 / 6)  # a tie is a half
 
-    def beyond(theta):  # by how far the share lies outside, Newcombe's variance with three and two values
+    def beyond(theta):  # by how far the share, half a pair nearer, lies outside: Newcombe's variance of 3 and 2 values
         more = (2.5 - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        return abs(share - theta) - 1.959964 * math.sqrt(theta * (1 - theta) / 6 * (1 + more))
+        return abs(share - theta) - 0.5 / 6 - 1.959964 * math.sqrt(theta * (1 - theta) / 6 * (1 + more))
 
     assert low == pytest.approx(optimize.brentq(beyond, 1e-9, share))
-    assert high == pytest.approx(optimize.brentq(beyond, share, 1 - 1e-9))
-    all_won = significance.wins(np.array([0.7, 0.8, 0.9]), np.array([0.4, 0.5, 0.6]), paired=False)
-    assert all_won == pytest.approx((1, 0.5, 1), abs=2e-3)
-    share, low, high = significance.wins(np.arange(10), np.arange(10) + np.array([-1] * 8 + [1] * 2), paired=True)
+    assert high == pytest.approx(1)  # no theta above the share is outside
+    ours, theirs = np.arange(10), np.arange(10) + np.array([-1] * 8 + [1] * 2)
+    share, low, high = significance.wins(ours, theirs, paired=True)
     assert share == 0.8
-    assert (low, high) == pytest.approx(wilson_interval(8, 10))
+    assert 0.8 - low == pytest.approx(0.05 + 1.959964 * math.sqrt(low * (1 - low) / 10))
+    assert high - 0.8 == pytest.approx(0.05 + 1.959964 * math.sqrt(high * (1 - high) / 10))
+    assert low < wilson_interval(8, 10)[0]
+
+
+def test_three_seeds_that_win_every_pair_do_not_exclude_a_draw():
+    """By chance alone they do so in a tenth of all comparisons."""
+    share, low, high = significance.wins(np.array([0.7, 0.8, 0.9]), np.array([0.4, 0.5, 0.6]), paired=False)
+    assert (share, high) == (1, 1)
+    assert 0.4 < low < 0.5
+    assert significance.wins(np.arange(5, 10), np.arange(5), paired=False)[1] > 0.5
 
 
 def test_holms_correction():
