@@ -24,7 +24,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
-from scipy import special, stats  # noqa: E402
+from scipy import special  # noqa: E402
 
 from foodjax.study import failed, significance  # noqa: E402
 
@@ -158,9 +158,10 @@ def power(num_seeds: int, deviation: float, num_images: int, difference: float) 
     of_images = (model["image"] + 2 * model["residual"] / num_seeds) / num_images
     variance = max(of_seeds + model["image"] / num_images, of_images)
     degrees = variance**2 / (of_seeds**2 / (2 * num_seeds - 2) + of_images**2 / (num_images - 1))
-    t = special.stdtrit(degrees, 0.975)
-    shift = difference / math.sqrt(variance)
-    return float(stats.nct.sf(t, degrees, shift) + stats.nct.cdf(-t, degrees, shift))
+    t, shift = special.stdtrit(degrees, 0.975), difference / math.sqrt(variance)
+    # The noncentral t, as a mean over estimated deviations.
+    estimated = np.sqrt(special.chdtri(degrees, (np.arange(2000) + 0.5) / 2000) / degrees)
+    return float((special.ndtr(shift - t * estimated) + special.ndtr(-shift - t * estimated)).mean())
 
 
 def seeds_needed(deviation: float, num_images: int, difference: float, wanted: float = 0.8, most: int = 100) -> int:
@@ -194,8 +195,7 @@ def main() -> None:
     seconds = time.perf_counter() - start
     result: dict = {"machine": machine(), "comparisons": args.comparisons, "seconds": seconds, "model": moments()}
     result["cells"] = [cell._asdict() | one for cell, one in zip(listed, found, strict=True)]
-    even = [one for cell, one in zip(listed, found, strict=True) if not (cell.difference or cell.seeds_of_theirs)]
-    result["worst"] = max(one["foodjax"] for one in even)
+    result["worst"] = max(one["foodjax"] for one in found[: len(SEEDS) * len(DEVIATIONS) * len(IMAGES)])
     print(f"{result['machine']}; {args.comparisons} comparisons a cell in {seconds:.0f} s\n")
     titles = ("seeds", "deviation", "images", "difference", "correlation", "foodjax", "seeds alone", "images alone")
     print("| " + " | ".join((*titles, "covered", "paired")) + " |\n|---|" + "---:|" * 9)
@@ -207,7 +207,9 @@ def main() -> None:
             f"| {seeds} | {cell.deviation:.0%}{other} | {cell.images} | {cell.difference:.0%} | {cell.correlation} | "
             + " | ".join(f"{value:.1%}" for value in shown) + " |"
         )  # fmt: skip
-    print(f"\nworst false positives with as many seeds of both: {result['worst']:.2%}\n")
+    print(
+        f"\nworst false positives of the first {len(SEEDS) * len(DEVIATIONS) * len(IMAGES)} cells: {result['worst']:.2%}\n"
+    )
     print(
         "| deviation | images | "
         + " | ".join(f"{x:.0%}" for x in (0.01, 0.02, 0.03, 0.05))

@@ -20,6 +20,13 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.text import printable, shorten
 
+# Columns whose text stands under that of another, and the titles that name both.
+_UNDER = ("remarks", "95 % interval", "tested over")
+_TITLES = {
+    "difference (points)": "difference, 95 % interval (points)",
+    "p (Holm)": "p (Holm), tested over",
+    "wins a seed (%)": "wins a seed, 95 % interval (%)",
+}
 _LONGEST = 30  # characters of a variant beside the figure
 # Matplotlib's marks as paths around the middle, (24, 7), of a legend's swatch.
 _MARKS = {
@@ -88,14 +95,14 @@ def _beside(patterns: files.PathLike | Sequence[files.PathLike]) -> Path:
 
 def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:
     """Returns the comparison as one HTML file with its figures inside."""
-    columns = [column for column in tables.columns(rows) if column[1] != "remarks"]  # they stand under the variant
+    columns = [column for column in tables.columns(rows) if column[1] not in _UNDER]
     return templating.render(
         "comparison.html.j2",
         title=f"{groups[0][0].workdir.parent.name}: {_count(sum(map(len, groups)), 'run')} of "
         f"{_count(len(groups), 'variant')}",
         note=" ".join(tables.notes(rows)),
-        columns=[(name, "text" if name in ("variant", "tested over") else "", "") for _, name in columns],
-        rows=[[_cell(row, i, name) for i, name in columns] for row in rows],
+        columns=[(_TITLES.get(name, name), "text" if name == "variant" else "", "") for _, name in columns],
+        rows=[[_cell(row, name) for _, name in columns] for row in rows],
         left_out=left_out,
         accuracy=figures.to_svg(_accuracy(groups, rows), "test accuracy of every run by variant"),
         legend=[(row.label, _swatch(look)) for row, look in zip(rows, looks(len(rows)), strict=True)],
@@ -108,11 +115,19 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-def _cell(row: Row, i: int, name: str) -> str | tuple[str, str | int, str]:
+def _cell(row: Row, name: str) -> str | tuple[str, str | float, str]:
     """Returns a cell of the table; where its text is not what to sort by, with that and with a note."""
-    text = tables.cells(row)[i]
+    cells = dict(zip(tables.HEADER, tables.cells(row), strict=True))
+    text = cells[name]
     if name == "variant":
-        return text, text, tables.remarks(row.flags)
+        return text, text, cells["remarks"]
+    if name == "difference (points)":
+        return text, text, cells["95 % interval"]
+    if name == "p (Holm)":
+        return text, "" if math.isnan(row.p_holm) else row.p_holm, row.tested
+    if name == "wins a seed (%)":
+        share, _, interval = text.partition(" (")
+        return share, share, interval.rstrip(")")
     return (text, row.multiply_adds, "") if name == "multiply-adds" else text
 
 

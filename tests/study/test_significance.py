@@ -112,7 +112,7 @@ def test_the_probability_of_winning_is_the_share_of_pairs():
         return abs(share - theta) - 0.5 / 6 - 1.959964 * math.sqrt(theta * (1 - theta) / 6 * (1 + more))
 
     assert low == pytest.approx(optimize.brentq(beyond, 1e-9, share))
-    assert high == pytest.approx(1)  # no theta above the share is outside
+    assert high == pytest.approx(optimize.brentq(beyond, share, 1))
     ours, theirs = np.arange(10), np.arange(10) + np.array([-1] * 8 + [1] * 2)
     share, low, high = significance.wins(ours, theirs, paired=True)
     assert share == 0.8
