@@ -195,7 +195,7 @@ def main() -> None:
     seconds = time.perf_counter() - start
     result: dict = {"machine": machine(), "comparisons": args.comparisons, "seconds": seconds, "model": moments()}
     result["cells"] = [cell._asdict() | one for cell, one in zip(listed, found, strict=True)]
-    result["worst"] = max(one["foodjax"] for one in found[: len(SEEDS) * len(DEVIATIONS) * len(IMAGES)])
+    result["worst"] = max(one["foodjax"] for one in found[:18])  # those without a difference
     print(f"{result['machine']}; {args.comparisons} comparisons a cell in {seconds:.0f} s\n")
     titles = ("seeds", "deviation", "images", "difference", "correlation", "foodjax", "seeds alone", "images alone")
     print("| " + " | ".join((*titles, "covered", "paired")) + " |\n|---|" + "---:|" * 9)
@@ -207,9 +207,7 @@ def main() -> None:
             f"| {seeds} | {cell.deviation:.0%}{other} | {cell.images} | {cell.difference:.0%} | {cell.correlation} | "
             + " | ".join(f"{value:.1%}" for value in shown) + " |"
         )  # fmt: skip
-    print(
-        f"\nworst false positives of the first {len(SEEDS) * len(DEVIATIONS) * len(IMAGES)} cells: {result['worst']:.2%}\n"
-    )
+    print(f"\nworst false positives of the first 18 cells: {result['worst']:.2%}\n")
     print(
         "| deviation | images | "
         + " | ".join(f"{x:.0%}" for x in (0.01, 0.02, 0.03, 0.05))
