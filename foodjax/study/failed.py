@@ -17,7 +17,6 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
-import numpy as np
 from scipy import special
 
 LEVEL = 0.01  # of a false flag "apart", in a comparison
@@ -66,14 +65,18 @@ def find_failed(groups: list[list[Scored]]) -> list[dict[int, tuple[str, str]]]:
         aside = [(g, min(ks, key=lambda k: groups[g][k].accuracy)) for g, ks in enumerate(pool) if len(ks) > 1]
         for g, k in aside:
             pool[g].remove(k)
+        squares = [_squares(group, ks) for group, ks in zip(groups, pool, strict=True)]
         while aside:
-            (p, _), mildest = max((_apart(groups, pool, g, k), (g, k)) for g, k in aside)
+            spread = sum(squares), sum(max(0, len(ks) - 1) for ks in pool)
+            p, mildest = max((_apart(groups, pool, spread, g, k), (g, k)) for g, k in aside)
             if p < level:
                 break
             aside.remove(mildest)
-            pool[mildest[0]].append(mildest[1])
+            g, k = mildest
+            pool[g].append(k)
+            squares[g] = _squares(groups[g], pool[g])
         for g, k in aside:
-            siblings = _apart(groups, pool, g, k)[1]
+            siblings = sum(groups[g][i].accuracy for i in pool[g]) / len(pool[g])
             failed[g][k] = ("stands apart", f", its siblings {100 * siblings:.1f} %")
         if not aside:
             return failed
@@ -86,17 +89,19 @@ def _guesses(run: Scored, best: Scored) -> bool:
     return run.accuracy - run.guessing <= FROM_GUESSING * noise and best.accuracy - run.accuracy > FROM_BEST * run.noise
 
 
-def _apart(groups: list[list[Scored]], pool: list[list[int]], g: int, k: int) -> tuple[float, float]:
-    """Returns (probability of a run as low as run k of group g, mean of its siblings); the pool is without the run."""
-    squares, degrees = 0.0, 0
-    for group, ks in zip(groups, pool, strict=True):
-        if ks:
-            values = np.array([group[i].accuracy for i in ks])
-            squares += float(((values - values.mean()) ** 2).sum())
-            degrees += len(ks) - 1
-    mean = float(np.mean([groups[g][i].accuracy for i in pool[g]]))
+def _squares(group: list[Scored], positions: list[int]) -> float:
+    """Returns the sum of squared deviations of some runs of a variant from their mean."""
+    values = [group[k].accuracy for k in positions]
+    mean = sum(values) / max(1, len(values))
+    return sum((value - mean) ** 2 for value in values)
+
+
+def _apart(groups: list[list[Scored]], pool: list[list[int]], spread: tuple[float, int], g: int, k: int) -> float:
+    """Returns the probability of a run as low as run k of group g, which is not in the pool."""
+    siblings = [groups[g][i].accuracy for i in pool[g]]
+    mean, (squares, degrees) = sum(siblings) / len(siblings), spread
     noise = Scored(mean, math.nan, groups[g][k].num_images).noise
     total = degrees + USUAL_DEGREES
     s = max(noise, math.sqrt((squares + USUAL_DEGREES * (noise**2 + USUAL**2)) / total))
-    t = (mean - groups[g][k].accuracy) / (s * math.sqrt(1 + 1 / len(pool[g])))
-    return float(special.stdtr(total, -t)), mean
+    t = (mean - groups[g][k].accuracy) / (s * math.sqrt(1 + 1 / len(siblings)))
+    return float(special.stdtr(total, -t))

@@ -117,7 +117,7 @@ def _count(number: int, name: str) -> str:
 
 def _cell(row: Row, name: str) -> str | tuple[str, str | float, str]:
     """Returns a cell of the table; where its text is not what to sort by, with that and with a note."""
-    cells = dict(zip(tables.HEADER, tables.cells(row), strict=True))
+    cells: dict[str, str] = dict(zip(tables.HEADER, tables.cells(row), strict=True))
     text = cells[name]
     if name == "variant":
         return text, text, cells["remarks"]

@@ -76,7 +76,7 @@ def over_seeds(ours: np.ndarray, theirs: np.ndarray, *, same_seeds: bool) -> Dif
     error = np.sqrt(variance)
     half = special.stdtrit(degrees, 0.975) * error
     p = 2 * special.stdtr(degrees, -np.abs(mean) / error)
-    return Difference(mean, mean - half, mean + half, p, paired)
+    return Difference(mean, np.maximum(-1, mean - half), np.minimum(1, mean + half), p, paired)
 
 
 def _parts(right: np.ndarray) -> _Parts:
