@@ -27,7 +27,7 @@ from foodjax.workdir.metrics import read_metrics
 INNER = {
     "Loop.__init__", "check", "choose_folder", "create_trials", "evaluate_best", "find_duplicates_of", "load_for",
     "load_or_compute",
-    "open_data", "open_test_set", "read", "read_trained", "validation_examples",
+    "open_data", "open_test_set", "read", "read_known", "read_trained", "validation_examples",
     "with_stored", "write_data",
 }  # fmt: skip
 

@@ -11,15 +11,22 @@ from foodjax.workdir.description import read_description
 
 
 def export(
-    workdir: PathLike, format: str, output: PathLike | None = None, *, quantise: str = "none", **changes: Any
+    workdir: PathLike,
+    format: str,
+    output: PathLike | None = None,
+    *,
+    quantise: str = "none",
+    runtime: PathLike | None = None,
+    **changes: Any,
 ) -> Path:
     """Writes the best checkpoint of a run as a file that others run, and a script beside it that shows how.
 
     Args:
         workdir: of the run.
-        format: "onnx", "litert", "stablehlo", "safetensors" or "keras"; docs/export.md says what each file takes.
+        format: "onnx", "litert", "stablehlo", "safetensors", "keras" or "web"; docs/export.md describes the files.
         output: a new file, of "safetensors" a new folder; None: the format's own name, such as model.onnx, in workdir.
         quantise: "none", or of "onnx" "int8": calibrated on validation photographs.
+        runtime: of "web": onnxruntime-web as npm packs it; None: downloaded once.
         **changes: another view of the photographs, with __ for the dots of the keys: eval__flip=True.
 
     Returns:
@@ -40,7 +47,7 @@ def export(
 
     own = read_description(workdir)[0]
     config = change("export", own, [(name.replace("__", "."), value) for name, value in changes.items()])
-    return write(config, workdir, format, output, quantise)
+    return write(config, workdir, format, output, quantise, runtime)
 
 
 def _format(text: str) -> str:

@@ -30,8 +30,8 @@ def export(
     """Writes the best checkpoint of a workdir as a file that others run, and a script beside it.
 
     The file takes prepared pictures, uint8 (B, S, S, 3), and returns the probabilities of the classes, with the
-    temperature of eval.calibrate. A Keras file of a network for which `keras_model.is_sequential` takes floats. A page of
-    the format "web" takes photographs as they are, and needs no script.
+    temperature of eval.calibrate. A Keras file of a network for which `keras_model.is_sequential` takes floats. A page
+    of the format "web" takes photographs as they are, and needs no script.
 
     Args:
         config: the workdir's config, perhaps with another view (eval.*).

@@ -171,7 +171,7 @@ def test_the_public_function_takes_another_view_and_no_other_key(tmp_path, monke
     assert foodjax.export(tmp_path, "onnx", eval__flip=True, quantise="int8") == tmp_path
     ((taken, *others),) = given
     assert taken == replace(config, {"eval.flip": True})
-    assert others == [tmp_path, "onnx", None, "int8"]
+    assert others == [tmp_path, "onnx", None, "int8", None]
     with pytest.raises(UserError, match="export cannot change data.image_size"):
         foodjax.export(tmp_path, "onnx", data__image_size=16)
 
