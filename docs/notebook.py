@@ -1,6 +1,7 @@
 """Makes docs/tutorial.ipynb from docs/tutorial.py: runs it, and keeps text and figures.
 
     python docs/notebook.py                       # the short form, into docs/tutorial.ipynb
+    python docs/notebook.py --no-run              # the same without text and figures: takes a second
     FOODJAX_TUTORIAL_DATA=food-101 python docs/notebook.py --output long.ipynb --figures figures
 
 Needs `pip install 'foodjax[export,notebook]'`. Photographs of others do not belong in docs/: give --output for these.
@@ -77,10 +78,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=NOTEBOOK, help="file that is written")
     parser.add_argument("--figures", type=Path, help="folder that gets the figures as PNGs")
+    parser.add_argument("--no-run", action="store_true", help="write the cells alone")
     args = parser.parse_args()
     if args.output == NOTEBOOK and os.environ.get("FOODJAX_TUTORIAL_DATA"):
         parser.error("FOODJAX_TUTORIAL_DATA is set, whose photographs do not belong in docs/: needs --output FILE")
-    notebook = execute(read_source())
+    notebook = read_source() if args.no_run else execute(read_source())
     shrink(notebook)
     nbformat.write(notebook, args.output)
     print(f"{args.output}: {args.output.stat().st_size:,} bytes")

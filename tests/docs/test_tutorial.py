@@ -1,6 +1,7 @@
 """docs/tutorial.ipynb is made of docs/tutorial.py, and runs."""
 
 import importlib.util
+import os
 import re
 import sys
 
@@ -20,6 +21,7 @@ def load_program():
 
 
 program = load_program()
+FIGURES = program.SOURCE.read_text().count("display(")  # of redrawn ones the last stays
 
 
 def texts_of(notebook):
@@ -41,11 +43,12 @@ def test_the_notebook_is_made_of_its_source(kept):
 
 def test_its_outputs_are_whole_small_and_of_no_particular_machine(kept):
     cells = [cell for cell in kept.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    counts = [cell.execution_count for cell in cells]
+    assert counts in ([None] * len(cells), list(range(1, len(cells) + 1)))  # it was not run, or run as a whole
     assert {output.output_type for cell in cells for output in cell.outputs} <= {
         "display_data", "execute_result", "stream",
     }  # fmt: skip
-    assert len(program.figures(kept)) == program.SOURCE.read_text().count("display(")  # of redrawn ones the last
+    assert len(program.figures(kept)) == (FIGURES if counts[0] else 0)
     content = program.NOTEBOOK.read_text()
     assert len(content) < 400_000
     assert not re.search(r"/(tmp|home|root|work)/", "\n".join(texts_of(kept)))
@@ -60,13 +63,13 @@ def test_photographs_of_others_do_not_come_into_docs(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_short_form_runs_and_learns(kept):
+def test_the_short_form_runs_and_learns():
     pytest.importorskip("nbclient", reason=REASON)
     pytest.importorskip("ipykernel", reason=REASON)
     pytest.importorskip("onnxruntime", reason="needs pip install 'foodjax[export]'")
     environment = {k: v for k, v in one_device_environment().items() if not k.startswith("FOODJAX_TUTORIAL")}
     paths = [str(ROOT), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = ":".join(filter(None, paths))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     notebook = program.execute(program.read_source(), environment, timeout=300)
     text = "\n".join(texts_of(notebook))
     assert "\x1b" not in text  # colours of a terminal
@@ -74,4 +77,4 @@ def test_the_short_form_runs_and_learns(kept):
     right = float(re.search(r"([\d.]+)% of 300 test images are right", text)[1])
     assert right > 30  # by chance 10
     assert float(re.search(r"largest difference of a probability, in 20 images: (\S+)", text)[1]) < 1e-4
-    assert len(program.figures(notebook)) == len(program.figures(kept))
+    assert len(program.figures(notebook)) == FIGURES
