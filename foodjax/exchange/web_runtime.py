@@ -7,7 +7,6 @@ import http.client
 import io
 import os
 import tarfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -90,27 +89,29 @@ def _download() -> bytes:
     parts = urllib.parse.urlsplit(base)
     if parts.scheme not in ("http", "https") or "@" in parts.netloc:
         raise UserError(
-            f"npm_config_registry in the environment is no address of http or https, or has a password in it: needs one "
-            f"without, or --runtime FILE, {_wanted()}"
+            f"npm_config_registry in the environment is no address of http or https, or has a password in it: needs "
+            f"one without, or --runtime FILE, {_wanted()}"
         )
     host = printable(parts.netloc)
-    problem = (
-        f"cannot download {PACKAGE} {VERSION} from {host}: {{}}: needs the network once, or --runtime FILE, {_wanted()}"
-    )
     say(f"downloading {PACKAGE} {VERSION} ({BYTES / 1e6:.0f} MB) from {host}, once", flush=True)
     request = urllib.request.Request(f"{base}/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz")
     request.add_header("User-Agent", f"foodjax/{version()}")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as reply:
             content = reply.read(BYTES + 1)
-    except urllib.error.URLError as error:
-        reason = error.reason if isinstance(error.reason, Exception) else error
-        raise UserError(problem.format(printable(first_line(reason)))) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise UserError(problem.format(printable(first_line(error)))) from None
+        reason = getattr(error, "reason", None)  # of an URLError: the error below it
+        raise _failed(host, first_line(reason if isinstance(reason, Exception) else error)) from None
     if not _is_right(content):
-        raise UserError(problem.format(f"what came, {len(content):,} bytes, is another file, by its SHA-512"))
+        raise _failed(host, f"what came, {len(content):,} bytes, is another file, by its SHA-512")
     return content
+
+
+def _failed(host: str, reason: str) -> UserError:
+    return UserError(
+        f"cannot download {PACKAGE} {VERSION} from {host}: {printable(reason)}: needs the network once, or --runtime "
+        f"FILE, {_wanted()}"
+    )
 
 
 def _keep(path: Path, content: bytes) -> None:
