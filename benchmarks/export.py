@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--photos", type=Path, required=True, help="a folder; 100 photographs, evenly chosen, are used")
-    parser.add_argument("--formats", default=",".join(FORMATS))
+    parser.add_argument("--formats", default=",".join(name for name in FORMATS if FORMATS[name].has_script))
     parser.add_argument("--int8", action="store_true", help="also ONNX of 8 bits; needs the run's photographs")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--output", type=Path, default=HERE / "results" / "export.json")

@@ -25,6 +25,7 @@ from foodjax.run.predict import Predictor
 from foodjax.system.errors import UserError
 from foodjax.workdir.description import read_description
 
+SCRIPTS = [format for format in FORMATS if FORMATS[format].has_script]
 RUNTIMES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "keras": "keras", "safetensors": "safetensors"}
 
 
@@ -59,7 +60,7 @@ def run_litert(path, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", SCRIPTS)
 def test_a_file_and_its_script_predict_what_foodjax_predicts(format, workdir, tmp_path):
     needs(format)
     predictor = Predictor(workdir)
@@ -153,7 +154,7 @@ def test_a_script_resizes_as_training_does(geometry, size):
 
 
 def test_scripts_are_short():
-    for format in FORMATS:
+    for format in SCRIPTS:
         text = scripts.script(format, "model", geometry="stretch", resize="bilinear")
         compile(text, format, "exec")
         code = [line for line in text.split('"""')[2].splitlines() if line.strip()]
@@ -213,6 +214,16 @@ def test_only_onnx_is_quantised(workdir, tmp_path):
         export(config, workdir, "litert", tmp_path / "model.tflite", "int8")
     with pytest.raises(UserError, match="--quantise is 'int4': needs none or int8"):
         export(config, workdir, "onnx", tmp_path / "model.onnx", "int4")
+
+
+def test_only_a_page_has_a_runtime(workdir, tmp_path):
+    config = read_description(workdir)[0]
+    with pytest.raises(UserError, match="--runtime is x.tgz and --format onnx: only web needs a runtime"):
+        export(config, workdir, "onnx", tmp_path / "model.onnx", runtime="x.tgz")
+    with pytest.raises(UserError, match="--quantise is int8 and --format web: only onnx is quantised"):
+        export(config, workdir, "web", tmp_path / "model.html", "int8")
+    with pytest.raises(UserError, match="model.onnx: needs a file that ends with .html"):
+        export(config, workdir, "web", tmp_path / "model.onnx")
 
 
 def test_a_place_that_cannot_be_written_is_told(workdir, tmp_path):
