@@ -74,10 +74,10 @@ def main() -> None:
         "deviation": max(abs(guess["probability"] - p) for guess, p in zip(first, expected.max(axis=1), strict=True)),
         "levels": int(np.abs(np.array([one["pixels"] for one in found]).reshape(pixels.shape) - pixels).max()),
     }
+    print("| run | bytes | ready s | prepare ms | compute ms | same class | deviation | levels |\n" + "|---" * 8 + "|")
     print(
-        "| run | bytes | ready s | prepare ms | compute ms | same class | deviation | levels |\n|---|---|---|---|---|---|---"
-        f"|---|\n| {row['run']} | {size:,} | {seconds:.1f} | {row['prepare_ms']:.0f} | {row['compute_ms']:.0f} | "
-        f"{row['agree']} of {len(photos)} | {row['deviation']:.1e} | {row['levels']} |"
+        f"| {row['run']} | {size:,} | {seconds:.1f} | {row['prepare_ms']:.0f} | {row['compute_ms']:.0f} | {row['agree']} "
+        f"of {len(photos)} | {row['deviation']:.1e} | {row['levels']} |"
     )
     known = json.loads(args.output.read_text()) if args.output.exists() else []
     known = [other for other in known if (other["run"], other["side"]) != (row["run"], row["side"])]
