@@ -75,10 +75,9 @@ def main() -> None:
         "levels": int(np.abs(np.array([one["pixels"] for one in found]).reshape(pixels.shape) - pixels).max()),
     }
     print("| run | bytes | ready s | prepare ms | compute ms | same class | deviation | levels |\n" + "|---" * 8 + "|")
-    print(
-        f"| {row['run']} | {size:,} | {seconds:.1f} | {row['prepare_ms']:.0f} | {row['compute_ms']:.0f} | {row['agree']} "
-        f"of {len(photos)} | {row['deviation']:.1e} | {row['levels']} |"
-    )
+    times = f"{seconds:.1f} | {row['prepare_ms']:.0f} | {row['compute_ms']:.0f}"
+    same = f"{row['agree']} of {len(photos)} | {row['deviation']:.1e} | {row['levels']}"
+    print(f"| {row['run']} | {size:,} | {times} | {same} |")
     known = json.loads(args.output.read_text()) if args.output.exists() else []
     known = [other for other in known if (other["run"], other["side"]) != (row["run"], row["side"])]
     args.output.write_text(json.dumps([*known, row], indent=2) + "\n")
