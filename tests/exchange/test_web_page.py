@@ -47,7 +47,7 @@ OTHER = """async ([network, pixels, shape]) => {
   const found = await session.run({ images: new ort.Tensor("uint8", bytes, shape) });
   return Array.from(found.probabilities.data);
 }"""
-READY = "document.getElementById('status').textContent === 'ready for a photograph'"
+READY = "#status:text-is('ready for a photograph')"  # a function to wait for would be eval, which the page refuses
 
 
 def text_of(content):
@@ -188,7 +188,7 @@ def test_a_file_is_seen_as_training_sees_it(tab, workdir, name, tmp_path):
 
 def test_a_photograph_is_chosen_and_read_out(tab, workdir):
     file = sorted((workdir.parent / "food-101" / "images").rglob("*.jpg"))[0]
-    tab.wait_for_function(READY)
+    tab.wait_for_selector(READY)
     tab.set_input_files("#file", file)
     tab.wait_for_selector("#result:not([hidden])")
     (ours,) = Predictor(workdir).predict([file], count=3)
@@ -197,7 +197,10 @@ def test_a_photograph_is_chosen_and_read_out(tab, workdir):
     assert shown == pytest.approx([p for _, p in ours.top], abs=0.01)
     assert tab.inner_text("#status") == f"{ours.top[0][0]}: {shown[0]:.1%}".replace("%", " %")
     assert tab.get_attribute("#status", "role") == "status"
-    assert tab.evaluate("document.querySelector('#cams img').naturalWidth") > 0
+    assert (
+        tab.evaluate("Promise.all([...document.images].map((image) => image.decode())).then(() => 'shown')") == "shown"
+    )
+    assert tab.evaluate("document.querySelector('#cams img.seen').naturalWidth") == 16
     assert "16 x 16 pixels" in tab.inner_text("#cams")
     assert "test accuracy" in tab.inner_text("dl.facts")
     evaluation = json.loads((workdir / "evaluation" / "evaluation.json").read_text())
@@ -230,7 +233,7 @@ def test_it_connects_to_nothing(open_page, exported):
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
         tab = open_page(exported)
-        tab.wait_for_function(READY)
+        tab.wait_for_selector(READY)
         tries = {
             "fetch": "(url) => fetch(url, { mode: 'no-cors' }).then(() => 'sent', () => 'refused')",
             "beacon": "(url) => navigator.sendBeacon(url, 'x') ? 'sent' : 'refused'",
@@ -255,7 +258,7 @@ def test_a_static_host_serves_it(open_page, exported):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         tab = open_page(f"http://127.0.0.1:{server.server_port}/{exported.name}")
-        tab.wait_for_function(READY)
+        tab.wait_for_selector(READY)
         server.shutdown()
     found = tab.evaluate(PROBABILITIES, text_of(random_pictures(1).tobytes()))
     assert np.sum(found) == pytest.approx(1, abs=1e-5)
@@ -273,7 +276,7 @@ def test_mistakes_are_lines(tab, tmp_path):
         assert tab.locator("#result").is_hidden()
         return tab.inner_text("#status")
 
-    tab.wait_for_function(READY)
+    tab.wait_for_selector(READY)
     assert line_of("text.jpg") == "this file is no picture that this browser reads: needs a JPEG, PNG or WebP"
     pixels = line_of("photo.png", "facts.max_pixels = 5000")
     assert pixels == "the picture has 90 x 61 pixels: needs at most 0.005 million"

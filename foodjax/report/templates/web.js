@@ -81,14 +81,12 @@ function prepare(bitmap) {
   }
 }
 
-// Returns prepared pixels as a picture to look at.
-function canvasOf(pixels) {
-  const canvas = make("canvas", { width: side, height: side, className: "seen", role: "img" });
-  canvas.setAttribute("aria-label", "the photograph as it is prepared for the network");
-  const image = new ImageData(side, side);
+// Returns the address of prepared pixels, as a picture to look at.
+function addressOf(pixels) {
+  const canvas = make("canvas", { width: side, height: side }), image = new ImageData(side, side);
   for (let i = 0; i < side * side; i++) image.data.set([...pixels.subarray(3 * i, 3 * i + 3), 255], 4 * i);
   canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas;
+  return canvas.toDataURL();
 }
 
 // Returns the five most probable classes of a file's photograph, its prepared pixels, and the milliseconds it took.
@@ -105,7 +103,8 @@ async function answer(file) {
 }
 
 function show(found, file) {
-  const seen = make("figure", {}, canvasOf(found.pixels), make("figcaption", {}, `prepared: ${side} x ${side} pixels`));
+  const seen = picture(addressOf(found.pixels), "the photograph as it is prepared", `prepared: ${side} x ${side} pixels`);
+  seen.firstChild.className = "seen";
   byId("cams").replaceChildren(original(file), seen);
   const times = [found.preparing, found.computing].map((ms) => ms < 10 ? ms.toFixed(1) : Math.round(ms));
   byId("times").textContent = `On this device, prepared in ${times[0]} ms and computed in ${times[1]} ms.`;
