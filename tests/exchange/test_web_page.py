@@ -139,7 +139,7 @@ def test_photographs_are_predicted_as_foodjax_predicts_them(tab, workdir):
     # Another build of libjpeg may round another way.
     assert np.abs(pixels - expected).max() <= 3
     assert np.abs(pixels - expected).mean() < 0.05
-    predictions = predictor.predict(files, count=3)
+    predictions = list(predictor.predict(files, count=3))
     same = [one["top"][0]["class"] == ours.top[0][0] for one, ours in zip(found, predictions, strict=True)]
     assert sum(same) >= 98
     for one, ours in zip(found, predictions, strict=True):
