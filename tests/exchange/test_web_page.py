@@ -15,6 +15,7 @@ from helpers import SHARED, encode, random_pictures
 from networks import BACKBONES, BLOCKS, by_foodjax, create, pictures
 from PIL import Image, ImageCms, ImageDraw
 
+from foodjax.data.decode import decode
 from foodjax.exchange import web_page, web_runtime
 from foodjax.exchange.export import export
 from foodjax.exchange.served import open_served
@@ -183,6 +184,15 @@ def test_a_file_is_seen_as_training_sees_it(tab, workdir, name, tmp_path):
     path.write_bytes(FILES[name]())
     expected = Predictor(workdir).decode(path).astype(int)
     (found,) = tab.evaluate(ANSWERS, [text_of(path.read_bytes())])
+    assert np.abs(np.reshape(found["pixels"], expected.shape) - expected).max() <= 2
+
+
+def test_a_run_of_plain_decoding_is_not_turned(tab, workdir):
+    data, content = read_description(workdir)[0].data, turned(6)
+    expected = decode(content, data.image_size, data.resize, decoding="plain").astype(int)
+    assert np.abs(expected - decode(content, data.image_size, data.resize)).max() > 50
+    tab.evaluate("facts.decoding = 'plain'")
+    (found,) = tab.evaluate(ANSWERS, [text_of(content)])
     assert np.abs(np.reshape(found["pixels"], expected.shape) - expected).max() <= 2
 
 
