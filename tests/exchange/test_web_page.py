@@ -165,6 +165,14 @@ def turned(orientation):
     return encode(drawing(), "JPEG", quality=95, exif=exif)
 
 
+def profile():
+    """Returns a colour profile in which red and green have changed places."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = content.index(b"rXYZ"), content.index(b"gXYZ")  # of the table: name, offset, size
+    content[red : red + 4], content[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(content)
+
+
 FILES = {
     **{f"turned {k}": functools.partial(turned, k) for k in (3, 5, 6)},
     "progressive": lambda: encode(drawing(), "JPEG", progressive=True, subsampling=0),
@@ -172,9 +180,7 @@ FILES = {
     "palette": lambda: encode(drawing("P")),
     "transparent": lambda: encode(drawing("RGBA")),
     "webp": lambda: encode(drawing(), "WEBP", lossless=True),
-    "profile": lambda: encode(
-        drawing(), "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    ),
+    "profile": lambda: encode(drawing(), "PNG", icc_profile=profile()),
 }
 
 

@@ -42,15 +42,29 @@ async function probabilities(pixels) {
   return found.probabilities.data;
 }
 
+// Returns a file whose EXIF no browser finds, for a network that was trained without it. Of a JPEG: other formats seldom
+// have one. Browsers have no option that leaves a photograph as it lies.
+async function withoutOrientation(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer()), view = new DataView(bytes.buffer);
+  if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return file;
+  // Segments: 0xff, kind, two bytes of length. The pixels begin with kind 0xda; 0xe1 holds EXIF, and 0xef nothing.
+  let at = 2;
+  while (at + 4 <= bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda) {
+    if (bytes[at + 1] === 0xe1) bytes[at + 1] = 0xef;
+    at += 2 + view.getUint16(at + 2);
+  }
+  return new Blob([bytes]);
+}
+
 // Returns a photograph, upright, with the levels that its file has.
 async function open(file) {
   if (file.size > facts.max_bytes) {
     const megabytes = (bytes) => Math.ceil(bytes / 2 ** 20);
     throw new Error(`the file has ${megabytes(file.size)} MB: needs at most ${megabytes(facts.max_bytes)} MB`);
   }
-  // Turned as its EXIF says, unless training did not; colour profiles are not applied, since training applies none.
-  const turned = facts.decoding === "plain" ? { imageOrientation: "none" } : {};
-  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", ...turned }).catch(() => {
+  // The browser turns it as its EXIF says. Colour profiles are not applied, since training applies none.
+  const encoded = facts.decoding === "plain" ? await withoutOrientation(file) : file;
+  const bitmap = await createImageBitmap(encoded, { colorSpaceConversion: "none" }).catch(() => {
     throw new Error("this file is no picture that this browser reads: needs a JPEG, PNG or WebP");
   });
   const { width, height } = bitmap;
