@@ -306,7 +306,7 @@ def test_mistakes_are_lines(tab, tmp_path):
 @pytest.mark.parametrize(
     "begin,line",
     [
-        ("delete globalThis.WebAssembly", "this browser has no WebAssembly, in which the network runs: needs another"),
+        ("delete globalThis.WebAssembly", "this browser has no WebAssembly, which the network runs in: needs another"),
         ("delete globalThis.DecompressionStream", "this browser is too old to unpack the network: needs one of 2023"),
         (
             "WebAssembly.instantiate = () => Promise.reject(new Error('full'))",

@@ -16,7 +16,7 @@ async function unpack(id) {
 // Returns ONNX Runtime's module and the network, ready to run.
 async function load() {
   if (typeof WebAssembly !== "object") {
-    throw new Error("this browser has no WebAssembly, in which the network runs: needs another browser, or other settings");
+    throw new Error("this browser has no WebAssembly, which the network runs in: needs another browser or settings");
   }
   if (typeof DecompressionStream !== "function") {
     throw new Error("this browser is too old to unpack the network: needs one of 2023 or later");
@@ -42,8 +42,8 @@ async function probabilities(pixels) {
   return found.probabilities.data;
 }
 
-// Returns a file whose EXIF no browser finds, for a network that was trained without it. Of a JPEG: other formats seldom
-// have one. Browsers have no option that leaves a photograph as it lies.
+// Returns a file whose EXIF no browser finds, for a network that was trained without it. Of a JPEG: other formats
+// seldom have one. Browsers have no option that leaves a photograph as it lies.
 async function withoutOrientation(file) {
   const bytes = new Uint8Array(await file.arrayBuffer()), view = new DataView(bytes.buffer);
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return file;
@@ -117,7 +117,8 @@ async function answer(file) {
 }
 
 function show(found, file) {
-  const seen = picture(addressOf(found.pixels), "the photograph as it is prepared", `prepared: ${side} x ${side} pixels`);
+  const caption = `prepared: ${side} x ${side} pixels`;
+  const seen = picture(addressOf(found.pixels), "the photograph as it is prepared", caption);
   seen.firstChild.className = "seen";
   byId("cams").replaceChildren(original(file), seen);
   const times = [found.preparing, found.computing].map((ms) => ms < 10 ? ms.toFixed(1) : Math.round(ms));
