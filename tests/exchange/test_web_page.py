@@ -15,6 +15,7 @@ from helpers import SHARED, encode, random_pictures
 from networks import BACKBONES, BLOCKS, by_foodjax, create, pictures
 from PIL import Image, ImageCms, ImageDraw
 
+from foodjax.data.decode import decode
 from foodjax.exchange import web_page, web_runtime
 from foodjax.exchange.export import export
 from foodjax.exchange.served import open_served
@@ -164,6 +165,14 @@ def turned(orientation):
     return encode(drawing(), "JPEG", quality=95, exif=exif)
 
 
+def profile():
+    """Returns a colour profile in which red and green have changed places."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = content.index(b"rXYZ"), content.index(b"gXYZ")  # of the table: name, offset, size
+    content[red : red + 4], content[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(content)
+
+
 FILES = {
     **{f"turned {k}": functools.partial(turned, k) for k in (3, 5, 6)},
     "progressive": lambda: encode(drawing(), "JPEG", progressive=True, subsampling=0),
@@ -171,9 +180,7 @@ FILES = {
     "palette": lambda: encode(drawing("P")),
     "transparent": lambda: encode(drawing("RGBA")),
     "webp": lambda: encode(drawing(), "WEBP", lossless=True),
-    "profile": lambda: encode(
-        drawing(), "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    ),
+    "profile": lambda: encode(drawing(), "PNG", icc_profile=profile()),
 }
 
 
@@ -183,6 +190,15 @@ def test_a_file_is_seen_as_training_sees_it(tab, workdir, name, tmp_path):
     path.write_bytes(FILES[name]())
     expected = Predictor(workdir).decode(path).astype(int)
     (found,) = tab.evaluate(ANSWERS, [text_of(path.read_bytes())])
+    assert np.abs(np.reshape(found["pixels"], expected.shape) - expected).max() <= 2
+
+
+def test_a_run_of_plain_decoding_is_not_turned(tab, workdir):
+    data, content = read_description(workdir)[0].data, turned(6)
+    expected = decode(content, data.image_size, data.resize, decoding="plain").astype(int)
+    assert np.abs(expected - decode(content, data.image_size, data.resize)).max() > 50
+    tab.evaluate("facts.decoding = 'plain'")
+    (found,) = tab.evaluate(ANSWERS, [text_of(content)])
     assert np.abs(np.reshape(found["pixels"], expected.shape) - expected).max() <= 2
 
 
@@ -290,7 +306,7 @@ def test_mistakes_are_lines(tab, tmp_path):
 @pytest.mark.parametrize(
     "begin,line",
     [
-        ("delete globalThis.WebAssembly", "this browser has no WebAssembly, in which the network runs: needs another"),
+        ("delete globalThis.WebAssembly", "this browser has no WebAssembly, which the network runs in: needs another"),
         ("delete globalThis.DecompressionStream", "this browser is too old to unpack the network: needs one of 2023"),
         (
             "WebAssembly.instantiate = () => Promise.reject(new Error('full'))",

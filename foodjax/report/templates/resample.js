@@ -1,5 +1,5 @@
 // Resizes pictures as Pillow does, to the level of 8 bits: a convolution along rows, then one along columns. Where a
-// picture becomes smaller, the filter is as wide as the pixels of the original that a new one covers, so that each counts.
+// picture becomes smaller, the filter is as wide as the pixels that a new one covers, so that each counts.
 
 // Name -> how far the filter reaches, in pixels of the result, and its weight at a distance. As data.geometry.FILTERS.
 const sinc = (x) => x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
@@ -84,7 +84,8 @@ function alongColumns(bytes, step, width, rows) {
 function resize(read, box, width, height, name) {
   const columns = windows(box.width, width, name), rows = windows(box.height, height, name);
   const lost = [box.width - width, box.height - height];
-  if (lost[1] > 0 && lost[1] > 2 * lost[0]) { // so does Pillow from version 13 on; the order changes how levels are rounded
+  // The order of Pillow from version 13 on: it changes how levels are rounded.
+  if (lost[1] > 0 && lost[1] > 2 * lost[0]) {
     const low = new Uint8Array(height * box.width * 3), wide = pieces(box.height);
     for (let left = 0; left < box.width; left += wide) {
       const count = Math.min(wide, box.width - left);
@@ -116,7 +117,8 @@ function roundHalfEven(x) {
 // Makes a picture of any shape a square, as data.geometry.to_square; returns its bytes, three a pixel.
 function toSquare(read, width, height, side, name, geometry) {
   if (geometry === "crop") {
-    const short = Math.min(width, height), left = Math.floor((width - short) / 2), top = Math.floor((height - short) / 2);
+    const short = Math.min(width, height);
+    const [left, top] = [width, height].map((length) => Math.floor((length - short) / 2));
     return resize(read, { left, top, width: short, height: short }, side, side, name);
   }
   const whole = { left: 0, top: 0, width, height };

@@ -16,7 +16,7 @@ async function unpack(id) {
 // Returns ONNX Runtime's module and the network, ready to run.
 async function load() {
   if (typeof WebAssembly !== "object") {
-    throw new Error("this browser has no WebAssembly, in which the network runs: needs another browser, or other settings");
+    throw new Error("this browser has no WebAssembly, which the network runs in: needs another browser or settings");
   }
   if (typeof DecompressionStream !== "function") {
     throw new Error("this browser is too old to unpack the network: needs one of 2023 or later");
@@ -42,15 +42,29 @@ async function probabilities(pixels) {
   return found.probabilities.data;
 }
 
+// Returns a file whose EXIF no browser finds, for a network that was trained without it. Of a JPEG: other formats
+// seldom have one. Browsers have no option that leaves a photograph as it lies.
+async function withoutOrientation(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer()), view = new DataView(bytes.buffer);
+  if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return file;
+  // Segments: 0xff, kind, two bytes of length. The pixels begin with kind 0xda; 0xe1 holds EXIF, and 0xef nothing.
+  let at = 2;
+  while (at + 4 <= bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda) {
+    if (bytes[at + 1] === 0xe1) bytes[at + 1] = 0xef;
+    at += 2 + view.getUint16(at + 2);
+  }
+  return new Blob([bytes]);
+}
+
 // Returns a photograph, upright, with the levels that its file has.
 async function open(file) {
   if (file.size > facts.max_bytes) {
     const megabytes = (bytes) => Math.ceil(bytes / 2 ** 20);
     throw new Error(`the file has ${megabytes(file.size)} MB: needs at most ${megabytes(facts.max_bytes)} MB`);
   }
-  // Turned as its EXIF says, unless training did not; colour profiles are not applied, since training applies none.
-  const turned = facts.decoding === "plain" ? { imageOrientation: "none" } : {};
-  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", ...turned }).catch(() => {
+  // The browser turns it as its EXIF says. Colour profiles are not applied, since training applies none.
+  const encoded = facts.decoding === "plain" ? await withoutOrientation(file) : file;
+  const bitmap = await createImageBitmap(encoded, { colorSpaceConversion: "none" }).catch(() => {
     throw new Error("this file is no picture that this browser reads: needs a JPEG, PNG or WebP");
   });
   const { width, height } = bitmap;
@@ -103,7 +117,8 @@ async function answer(file) {
 }
 
 function show(found, file) {
-  const seen = picture(addressOf(found.pixels), "the photograph as it is prepared", `prepared: ${side} x ${side} pixels`);
+  const caption = `prepared: ${side} x ${side} pixels`;
+  const seen = picture(addressOf(found.pixels), "the photograph as it is prepared", caption);
   seen.firstChild.className = "seen";
   byId("cams").replaceChildren(original(file), seen);
   const times = [found.preparing, found.computing].map((ms) => ms < 10 ? ms.toFixed(1) : Math.round(ms));
