@@ -50,9 +50,12 @@ def load(format: str, path: Path) -> Callable[[np.ndarray], np.ndarray]:
     if format == "litert":
         interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path), num_threads=1)
         (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+        allocated = None
 
         def run(images: np.ndarray) -> np.ndarray:
-            if images.shape != tuple(interpreter.get_input_details()[0]["shape"]):
+            nonlocal allocated
+            if images.shape != allocated:
+                allocated = images.shape
                 interpreter.resize_tensor_input(given["index"], images.shape)
                 interpreter.allocate_tensors()
             interpreter.set_tensor(given["index"], images)

@@ -106,7 +106,7 @@ def per_channel(build: Any, node: Node) -> Held | None:
     if node.op == "Mul" and (sums := build.take_bias(node, held.order, axis, array.size)):
         shift = sums[0]
     if array.size <= MANY:
-        offset: Any = shift.tolist()  # Keras' default makes checkers take it for a single number
-        return Held(layers.Rescaling(scale.tolist(), offset)(held.tensor), held.order)
+        shifts: Any = shift.tolist()  # a number by its default alone
+        return Held(layers.Rescaling(scale.tolist(), shifts)(held.tensor), held.order)
     layer = layers.BatchNormalization(axis, epsilon=0.0)
     return Held(build.weighted(layer, held.tensor, scale, shift, 0 * ones, ones), held.order)
