@@ -28,6 +28,7 @@ def test_imports_flow_one_way():
                     assert (folder, used) not in APART, f"{path} imports {module}"
 
 
+@pytest.mark.slow
 def test_jax_modules_do_not_import_tensorflow():
     code = (
         "import sys; import foodjax.models.convnet, foodjax.steps.step, foodjax.workdir.checkpoints, "

@@ -50,6 +50,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_maps_come_in_order_and_are_what_the_network_made(network, images):
     found = Explainer(*network)(images, np.array([0, 1, 2]))
     assert list(found.maps) == [f"block{i}/activation{j}" for i in (1, 2) for j in (1, 2)]
@@ -83,6 +84,7 @@ def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
     np.testing.assert_allclose(found.cams["block1/activation1"], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_grad_cam_before_a_normalisation_of_the_pooled_maps(small_convnext):
     """ConvNeXt: d logit / d A_k is the same for all pixels, through the average and layer normalisation."""
     config = demo.get_config()
