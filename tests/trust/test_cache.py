@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 import foodjax
 
 
