@@ -121,10 +121,17 @@ def measure(
 
 
 def write(path: Path, table: dict) -> None:
-    """Writes a table among those of other runs, after each row: a row of a large network takes minutes."""
-    known = json.loads(path.read_text()) if path.exists() else []
+    """Writes a table among those of other runs, after each row: a row of a large network takes minutes.
+
+    Rows of other formats stay, if they were measured on the same machine and photographs.
+    """
+    known, rows = json.loads(path.read_text()) if path.exists() else [], table["rows"]
+    for other in known:
+        if all(other.get(key) == value for key, value in table.items() if key != "rows"):
+            measured = [row["format"] for row in rows]
+            rows = [row for row in other["rows"] if row["format"] not in measured] + rows
     known = [other for other in known if (other["run"], other["side"]) != (table["run"], table["side"])]
-    path.write_text(json.dumps([*known, table], indent=2) + "\n")
+    path.write_text(json.dumps([*known, table | {"rows": rows}], indent=2) + "\n")
 
 
 def main() -> None:
@@ -148,7 +155,7 @@ def main() -> None:
         "machine": machine(), "run": predictor.config.name, "side": predictor.config.data.image_size,
         "photographs": len(photos), "test_photographs": len(examples.labels), "rows": [],
     }  # fmt: skip
-    wanted = [(format, "none") for format in args.formats.split(",")] + [("onnx", "int8")] * args.int8
+    wanted = [(format, "none") for format in args.formats.split(",") if format] + [("onnx", "int8")] * args.int8
     print("| format | bytes | deviation | accuracy | CPU ms | script: same class | script: deviation |")
     print("|---|---|---|---|---|---|---|")
     for format, kind in wanted:
