@@ -120,6 +120,20 @@ def measure(
     }
 
 
+def write(path: Path, table: dict) -> None:
+    """Writes a table among those of other runs, after each row: a row of a large network takes minutes.
+
+    Rows of other formats stay, if they were measured on the same machine and photographs.
+    """
+    known, rows = json.loads(path.read_text()) if path.exists() else [], table["rows"]
+    for other in known:
+        if all(other.get(key) == value for key, value in table.items() if key != "rows"):
+            measured = [row["format"] for row in rows]
+            rows = [row for row in other["rows"] if row["format"] not in measured] + rows
+    known = [other for other in known if (other["run"], other["side"]) != (table["run"], table["side"])]
+    path.write_text(json.dumps([*known, table | {"rows": rows}], indent=2) + "\n")
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -136,12 +150,12 @@ def main() -> None:
     photos = sorted(args.photos.rglob("*.jpg"))
     photos = photos[:: max(1, len(photos) // args.count)][: args.count]
     predictor = Predictor(args.workdir, batch_size=1)
-    size, examples = predictor.config.data.image_size, test_examples(predictor)
+    examples = test_examples(predictor)
     table = {
-        "machine": machine(), "run": predictor.config.name, "side": size, "photographs": len(photos),
-        "test_photographs": len(examples.labels), "rows": [],
+        "machine": machine(), "run": predictor.config.name, "side": predictor.config.data.image_size,
+        "photographs": len(photos), "test_photographs": len(examples.labels), "rows": [],
     }  # fmt: skip
-    wanted = [(format, "none") for format in args.formats.split(",")] + [("onnx", "int8")] * args.int8
+    wanted = [(format, "none") for format in args.formats.split(",") if format] + [("onnx", "int8")] * args.int8
     print("| format | bytes | deviation | accuracy | CPU ms | script: same class | script: deviation |")
     print("|---|---|---|---|---|---|---|")
     for format, kind in wanted:
@@ -152,14 +166,12 @@ def main() -> None:
             print(f"{format}: {error}", file=sys.stderr)
             continue
         table["rows"].append(row)
+        write(args.output, table)
         print(
             f"| {row['format']} | {row['bytes']:,} | {row['deviation']:.1e} | {row['accuracy']:.2%} | "
             f"{row['cpu_ms']:.1f} | {row['script_agrees']} of {len(photos)} | {row['script_deviation']:.1e} |",
             flush=True,
         )
-    known = json.loads(args.output.read_text()) if args.output.exists() else []
-    known = [other for other in known if (other["run"], other["side"]) != (table["run"], size)]
-    args.output.write_text(json.dumps([*known, table], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,14 @@ def test_it_says_what_it_takes_and_returns():
     assert model.name == "my_run_1"
 
 
+def longest_list(config):
+    """Returns the length of the longest list of numbers in a config."""
+    if isinstance(config, list) and config and all(isinstance(value, float) for value in config):
+        return len(config)
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return max(map(longest_list, inner), default=0)
+
+
 @pytest.mark.parametrize(
     "name,expected",
     [
@@ -79,7 +87,7 @@ def test_layers_are_those_that_a_reader_expects(name, expected):
     sizes = [x.size for x in jax.tree.leaves(served.variables["params"])]
     # Normalisation is part of convolutions: there are fewer weights, and none of them in the model's config.
     assert sum(sizes) * 0.95 <= model.count_params() <= sum(sizes) * 1.01
-    assert len(json.dumps(model.get_config())) < 1500 * len(found)
+    assert longest_list(json.loads(json.dumps(model.get_config()))) <= 16
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
