@@ -99,6 +99,7 @@ def test_what_a_registry_sends_is_checked(registry, tmp_path):
 
 
 def test_without_a_network_a_line_says_what_to_do(registry, monkeypatch):
+    registry.shutdown()
     registry.server_close()
     refused(f"from {registry.host}: .*Connection refused: needs the network once, or --runtime FILE")
 
