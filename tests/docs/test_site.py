@@ -99,6 +99,7 @@ def test_the_reference_has_the_docstring_of_every_public_name(site):
     import foodjax
 
     text = (site / "api.html").read_text()
-    for name in sorted(set(foodjax.__all__) - {"__version__", "variants"}):
+    for name in sorted(set(foodjax.__all__) - {"__version__", "figures", "variants"}):
         assert f'id="foodjax.{name}"' in text, name
     assert 'id="module-foodjax.config.variants"' in text
+    assert 'id="module-foodjax.report.figures"' in text
