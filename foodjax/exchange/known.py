@@ -67,7 +67,7 @@ def read_known(config: Config, workdir: Path, step: int, class_names: tuple[str,
     Raises:
         UserError: the workdir holds no run, or no temperature with eval.calibrate.
     """
-    scores, no_scores = _read_scores(config, workdir, step, class_names)
+    scores, no_scores = read_scores(config, workdir, step, class_names)
     record = run_record.read(workdir)
     sessions = [session for session in record["sessions"] if isinstance(session, dict)]
     weights = run_record.weights_from(workdir)
@@ -96,8 +96,21 @@ def _copies(listed: list[photographs.Photograph]) -> Copies:
     return Copies(dict(repeated), between, sum(row.reason == photographs.DUPLICATE for row in listed))
 
 
-def _read_scores(config: Config, workdir: Path, step: int, class_names: tuple[str, ...]) -> tuple[Scores | None, str]:
-    """Returns the scores of the run's own test set, or why there are none."""
+def read_scores(config: Config, workdir: Path, step: int, class_names: tuple[str, ...]) -> tuple[Scores | None, str]:
+    """Returns the scores of the run's own test set, with the checkpoint and the view that are exported.
+
+    Args:
+        config: the workdir's own, perhaps with another view (eval.*).
+        workdir: folder of a run.
+        step: of its best checkpoint.
+        class_names: in label order.
+
+    Returns:
+        The scores and "", or None and why there are none.
+
+    Raises:
+        UserError: the workdir holds no run.
+    """
     view = views.changes(config, workdir)
     folder = views.place(workdir, view) if view else workdir / "evaluation"
     try:

@@ -3,18 +3,17 @@
 import base64
 import hashlib
 import zlib
-from typing import Any
 
 from markupsafe import Markup
 
 from foodjax.data.decode import MAX_PIXELS
+from foodjax.exchange.known import read_scores
 from foodjax.exchange.served import Served
 from foodjax.exchange.to_onnx.file import to_onnx
 from foodjax.exchange.web_runtime import PACKAGE, VERSION, Runtime
 from foodjax.report import templating
-from foodjax.system.files import PathLike, read_json, to_path
+from foodjax.system.files import PathLike, to_path
 from foodjax.system.text import printable
-from foodjax.workdir import views
 
 MAX_BYTES = 100 * 2**20  # of a file of a photograph
 _SCRIPTS = ("photograph.js", "resample.js", "web.js")
@@ -68,12 +67,13 @@ def _shown(served: Served, workdir: PathLike) -> dict[str, str]:
     """Returns what the page says of the network, by its names."""
     data = served.config.data
     facts = {"test accuracy": "not evaluated"}
-    if scores := _scores(served, workdir):
-        accuracy, low, high, count = scores
+    scores, _ = read_scores(served.config, to_path(workdir), served.step, served.class_names)
+    if scores:
+        low, high = scores.interval
         facts = {
-            "test accuracy": f"{accuracy:.1%}",
+            "test accuracy": f"{scores.accuracy:.1%}",
             "95 % interval": f"{low:.1%} to {high:.1%}",
-            "test images": f"{count:,}",
+            "test images": f"{scores.num_examples:,}",
         }
     how = {"stretch": "stretched to", "crop": "the middle,", "pad": "padded to"}[data.geometry]
     facts |= {
@@ -84,17 +84,3 @@ def _shown(served: Served, workdir: PathLike) -> dict[str, str]:
     if served.temperature != 1:
         facts["temperature"] = f"{served.temperature:.3f}"
     return facts | {"run by": f"{PACKAGE} {VERSION}"}
-
-
-def _scores(served: Served, workdir: PathLike) -> tuple[float, float, float, int] | None:
-    """Returns accuracy, its interval and the number of images of the evaluation with this view; None without one."""
-    workdir = to_path(workdir)
-    label = views.label(views.changes(served.config, workdir))
-    try:
-        found: dict[str, Any] = read_json(
-            workdir / (f"evaluation-{label}" if label else "evaluation") / "evaluation.json"
-        )
-        low, high = found["interval"]
-        return float(found["accuracy"]), float(low), float(high), int(found["num_examples"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -66,10 +66,11 @@ def inspect_workdir(config: Config | ConfigDict, workdir: files.PathLike) -> Ins
     folder = files.to_path(workdir) / "inspect"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = _look(config, data, folder / "inspect.html")
+        originals = Originals(config)
+        found = look(config, data, originals, folder / "inspect.html")
         for name, figure in found.figures.items():
             files.write_bytes(folder / f"{name}.png", figures.to_png(figure, dpi=80))
-        files.write_text(found.page, to_page(config, data))
+        files.write_text(found.page, to_page(config, found, originals))
         files.write_all(folder, photographs.to_files(photographs.of_data(data)))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
@@ -101,7 +102,15 @@ def _sample_rows(data: Data, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def _look(config: Config, data: Data, page: Path) -> Inspection:
+def look(config: Config, data: Data, originals: Originals, page: Path) -> Inspection:
+    """Returns what the page shows.
+
+    Args:
+        config: the experiment.
+        data: its data.
+        originals: reads photographs as they were before they were prepared.
+        page: path that the page will have.
+    """
     counts, whole = class_counts(data), samples(data, config.seed)
     shown = list(whole.items())[:_IN_FIGURE]
     photo = shown[0][1][0]
@@ -114,14 +123,9 @@ def _look(config: Config, data: Data, page: Path) -> Inspection:
         "augmented": figures.photo_grid([photo, *versions.images], ["photograph", *versions.shares], 5),
         "class_counts": figures.class_counts(data.train.class_names, counts),
     }
-    original = _first_original(config, data, Originals(config))
-    return Inspection(page, data, counts, whole, photo, original, parts, versions, drawn)
-
-
-def _first_original(config: Config, data: Data, originals: Originals) -> np.ndarray | None:
-    """Returns the first of the samples before it was prepared, uint8 (h, w, 3); None where it cannot be read."""
     row = int(next(iter(_sample_rows(data, config.seed).values()))[0])
-    return originals.read(data.train, [row]).get(row)
+    original = originals.read(data.train, [row]).get(row)
+    return Inspection(page, data, counts, whole, photo, original, parts, versions, drawn)
 
 
 def _firsts(found: dict[str, list[np.ndarray]]) -> np.ndarray:
@@ -129,12 +133,16 @@ def _firsts(found: dict[str, list[np.ndarray]]) -> np.ndarray:
     return np.stack([images[0] for images in list(found.values())[1:] if images])
 
 
-def to_page(config: Config, data: Data) -> str:
-    """Returns the page as HTML."""
-    names, counts, found = data.train.class_names, class_counts(data), samples(data, config.seed)
-    photo, originals = next(iter(found.values()))[0], Originals(config)
-    original = _first_original(config, data, originals)
-    versions, batches = augmented(config, photo, _firsts(found)), first_batches(config, data)
+def to_page(config: Config, found: Inspection, originals: Originals) -> str:
+    """Returns the page as HTML.
+
+    Args:
+        config: the experiment.
+        found: what `look` returned.
+        originals: those that `look` read; the page says what they could not read.
+    """
+    data, counts, photo, versions = found.data, found.counts, found.photo, found.augmented
+    names, batches = data.train.class_names, first_batches(config, data)
 
     def uri(image):
         return pictures.data_uri(pictures.enlarge(image, 192))
@@ -143,16 +151,16 @@ def to_page(config: Config, data: Data) -> str:
         "inspect.html.j2",
         name=config.name,
         total={part: int(numbers.sum()) for part, numbers in counts.items()},
-        counts=figures.to_svg(figures.class_counts(names, counts), "images of each class in each part"),
+        counts=figures.to_svg(found.figures["class_counts"], "images of each class in each part"),
         rows=[(name, *(int(numbers[k]) for numbers in counts.values())) for k, name in enumerate(names)],
-        samples={name: [uri(image) for image in images] for name, images in found.items()},
+        samples={name: [uri(image) for image in images] for name, images in found.samples.items()},
         duplicates=duplicates.section(data.duplicates, originals),
         shape=photo.shape,
-        original="" if original is None else pictures.photo_uri(original),
+        original="" if found.original is None else pictures.photo_uri(found.original),
         photo=uri(photo),
         photo_class=names[0],
         corner=photo[:4, :4, 0].tolist(),
-        channels={name: uri(image) for name, image in pictures.channels(photo).items()},
+        channels={name: uri(image) for name, image in found.channels.items()},
         sizes=sorted({batch.size for batch in batches}),
         eval_size=config.eval_size,
         batches=[(b, [(uri(x), text) for x, text in zip(b.images, b.captions, strict=True)]) for b in batches],

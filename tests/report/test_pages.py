@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers import fake_run
+from helpers import fake_run, inspect_page
 
 from foodjax.config.check import checked
-from foodjax.report import inspect as report_inspect
 from foodjax.report import run_report, templating
 from foodjax.run import evaluate
 from foodjax.study import page
@@ -55,7 +54,7 @@ def inspect(tiny_config):
 
     tiny_config.augment.cutmix = 0.5
     config = checked(tiny_config)
-    return report_inspect.to_page(config, load_data(config))
+    return inspect_page(config, load_data(config))
 
 
 @pytest.fixture
