@@ -7,8 +7,10 @@ and those that the experiments keep for validation, 15 % of all. The test part s
 once. Every draw has photographs and a seed of its own; all ways see the same ones. --lite2 adds a probe of
 EfficientNet-Lite2.
 
-The experiments' epochs are for a few hundred photographs of each class. Fewer photographs get more of them, by the
-cube root of what is missing. Prints mean and deviation, and writes benchmarks/results/few_photographs.json.
+The experiments' epochs are for a few hundred photographs of each class. With a fraction f of these, fine-tuning takes
+f^(-1/3) times as many epochs, and training from scratch f^(-2/3) times.
+
+Prints mean and deviation, and writes benchmarks/results/few_photographs.json.
 """
 
 import argparse
@@ -67,13 +69,13 @@ def ways(count: int, weights: dict[int, Path]) -> dict[str, list[str]]:
         count: photographs of each class to train on.
         weights: file of each size of EfficientNet-Lite.
     """
-    factor = (FULL / count) ** (1 / 3)
+    factor = FULL / count
     result = {}
     for size, path in weights.items():
         result[f"probe, Lite{size}"] = [
             "probe", "--config", f"food10_probe:size={size}", f"--config.model.init_from={path}",
         ]  # fmt: skip
-    tuned, scratch = round(8 * factor), round(12 * factor)
+    tuned, scratch = round(8 * factor ** (1 / 3)), round(12 * factor ** (2 / 3))
     result["fine-tuning, Lite0"] = [
         "train", "--config", "food10_transfer", f"--config.model.init_from={weights[0]}",
         f"--config.train.epochs={tuned}", f"--config.train.patience={tuned}",

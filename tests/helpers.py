@@ -201,6 +201,15 @@ def prepared(config, part="train"):
     return prepare.prepare(find.create_source(config), part, config, lambda title, total, items: items)
 
 
+def inspect_page(config, data) -> str:
+    """Returns the inspect page of an experiment's data as HTML; writes nothing."""
+    from foodjax.data.originals import Originals
+    from foodjax.report import inspect
+
+    originals = Originals(config)
+    return inspect.to_page(config, inspect.look(config, data, originals, Path("inspect.html")), originals)
+
+
 def encode(image, kind="PNG", **options) -> bytes:
     """Returns a PIL image as a file's content."""
     file = io.BytesIO()

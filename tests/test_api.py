@@ -41,8 +41,9 @@ def test_public_names_are_theirs_after_every_module_was_imported():
     for module in pkgutil.walk_packages(foodjax.__path__, "foodjax."):
         importlib.import_module(module.name)
     assert foodjax.variants is sys.modules["foodjax.config.variants"]
+    assert foodjax.figures is sys.modules["foodjax.report.figures"]
     assert foodjax.evaluate is sys.modules["foodjax.commands.evaluate"].evaluate
-    for name in set(NAMES) - {"variants"}:
+    for name in set(NAMES) - {"figures", "variants"}:
         assert callable(getattr(foodjax, name)), name
 
 

@@ -25,7 +25,7 @@ def test_every_experiment_takes_variants(name):
     assert config.name == f"{name}-lr=0.5{more.replace(',', '-')}"
 
 
-@pytest.mark.parametrize("scale,count,seeds", [("", 17, 3), ("scale=small", 10, 2)])
+@pytest.mark.parametrize("scale,count,seeds", [("", 17, 3), ("scale=small", 10, 3)])
 @pytest.mark.slow
 def test_the_shipped_ablation_has_everything_and_every_picture_survives(tmp_path, scale, count, seeds):
     path = f"{ROOT / 'experiments' / 'ablate_blocks.py'}:{scale}"

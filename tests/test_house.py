@@ -4,11 +4,12 @@ import ast
 import subprocess
 import sys
 
+import pytest
 from helpers import ROOT
 
 ORDER = [
     *("system", "config", "data", "models", "steps", "workdir", "evaluation", "run"),
-    *("exchange", "report", "study", "serve", "commands", "cli"),
+    *("report", "exchange", "study", "serve", "commands", "cli"),
 ]
 APART = [("models", "data")]  # of one rank: neither imports the other
 
@@ -28,6 +29,7 @@ def test_imports_flow_one_way():
                     assert (folder, used) not in APART, f"{path} imports {module}"
 
 
+@pytest.mark.slow
 def test_jax_modules_do_not_import_tensorflow():
     code = (
         "import sys; import foodjax.models.convnet, foodjax.steps.step, foodjax.workdir.checkpoints, "

@@ -26,9 +26,8 @@ from foodjax.workdir.metrics import read_metrics
 # With a bare Path, of the folders that notebooks use: foodjax alone calls these.
 INNER = {
     "Loop.__init__", "check", "choose_folder", "create_trials", "evaluate_best", "find_duplicates_of", "load_for",
-    "load_or_compute",
-    "open_data", "open_test_set", "read", "read_trained", "validation_examples",
-    "with_stored", "write_data",
+    "load_or_compute", "look", "open_data", "open_test_set", "read", "read_known", "read_scores", "read_trained",
+    "validation_examples", "with_stored", "write_data",
 }  # fmt: skip
 
 
@@ -81,7 +80,7 @@ def test_what_writes_takes_a_place_as_text(home, config, monkeypatch, capsys):
     assert evaluated.folder == home / "run" / "evaluation"
     assert run_report.write_report(evaluated, "run") == Path("run/report.html")  # relative, and still its own
     assert run_report.write_report(evaluated, "~/run") == home / "run" / "report.html"
-    assert inspect.inspect_workdir(config, "~/new") == home / "new" / "inspect" / "inspect.html"
+    assert inspect.inspect_workdir(config, "~/new").page == home / "new" / "inspect" / "inspect.html"
     predict.predict_workdir("~/run", "~/photo.png", "~/top.csv")
     assert (home / "top.csv").read_text().startswith(f"path,rank,class,probability\n{home}/photo.png,1,")
     with pytest.raises(UserError, match=f"--output {home}/top.csv exists already"):

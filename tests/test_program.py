@@ -14,6 +14,7 @@ SCRIPT = Path(sys.executable).with_name("foodjax")
 PROGRAMS = {"main.py": MAIN, "module": ("-m", "foodjax"), "script": (str(SCRIPT),)}
 
 
+@pytest.mark.slow
 def test_three_names_of_one_program():
     for words, status in ((["--version"], 0), (["--mode", "fly"], 2)):
         found = {}

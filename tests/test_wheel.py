@@ -76,9 +76,10 @@ def foodjax(site, tmp_path_factory):
 
 def test_the_wheel_has_the_package_the_experiments_and_the_templates(site):
     files = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    for wanted in ("foodjax/py.typed", "foodjax/experiments/food10.py", "foodjax/report/templates/report.html.j2"):
+    for wanted in ("foodjax/py.typed", "foodjax/experiments/food10.py", "foodjax/report/templates/web.js"):
         assert wanted in files
     ours = {str(path.relative_to(ROOT)) for path in (ROOT / "foodjax").rglob("*.py")}
+    ours |= {str(path.relative_to(ROOT)) for path in (ROOT / "foodjax/report/templates").iterdir()}
     assert ours <= files
     others = {name for name in files if not name.startswith(("foodjax/", "foodjax-", "bin/"))}
     assert not others

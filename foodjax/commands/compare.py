@@ -18,7 +18,8 @@ def compare(*runs: PathLike, baseline: str = "", output: PathLike | None = None)
         output: the folder; None: comparison/ beside the first run.
 
     Returns:
-        A row for each variant: accuracy over its seeds, its difference to the baseline with interval and p, and cost.
+        A row for each variant: accuracy over its seeds, its difference to the baseline with interval and p (from three
+        seeds of both on, or for one of each), and cost.
 
     Raises:
         UserError: no finished run matches, or the folder cannot be written.

@@ -16,7 +16,7 @@ from foodjax.system.cells import read_csv, to_csv
 FILE = "photographs.csv"
 HEADER = ("part", "class", "file", "used", "reason", "bytes", "duplicate_of")
 _NOT_SPLIT = "the split leaves it out (data.protocol, data.train_per_class)"
-_DUPLICATE = "validation or test holds it too (data.duplicates=drop)"
+DUPLICATE = "validation or test holds it too (data.duplicates=drop)"
 _NOT_EVALUATED = "not evaluated"
 
 # (the part that the data has a photograph in, its id) -> the photograph that it repeats, as `Duplicates.originals`.
@@ -59,7 +59,7 @@ def of_data(data: Data) -> list[Photograph]:
         of_set = _of_set(name, prepared, roles, originals, _NOT_SPLIT)
         if name == "train":
             pairs = zip(prepared.ids, of_set, strict=True)
-            of_set = [p._replace(reason=_DUPLICATE) if p.reason and i in dropped else p for i, p in pairs]
+            of_set = [p._replace(reason=DUPLICATE) if p.reason and i in dropped else p for i, p in pairs]
         rows += of_set
     return rows + of_unused(data.unused, sizes)
 

@@ -24,6 +24,14 @@ class Predictions(NamedTuple):
     labels: np.ndarray
     rows: np.ndarray
 
+    @property
+    def confusion(self) -> np.ndarray:
+        """The confusion matrix: number of examples, int (K, K), of each true class (rows) and predicted class."""
+        k = self.probabilities.shape[1]
+        found = np.zeros((k, k), int)
+        np.add.at(found, (self.labels, self.probabilities.argmax(axis=1)), 1)
+        return found
+
 
 def collect_predictions(
     eval_step: Any,

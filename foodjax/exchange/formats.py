@@ -9,10 +9,12 @@ class Format(NamedTuple):
     Attributes:
         file: name of the file, or of the folder, that is written where none is given.
         needs: packages that writing it needs, as Python imports them.
+        has_script: a script beside the file runs it; without, the file itself is a program.
     """
 
     file: str
     needs: tuple[str, ...] = ()
+    has_script: bool = True
 
     @property
     def suffix(self) -> str:
@@ -27,4 +29,5 @@ FORMATS = {
     "onnx": Format("model.onnx", ("onnx",)),
     "safetensors": Format("safetensors", ("safetensors",)),
     "stablehlo": Format("model.stablehlo"),
+    "web": Format("model.html", ("onnx",), has_script=False),
 }

@@ -24,7 +24,7 @@ from foodjax.evaluation import temperature as temperature_lib
 from foodjax.exchange import keras_file
 from foodjax.exchange.served import Served, with_facts
 from foodjax.models import summary
-from foodjax.models.convnet import ConvNet
+from foodjax.models.convnet import ConvNet, create_model
 from foodjax.run.wiring import Engine, open_workdir
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.metrics import Metrics
@@ -54,6 +54,7 @@ def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
         ([model.style.norm], "model.norm", "none"),
         ([model.style.activation], "model.activation", "relu"),
         ([model.pooling], "model.head.pooling", "flatten or average"),
+        (["values"] if any(model.standard) else [], "model.input_mean or model.input_deviation", "neither"),
     ):
         if set(found) - {"none", "relu", "flatten", "average"}:
             raise UserError(f"{key} has {found[0]!r}: the exchange with Keras needs {needs}")
@@ -81,6 +82,16 @@ def keras_layers(model: ConvNet, image_size: int) -> list[keras_file.Layer]:
         weighted(f"dense{i}", "dense", "relu", model.dropout)
     weighted("logits", "dense", "softmax")
     return layers
+
+
+def is_sequential(config: Config) -> bool:
+    """Returns whether `export_model` exports a network as foodjax evaluates it; others have `to_keras`."""
+    try:
+        _check_view(config)
+        keras_layers(create_model(config, 1), config.data.image_size)
+    except UserError:
+        return False
+    return not config.eval.flip
 
 
 def read_params(path: PathLike, model: ConvNet, image_size: int) -> tuple[Any, list[str]]:
@@ -181,7 +192,9 @@ def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLik
         with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
             staging = Path(folder) / "model.keras"
             exported.save(staging)
-            staging.write_bytes(with_facts(staging.read_bytes(), served.facts()))
+            size = config.data.image_size
+            facts = served.facts() | {"input": f"images: float32 (batch, {size}, {size}, 3), RGB, values 0..1"}
+            staging.write_bytes(with_facts(staging.read_bytes(), facts))
             os.replace(staging, output)
     except OSError as error:
         raise UserError(f"cannot write --output {output}: {error.strerror}") from None

@@ -79,7 +79,8 @@ given, found = interpreter.get_input_details()[0]["index"], interpreter.get_outp
         "keras with a backend, numpy and pillow",
         "import json\nimport sys\nimport zipfile\n\nimport keras\nimport numpy as np\n" + _PILLOW,
         _FACTS + "model = keras.saving.load_model(sys.argv[1])\n",
-        """    probabilities = model.predict(pixels / np.float32(255), verbose=0)[0]
+        """    given = pixels if model.inputs[0].dtype == "uint8" else pixels / np.float32(255)
+    probabilities = model.predict(given, verbose=0)[0]
 """,
     ),
     "safetensors": (

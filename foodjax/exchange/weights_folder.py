@@ -1,4 +1,4 @@
-"""A folder of weights: model.safetensors and config.json, as the Hugging Face hub has them."""
+"""A folder of weights: model.safetensors, config.json and a model card, as the Hugging Face hub has them."""
 
 import json
 from typing import Any
@@ -8,6 +8,8 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from foodjax.config import stored
+from foodjax.exchange.card import to_card
+from foodjax.exchange.known import Known
 from foodjax.exchange.served import Served
 from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.summary import walk
@@ -16,13 +18,17 @@ from foodjax.models.weights.unreadable import Unreadable
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import PathLike, read_bytes, read_json, to_path
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
-def to_folder(served: Served) -> dict[str, bytes]:
+def to_folder(served: Served, known: Known | None = None) -> dict[str, bytes]:
     """Returns the files of a folder by their names.
 
     An array's name is its path, "params/block1/conv1/kernel"; running statistics begin with "batch_stats/".
+
+    Args:
+        served: the network.
+        known: facts of its run, for the card; None for a network without a workdir.
     """
     from safetensors.numpy import save
 
@@ -31,6 +37,7 @@ def to_folder(served: Served) -> dict[str, bytes]:
     return {
         WEIGHTS: save(arrays, {"format": "flax", "name": facts["name"], "foodjax": facts["foodjax"]}),
         CONFIG: (json.dumps(facts, indent=2) + "\n").encode(),
+        CARD: to_card(served, known or Known()).encode(),
     }
 
 

@@ -36,6 +36,23 @@ class Layer(NamedTuple):
     multiply_adds: int
 
 
+class LayerTable(list[Layer]):
+    """The rows of a layer table, first layer first. A notebook shows them as a table."""
+
+    @property
+    def num_params(self) -> int:
+        """Number of parameters of all rows."""
+        return sum(row.num_params for row in self)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Number of multiply-adds of all rows, for one image."""
+        return sum(row.multiply_adds for row in self)
+
+    def _repr_markdown_(self) -> str:
+        return to_markdown(self)
+
+
 def walk(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """Yields (path, leaf) of nested dicts in their own order; jax.tree would sort the names, block10 before block2."""
     for name, value in tree.items():
@@ -137,6 +154,6 @@ def to_table(rows: list[Layer]) -> Table:
 
 
 def to_markdown(rows: list[Layer]) -> str:
-    """Returns the layer table for TensorBoard."""
+    """Returns the layer table for TensorBoard and notebooks."""
     lines = [HEADER, ["---"] * len(HEADER), *map(cells, rows), totals(rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,6 +1,6 @@
 """Feature maps and Grad-CAM of any network whose activations pass `layers.tap`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +12,11 @@ from foodjax.config.keys import Config
 from foodjax.data.augment.apply import view
 from foodjax.data.images import check_images
 from foodjax.models.summary import walk
+from foodjax.report import pictures
+from foodjax.run.predict import Predictor
 from foodjax.steps.devices import compiler_options
 from foodjax.steps.step import rescale
+from foodjax.system.errors import UserError
 
 
 class Explanation(NamedTuple):
@@ -31,6 +34,17 @@ class Explanation(NamedTuple):
     maps: dict[str, np.ndarray]
     cams: dict[str, np.ndarray]
     seen: np.ndarray
+
+    def overlay(self, tap: str, i: int = 0) -> np.ndarray:
+        """Returns photograph `i` in grey under its Grad-CAM at a tap, uint8 (224, 224, 3); bright supports the class.
+
+        Raises:
+            KeyError: there is no such tap.
+        """
+        return pictures.overlay(self.seen[i], self.cams[tap][i])
+
+    def __repr__(self) -> str:
+        return f"Explanation({len(self.seen)} photographs, taps: {', '.join(self.maps)})"
 
 
 def grad_cam(maps: jax.Array, grads: jax.Array) -> jax.Array:
@@ -124,3 +138,47 @@ class Explainer:
         probabilities, maps, cams, seen = jax.device_get(self._run(self._variables, images, labels))
         maps, cams = (dict(zip(self.names, arrays, strict=True)) for arrays in (maps, cams))
         return Explanation(probabilities, maps, cams, seen)
+
+
+def explain(predictor: Predictor, images: np.ndarray, classes: Sequence[str] | None = None) -> Explanation:
+    """Returns feature maps of photographs, and Grad-CAM: which places of them support a class.
+
+    It compiles once in each call: give it all photographs together.
+
+    Args:
+        predictor: the network.
+        images: uint8 (B, H, H, 3) with H = data.image_size, as `Predictor.decode` returns one; or a single one,
+            (H, H, 3), of which B is 1.
+        classes: the name of the class to explain, of each of the B photographs; None: the most probable one.
+
+    Returns:
+        Arrays of B photographs. Its probabilities are those of the network alone, without eval.flip and temperature.
+
+    Raises:
+        UserError: a name is no class of the run, or there is not one for each photograph.
+        TypeError: the photographs are not uint8.
+        ValueError: they have another shape.
+
+    Example:
+        >>> import foodjax
+        >>> predictor = foodjax.Predictor("runs/demo")  # of the example of foodjax.train
+        >>> images = foodjax.load_data(predictor.config).test.images[:2]
+        >>> found = foodjax.explain(predictor, images)
+        >>> tap = list(found.maps)[-1]
+        >>> tap, found.maps[tap].shape, found.cams[tap].shape
+        ('block3/activation2', (2, 8, 8, 128), (2, 8, 8))
+        >>> found.overlay(tap).shape
+        (224, 224, 3)
+    """
+    images = check_images(images, predictor.config.data.image_size, ndims=(3, 4))
+    images = images[None] if images.ndim == 3 else images
+    if classes is None:
+        labels = predictor.probabilities(images).argmax(axis=1)
+    else:
+        names = predictor.class_names
+        if len(classes) != len(images):
+            raise UserError(f"classes has {len(classes)} names for {len(images)} photographs: needs one for each")
+        if unknown := [name for name in classes if name not in names]:
+            raise UserError(f"classes has {unknown[0]!r}: needs names of {', '.join(names)}")
+        labels = np.array([names.index(name) for name in classes])
+    return Explainer(predictor.config, predictor.model, predictor.variables)(images, labels)

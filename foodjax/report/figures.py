@@ -1,7 +1,14 @@
 """Charts: pure functions from numbers to a matplotlib Figure. No global state, so threads may draw too.
 
 They have the colours of the light page. `to_svg` turns these into CSS variables, so that a figure suits both modes. No
-two things differ in colour alone.
+two things differ in colour alone. A notebook shows a Figure with `display`.
+
+Example:
+    >>> import foodjax
+    >>> row = dict(epoch=1, loss=2.1, val_loss=2.0, accuracy=0.3, val_accuracy=0.4)
+    >>> figure = foodjax.figures.curves([row], best_epoch=1)
+    >>> [ax.get_ylabel() for ax in figure.axes]
+    ['loss (nats)', 'accuracy']
 """
 
 import io
@@ -214,13 +221,20 @@ def class_counts(class_names: tuple[str, ...], counts: dict[str, np.ndarray]) ->
     return figure
 
 
-def photo_grid(images: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> Figure:
-    """Draws photographs, uint8 (H, W, 3) each, in rows of `columns`, each under its title."""
+def photo_grid(images: Sequence[np.ndarray], titles: Sequence[str | tuple[str, ...]], columns: int) -> Figure:
+    """Draws photographs in rows of `columns`, each under its title.
+
+    Args:
+        images: of each picture uint8 (H, W, 3), or numbers (h, w), such as a feature map, whose lowest is dark.
+        titles: of each, in a line or in a tuple of lines; "" for none.
+        columns: pictures in a row.
+    """
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.7 * columns, 1.9 * rows), layout="constrained")
-    for k, (image, title) in enumerate(zip(images, plain_text(titles), strict=True)):
+    for k, (image, title) in enumerate(zip(images, titles, strict=True)):
         ax = figure.add_subplot(rows, columns, k + 1)
         ax.imshow(image)
         ax.set_axis_off()
-        ax.set_title(title, fontsize=9, color=COLOURS["ink"], loc="left")
+        lines = plain_text((title,) if isinstance(title, str) else title)
+        ax.set_title("\n".join(lines), fontsize=9, color=COLOURS["ink"], loc="left")
     return figure

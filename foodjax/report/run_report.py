@@ -53,8 +53,7 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     engine, predictions, scores = evaluated.engine, evaluated.predictions, evaluated.scores
     names = engine.class_names
     predicted = predictions.probabilities.argmax(axis=1)
-    matrix = np.zeros((len(names), len(names)), int)
-    np.add.at(matrix, (predictions.labels, predicted), 1)
+    matrix = predictions.confusion
     calibration = reliability(predictions.probabilities, predictions.labels)
     rows = read_metrics(workdir / "metrics.jsonl")
     best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]

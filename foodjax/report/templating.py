@@ -23,7 +23,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["breakable"] = breakable
+    found.globals["asset"] = asset
     return found
+
+
+def asset(name: str) -> Markup:
+    """Returns the text of a style or script of this package, as a template includes it."""
+    return Markup((resources.files("foodjax.report") / "templates" / name).read_text())
 
 
 def breakable(text: str) -> Markup:
@@ -37,6 +43,4 @@ def _printable(value: Any) -> Any:
 
 def render(template: str, **values: Any) -> str:
     """Renders a template of this package, with style and script in the page."""
-    folder = resources.files("foodjax.report") / "templates"
-    style, sort = ((folder / name).read_text() for name in ("style.css", "sort.js"))
-    return environment().get_template(template).render(style=style, sort_script=sort, **values)
+    return environment().get_template(template).render(**values)

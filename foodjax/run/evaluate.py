@@ -165,7 +165,7 @@ def evaluate_best(
     label = "-".join(filter(None, (name, views.label(view))))
     folder = Path(hosts.by_first(lambda: str(choose_folder(base, label, of))))
     if hosts.is_first():
-        more = {"temperature": temperature.temperature if temperature else None, "data": of}
+        more = {"step": step, "temperature": temperature.temperature if temperature else None, "data": of}
         write_files(folder, scores, predictions, data.ids, engine.class_names, more)
         originals = duplicates.originals if duplicates else {}
         files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))

@@ -1,23 +1,21 @@
-"""Compares runs: cost, accuracy over seeds, and the difference to the baseline with a paired test.
+"""Compares runs: cost, accuracy over seeds, and the difference to the baseline with its interval and test.
 
-The test is paired by image: c is the share of a variant's seeds that predict an image right, and the difference of an
-image is d = c(variant) - c(baseline). The mean of d is the difference in accuracy; its interval is a bootstrap over
-images (Efron 1979). p is the share of random signs of d whose mean is as far from zero; with one seed this is McNemar's
-exact test (1947). Many variants are tested at once, so p is adjusted after Benjamini & Hochberg (1995).
+From three seeds of both variants on, the test is over seeds and images (`significance.over_seeds`). With one seed of
+each it is over images alone, for these two networks. Anything between is too little for a test. Many variants are
+tested against one baseline, so p is also given adjusted after Holm. docs/statistics.md has the method and its errors.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from foodjax.config.check import difference, not_identity
-from foodjax.study import same_photographs
+from foodjax.study import failed, same_photographs, significance
 from foodjax.study.results import MADE_WITH, RunResult
 from foodjax.system.errors import UserError
 
-RESAMPLES = 9999
+SEEDS, PAIRS, IMAGES, TOO_FEW = "seeds", "seeds in pairs", "images alone", "too few seeds"
 # Keys in which the seeds of a variant may differ. A run may go on with more patience, but a seed that had more is no
 # repetition of the others.
 _MAY_DIFFER = {*not_identity(), "name", "seed", "data.decoding"} - {"train.patience"}
@@ -35,7 +33,7 @@ class Row(NamedTuple):
 
     Attributes:
         label: name of the variant.
-        num_seeds: number of runs.
+        num_seeds: number of seeds.
         num_params: parameters of the network.
         multiply_adds: for one image.
         images_per_second: in training, the median over epochs and seeds.
@@ -43,9 +41,14 @@ class Row(NamedTuple):
         val_loss: lowest validation loss of each run, nats.
         accuracy: on the test set, 0..1.
         difference: accuracy minus the baseline's; nan for the baseline and for runs that cannot be compared.
-        interval: 95 % bootstrap interval of the difference, over images.
-        p: of the paired test, adjusted for the number of variants.
-        flags: reasons why the comparison is unfair.
+        interval: 95 % interval of the difference.
+        p: two-sided, of this variant alone.
+        p_holm: p adjusted after Holm for the number of variants tested against the baseline.
+        wins: estimated probability that the variant beats the baseline on a new seed of each, on these test images.
+        wins_interval: its 95 % interval.
+        tested: over what: `SEEDS` (and images), `PAIRS` (of one seed, and images), `IMAGES`, `TOO_FEW` for no test; "".
+        failed: seeds that failed.
+        flags: failed seeds, and reasons why the comparison is unfair.
     """
 
     label: str
@@ -59,17 +62,43 @@ class Row(NamedTuple):
     difference: float
     interval: tuple[float, float]
     p: float
+    p_holm: float
+    wins: float
+    wins_interval: tuple[float, float]
+    tested: str
+    failed: tuple[int, ...]
     flags: tuple[str, ...]
 
 
+class _Test(NamedTuple):
+    """The fields of a row that the baseline does not have."""
+
+    difference: float = math.nan
+    interval: tuple[float, float] = (math.nan, math.nan)
+    p: float = math.nan
+    p_holm: float = math.nan
+    wins: float = math.nan
+    wins_interval: tuple[float, float] = (math.nan, math.nan)
+    tested: str = ""
+
+
 def compare(groups: list[list[RunResult]]) -> list[Row]:
-    """Returns a row for each group of runs that differ in the seed alone; the first group is the baseline."""
-    rows, base = [], groups[0]
-    for group in groups:
-        flags = _flags(group, base)
-        difference, interval, p = math.nan, (math.nan, math.nan), math.nan
-        if group is not base and not any(flag.startswith("not compared") for flag in flags):
-            difference, interval, p = paired_test(_correct(group, base), _correct(base, base))
+    """Returns a row for each group of runs that differ in the seed alone; the first group is the baseline.
+
+    Of several runs with one seed the first counts: they are no two draws.
+    """
+    rows, once = [], [_once(group) for group in groups]
+    base = once[0]
+    lost = failed.find_failed([[failed.scored(list(run.predictions.values())) for run in group] for group in once])
+    for group, every, failures in zip(once, groups, lost, strict=True):
+        flags = [
+            f"seed {group[k].config.seed} {why} ({100 * group[k].result['test_accuracy']:.1f} %{more})"
+            for k, (why, more) in failures.items()
+        ]
+        if len(group) < len(every):
+            flags.append(f"{len(every) - len(group)} runs with a seed that another has: not counted")
+        unfair = _flags(group, base)
+        untested = group is base or any(flag.startswith("not compared") for flag in unfair)
         run = group[0]
         speed = [x for r in group for x in r.images_per_second]
         rows.append(
@@ -82,51 +111,51 @@ def compare(groups: list[list[RunResult]]) -> list[Row]:
                 float(np.mean([r.result["epochs"] for r in group])),
                 _spread([r.result["best_val_loss"] for r in group]),
                 _spread([r.result["test_accuracy"] for r in group]),
-                difference,
-                interval,
-                p,
-                tuple(flags),
+                *(_Test() if untested else _test(group, base)),
+                tuple(group[k].config.seed for k in failures),
+                (*flags, *unfair),
             )
         )
-    tested = [i for i, row in enumerate(rows) if not math.isnan(row.p)]
-    if tested:
-        adjusted = stats.false_discovery_control([rows[i].p for i in tested])
-        for i, p in zip(tested, adjusted, strict=True):
-            rows[i] = rows[i]._replace(p=float(p))
+    tested = [k for k, row in enumerate(rows) if not math.isnan(row.p)]
+    for k, p in zip(tested, significance.holm([rows[k].p for k in tested]), strict=True):
+        rows[k] = rows[k]._replace(p_holm=p)
     return rows
 
 
-def paired_test(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, tuple[float, float], float]:
-    """Compares two variants on the same images.
-
-    Args:
-        ours: (N,) share of our runs that predict each image right.
-        theirs: (N,) the same for the baseline.
-
-    Returns:
-        (mean difference, its 95 % interval, two-sided p).
-    """
-    d = ours - theirs
-    if not d.any():
-        return 0.0, (0.0, 0.0), 1.0
-    interval = stats.bootstrap((d,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0))
-    low, high = interval.confidence_interval
-    # Images with d = 0 have no sign. A single other image is as far from zero with either sign, so p is 1.
-    unequal, p = d[d != 0], 1.0
-    if len(unequal) > 1:
-        rng = np.random.default_rng(0)
-        p = stats.permutation_test(
-            (unequal,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=rng
-        ).pvalue
-    return float(d.mean()), (float(low), float(high)), float(p)
+def _once(group: list[RunResult]) -> list[RunResult]:
+    """Returns the first run of each seed, in the order of the seeds."""
+    first: dict[int, RunResult] = {}
+    for run in group:
+        first.setdefault(run.config.seed, run)
+    return [first[seed] for seed in sorted(first)]
 
 
-def _correct(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
+def _test(group: list[RunResult], base: list[RunResult]) -> _Test:
+    """Tests a variant against the baseline as far as their seeds allow."""
+    ours, theirs = _right(group, base), _right(base, base)
+    apart = float(ours.mean() - theirs.mean())
+    if len(ours) == len(theirs) == 1:
+        found = significance.over_images(ours[0], theirs[0])
+        return _Test(apart, (found.low, found.high), found.p, tested=IMAGES)
+    if min(len(ours), len(theirs)) < significance.MIN_SEEDS:
+        return _Test(apart, tested=TOO_FEW)
+    same_seeds = [run.config.seed for run in group] == [run.config.seed for run in base]
+    found = significance.over_seeds(ours, theirs, same_seeds=same_seeds)
+    paired = bool(found.paired)
+    share, low, high = significance.wins(ours.mean(1), theirs.mean(1), paired=paired)
+    return _Test(
+        apart, (float(found.low), float(found.high)), float(found.p), math.nan, float(share), (float(low), float(high)),
+        PAIRS if paired else SEEDS,
+    )  # fmt: skip
+
+
+def _right(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
+    """Returns whether each run, in rows, predicts each test image of the baseline right: 0 or 1."""
     ids, rows = list(base[0].predictions), []
     for run in group:
         predictions = same_photographs.align(run, base[0])
         rows.append([predictions[i][0] == predictions[i][1] for i in ids])
-    return np.mean(rows, axis=0)
+    return np.array(rows, float)
 
 
 def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:

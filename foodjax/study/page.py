@@ -20,11 +20,13 @@ from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.text import printable, shorten
 
-NOTE = (
-    "± is the standard deviation over seeds. The difference to the first row is paired by test image: 95 % bootstrap "
-    "interval over images, p by random signs, adjusted after Benjamini and Hochberg. Neither interval nor p includes "
-    "the variation between seeds."
-)
+# Columns whose text stands under that of another, and the titles that name both.
+_UNDER = ("remarks", "95 % interval", "tested over")
+_TITLES = {
+    "difference (points)": "difference, 95 % interval (points)",
+    "p (Holm)": "p (Holm), tested over",
+    "wins a seed (%)": "wins a seed, 95 % interval (%)",
+}
 _LONGEST = 30  # characters of a variant beside the figure
 # Matplotlib's marks as paths around the middle, (24, 7), of a legend's swatch.
 _MARKS = {
@@ -67,7 +69,8 @@ def write_comparison(
         "comparison.html": to_page(groups, rows, left_out),
     }
     files.write_all(folder, contents)
-    say(NOTE)
+    for line in tables.notes(rows):
+        say(line)
     say(f"table.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
     return rows
 
@@ -92,14 +95,14 @@ def _beside(patterns: files.PathLike | Sequence[files.PathLike]) -> Path:
 
 def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str]) -> str:
     """Returns the comparison as one HTML file with its figures inside."""
-    columns = [column for column in tables.columns(rows) if column[1] != "remarks"]  # they stand under the variant
+    columns = [column for column in tables.columns(rows) if column[1] not in _UNDER]
     return templating.render(
         "comparison.html.j2",
         title=f"{groups[0][0].workdir.parent.name}: {_count(sum(map(len, groups)), 'run')} of "
         f"{_count(len(groups), 'variant')}",
-        note=NOTE,
-        columns=[(name, "text" if name == "variant" else "", "") for _, name in columns],
-        rows=[[_cell(row, i, name) for i, name in columns] for row in rows],
+        note=" ".join(tables.notes(rows)),
+        columns=[(_TITLES.get(name, name), "text" if name == "variant" else "", "") for _, name in columns],
+        rows=[[_cell(row, name) for _, name in columns] for row in rows],
         left_out=left_out,
         accuracy=figures.to_svg(_accuracy(groups, rows), "test accuracy of every run by variant"),
         legend=[(row.label, _swatch(look)) for row, look in zip(rows, looks(len(rows)), strict=True)],
@@ -112,20 +115,30 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-def _cell(row: Row, i: int, name: str) -> str | tuple[str, str | int, str]:
+def _cell(row: Row, name: str) -> str | tuple[str, str | float, str]:
     """Returns a cell of the table; where its text is not what to sort by, with that and with a note."""
-    text = tables.cells(row)[i]
+    cells: dict[str, str] = dict(zip(tables.HEADER, tables.cells(row), strict=True))
+    text = cells[name]
     if name == "variant":
-        return text, text, tables.remarks(row.flags)
+        return text, text, cells["remarks"]
+    if name == "difference (points)":
+        return text, text, cells["95 % interval"]
+    if name == "p (Holm)":
+        return text, "" if math.isnan(row.p_holm) else row.p_holm, row.tested
+    if name == "wins a seed (%)":
+        share, _, interval = text.partition(" (")
+        return share, share, interval.rstrip(")")
     return (text, row.multiply_adds, "") if name == "multiply-adds" else text
 
 
 def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
     figure, (axes,) = figures.plain_axes(5.2, 1 + 0.35 * len(groups))
     for k, (group, row) in enumerate(zip(groups, rows, strict=True)):
-        accuracies, mean = [100 * run.result["test_accuracy"] for run in group], 100 * row.accuracy.mean
+        mean = 100 * row.accuracy.mean
         # Hollow, so that dots at one place show each other.
-        axes.plot(accuracies, [k] * len(group), "o", mfc="none", color=COLOURS["first"], markersize=5)
+        for mark, lost in (("o", False), ("x", True)):
+            runs = [100 * run.result["test_accuracy"] for run in group if (run.config.seed in row.failed) == lost]
+            axes.plot(runs, [k] * len(runs), mark, mfc="none", color=COLOURS["first"], markersize=5)
         axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=COLOURS["ink"], linewidth=2)
         axes.annotate(f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize=8, color=COLOURS["ink"])
     names = figures.plain_text([shorten(printable(row.label), _LONGEST) for row in rows])

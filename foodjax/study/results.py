@@ -77,6 +77,8 @@ def read_run(workdir: PathLike) -> RunResult:
     try:
         rows = read_csv(workdir / "evaluation" / "predictions.csv")
         predictions = {row["id"]: (row["true"], row["predicted"]) for row in rows}
+        if not predictions:
+            raise csv.Error("it has no rows")
     except (OSError, KeyError, csv.Error) as error:
         raise UserError(f"workdir {workdir} is damaged: needs evaluation/predictions.csv ({error})") from None
     recorded = data_record.read(workdir)

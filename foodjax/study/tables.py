@@ -3,26 +3,27 @@
 import math
 from collections.abc import Sequence
 
-from foodjax.study.compare import Row, Spread
+from foodjax.study.compare import IMAGES, PAIRS, SEEDS, TOO_FEW, Row, Spread
 from foodjax.system import cells as csv_cells
 from foodjax.system.text import printable
 
 HEADER = (
-    "variant", "seeds", "test accuracy (%)", "difference (points)", "95 % interval", "p", "best val. loss", "epochs",
-    "parameters", "multiply-adds", "images/s", "remarks",
+    "variant", "seeds", "test accuracy (%)", "difference (points)", "95 % interval", "p (Holm)", "wins a seed (%)",
+    "tested over", "best val. loss", "epochs", "parameters", "multiply-adds", "images/s", "remarks",
 )  # fmt: skip
 
 
 def cells(row: Row) -> tuple[str, ...]:
     """Returns a row as text, in the order of HEADER; accuracies in percent, differences in percentage points."""
-    low, high = row.interval
     return (
         printable(row.label),
         str(row.num_seeds),
         _spread(row.accuracy, 100, 1),
         _number(row.difference, 100, 1, "+"),
-        "" if math.isnan(low) else f"{100 * low:+.1f} to {100 * high:+.1f}",
-        "" if math.isnan(row.p) else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}",
+        _interval(row.interval, 1, "+"),
+        "" if math.isnan(row.p_holm) else "< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}",
+        "" if math.isnan(row.wins) else f"{100 * row.wins:.0f} ({_interval(row.wins_interval, 0)})",
+        row.tested,
         _spread(row.val_loss, 1, 3),
         _number(row.epochs, 1, 1),
         f"{row.num_params:,}",
@@ -30,6 +31,34 @@ def cells(row: Row) -> tuple[str, ...]:
         _number(row.images_per_second, 1, 1),
         remarks(row.flags),
     )
+
+
+def notes(rows: list[Row]) -> list[str]:
+    """Returns what the columns mean, a sentence or two for each that has text."""
+    tested = {row.tested for row in rows}
+    lines = ["± is the standard deviation over seeds."]
+    if tested & {SEEDS, PAIRS}:
+        lines += [
+            "Difference to the first row: interval and p are over seeds and images, for new seeds and new test images.",
+            "Wins a seed: share of the pairs of seeds in which the variant is better, which estimates the probability "
+            "that it beats the first row on a new seed, with its 95 % interval.",
+        ]
+    if PAIRS in tested:
+        lines.append("Seeds in pairs: the seeds of both variants are correlated, so each is compared with itself.")
+    if IMAGES in tested:
+        lines.append(
+            "Images alone: with one seed of each, interval and p answer whether these two networks differ, not whether "
+            "another seed would."
+        )
+    if TOO_FEW in tested:
+        lines.append(
+            "Too few seeds: two are too few for a test, since they do not show how far seeds lie apart. It needs three "
+            "seeds of both variants; docs/statistics.md says how many a question needs."
+        )
+    count = sum(not math.isnan(row.p) for row in rows)
+    if count:
+        lines.append(f"p is adjusted after Holm for {count} variant{'s' * (count != 1)} compared with the first row.")
+    return lines
 
 
 def remarks(flags: Sequence[str]) -> str:
@@ -63,13 +92,18 @@ def to_csv(rows: list[Row]) -> str:
     """Returns CSV with all numbers in full, one line for each variant, accuracies as fractions."""
     header = (
         "variant", "seeds", "parameters", "multiply_adds", "images_per_second", "epochs", "val_loss", "val_loss_std",
-        "accuracy", "accuracy_std", "difference", "low", "high", "p", "remarks",
+        "accuracy", "accuracy_std", "difference", "low", "high", "p", "p_holm", "wins", "wins_low", "wins_high",
+        "tested_over", "failed_seeds", "remarks",
     )  # fmt: skip
     lines = []
     for row in rows:
-        numbers = (*row[1:6], *row.val_loss, *row.accuracy, row.difference, *row.interval, row.p)
+        numbers = (
+            *row[1:6], *row.val_loss, *row.accuracy, row.difference, *row.interval, row.p, row.p_holm, row.wins,
+            *row.wins_interval,
+        )  # fmt: skip
         written = ["" if isinstance(x, float) and math.isnan(x) else x for x in numbers]
-        lines.append([row.label, *written, "; ".join(row.flags)])
+        lost = " ".join(map(str, row.failed))
+        lines.append([row.label, *written, row.tested, lost, "; ".join(row.flags)])
     return csv_cells.to_csv(header, lines, end="\n")
 
 
@@ -96,6 +130,11 @@ def _kept(rows: list[Row], row: Row) -> list[str]:
 
 def _number(value: float, factor: float, digits: int, sign: str = "") -> str:
     return "" if math.isnan(value) else f"{factor * value:{sign}.{digits}f}"
+
+
+def _interval(interval: tuple[float, float], digits: int, sign: str = "") -> str:
+    low, high = (_number(end, 100, digits, sign) for end in interval)
+    return low and f"{low} to {high}"
 
 
 def _spread(spread: Spread, factor: float, digits: int) -> str:

@@ -18,7 +18,10 @@ from rich.text import Text
 
 from foodjax.system.text import printable
 
-console = Console(soft_wrap=True, highlight=False)
+# A notebook gets plain text as a pipe does: rich's own output there is HTML, of which `show` captures nothing, and its
+# stdout claims to be a terminal.
+_terminal = False if "ipykernel" in sys.modules else None
+console = Console(soft_wrap=True, highlight=False, force_jupyter=False, force_terminal=_terminal)
 _NARROW = 80  # columns of what is no terminal
 
 

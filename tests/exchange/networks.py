@@ -55,14 +55,19 @@ BACKBONES = {
 }  # fmt: skip
 
 
-def create(size, blocks, values, temperature=1.3, seed=0) -> Served:
-    """Returns a network with random weights and running statistics."""
+def config_of(size, blocks, values):
+    """Returns the config of a network."""
     config = demo.get_config()
     config.data.image_size = size
     config.model.blocks = tuple(blocks)
     config.model.head.update(HEAD)
     config.update_from_flattened_dict(values)
-    config = checked(config)
+    return checked(config)
+
+
+def create(size, blocks, values, temperature=1.3, seed=0) -> Served:
+    """Returns a network with random weights and running statistics."""
+    config = config_of(size, blocks, values)
     names = tuple(f"class {k}" for k in range(7))
     model = create_model(config, len(names))
     rng = np.random.default_rng(seed)

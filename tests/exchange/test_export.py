@@ -15,6 +15,8 @@ from helpers import one_device_environment, random_pictures
 from networks import BACKBONES, BLOCKS, by_foodjax, create, pictures
 from PIL import Image
 
+import foodjax
+from foodjax.config.check import checked, replace
 from foodjax.exchange import scripts
 from foodjax.exchange.export import export
 from foodjax.exchange.formats import FORMATS
@@ -23,8 +25,9 @@ from foodjax.exchange.stablehlo import to_stablehlo
 from foodjax.exchange.weights_folder import read_folder, to_folder
 from foodjax.run.predict import Predictor
 from foodjax.system.errors import UserError
-from foodjax.workdir.description import read_description
+from foodjax.workdir.description import read_description, write_description
 
+SCRIPTS = [format for format in FORMATS if FORMATS[format].has_script]
 RUNTIMES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "keras": "keras", "safetensors": "safetensors"}
 
 
@@ -59,7 +62,7 @@ def run_litert(path, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", SCRIPTS)
 def test_a_file_and_its_script_predict_what_foodjax_predicts(format, workdir, tmp_path):
     needs(format)
     predictor = Predictor(workdir)
@@ -153,11 +156,24 @@ def test_a_script_resizes_as_training_does(geometry, size):
 
 
 def test_scripts_are_short():
-    for format in FORMATS:
+    for format in SCRIPTS:
         text = scripts.script(format, "model", geometry="stretch", resize="bilinear")
         compile(text, format, "exec")
         code = [line for line in text.split('"""')[2].splitlines() if line.strip()]
         assert len(code) <= 26, format
+
+
+def test_the_public_function_takes_another_view_and_no_other_key(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr("foodjax.exchange.export.export", lambda *arguments: given.append(arguments) or tmp_path)
+    config = checked(foodjax.load_config("demo"))
+    write_description(tmp_path, config, ("a", "b"))
+    assert foodjax.export(tmp_path, "onnx", eval__flip=True, quantise="int8") == tmp_path
+    ((taken, *others),) = given
+    assert taken == replace(config, {"eval.flip": True})
+    assert others == [tmp_path, "onnx", None, "int8", None]
+    with pytest.raises(UserError, match="export cannot change data.image_size"):
+        foodjax.export(tmp_path, "onnx", data__image_size=16)
 
 
 def test_mistakes_are_told_before_anything_is_read(workdir, tmp_path, monkeypatch):
@@ -213,6 +229,16 @@ def test_only_onnx_is_quantised(workdir, tmp_path):
         export(config, workdir, "litert", tmp_path / "model.tflite", "int8")
     with pytest.raises(UserError, match="--quantise is 'int4': needs none or int8"):
         export(config, workdir, "onnx", tmp_path / "model.onnx", "int4")
+
+
+def test_only_a_page_has_a_runtime(workdir, tmp_path):
+    config = read_description(workdir)[0]
+    with pytest.raises(UserError, match="--runtime is x.tgz and --format onnx: only web needs a runtime"):
+        export(config, workdir, "onnx", tmp_path / "model.onnx", runtime="x.tgz")
+    with pytest.raises(UserError, match="--quantise is int8 and --format web: only onnx is quantised"):
+        export(config, workdir, "web", tmp_path / "model.html", "int8")
+    with pytest.raises(UserError, match="model.onnx: needs a file that ends with .html"):
+        export(config, workdir, "web", tmp_path / "model.onnx")
 
 
 def test_a_place_that_cannot_be_written_is_told(workdir, tmp_path):

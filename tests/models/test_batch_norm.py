@@ -23,6 +23,7 @@ def reference(parts, gradients, epsilon, activation):
         return jax.device_get([*y, *vjp(tuple(gradients))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["none", "relu", "relu6"])
 @pytest.mark.parametrize("shape", [(2, 8, 4, 5), (3, 7, 5, 16), (1, 3, 3, 4), (1, 4, 4, 2), (2, 1, 1, 3)])
 def test_values_and_gradients_equal_the_plain_form(shape, activation):
@@ -70,6 +71,7 @@ def test_the_sums_are_products_on_cpu_and_xlas_own_elsewhere():
     assert "dot_general" not in traced.lower(lowering_platforms=("cuda",)).as_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation,expected", [("relu", [0, 0, 1, 1, 1, 1, 1, 1]), ("relu6", [0, 0, 1, 1, 0, 0, 0, 0])]
 )

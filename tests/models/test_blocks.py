@@ -126,6 +126,7 @@ def test_a_residual_branch_of_zero_kernels_passes_its_input_on():
     np.testing.assert_array_equal(deep.apply({"params": silent}, x, PLAIN, train=False), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [0, 2])
 def test_squeeze_and_excitation_weighs_the_channels_of_the_branch_by_their_means(depth):
     x = jax.random.normal(jax.random.PRNGKey(0), (2, 8, 8, 3))

@@ -71,6 +71,7 @@ def test_kernels_start_glorot_uniform_and_biases_at_zero():
     assert not any(np.any(x) for x in biases)
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_alone(tiny_config):
     model = create_model(checked(tiny_config), 10)
     params = init_params(model, jax.random.PRNGKey(0), 16)

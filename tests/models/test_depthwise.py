@@ -40,6 +40,7 @@ def values_and_gradients(function, x, kernel, along):
     return run(x, kernel, along)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height,width,taps,stride,padding", CASES)
 def test_shifted_products_equal_laxs_convolution_in_values_and_gradients(height, width, taps, stride, padding):
     rng = np.random.default_rng(taps)

@@ -122,6 +122,7 @@ def test_drop_path_drops_whole_examples():
     assert ((again != 0).any(axis=(1, 2, 3)) != kept).mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size,window,expected", [(126, 2, 63), (61, 2, 30), (10, 4, 2), (5, 1, 5)])
 def test_max_pool_equals_reduce_window(size, window, expected):
     x = jax.random.normal(jax.random.PRNGKey(0), (2, size, size, 3))

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from helpers import inspect_page
 
 from foodjax.config.check import checked
 from foodjax.data.batches import train_batch
 from foodjax.data.sets import load_data
 from foodjax.report import augmented as lib
-from foodjax.report import inspect
 
 
 @pytest.fixture
@@ -79,6 +79,6 @@ def test_a_probe_takes_no_steps(tiny_config):
     config = checked(tiny_config)
     data = load_data(config)
     assert lib.first_batches(config, data) == []
-    page = inspect.to_page(config, data)
+    page = inspect_page(config, data)
     assert "The features of a probe are computed of 16 x 16 pixels" in page
     assert "A training step gets" not in page

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -11,7 +12,9 @@ from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.models import blocks
 from foodjax.models.convnet import create_model, init_params
-from foodjax.report.explain import Explainer, as_seen, grad_cam
+from foodjax.report import pictures
+from foodjax.report.explain import Explainer, as_seen, explain, grad_cam
+from foodjax.system.errors import UserError
 
 
 def random_variables(model, seed):
@@ -47,6 +50,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_maps_come_in_order_and_are_what_the_network_made(network, images):
     found = Explainer(*network)(images, np.array([0, 1, 2]))
     assert list(found.maps) == [f"block{i}/activation{j}" for i in (1, 2) for j in (1, 2)]
@@ -80,6 +84,7 @@ def test_grad_cam_of_average_pooling_is_the_class_activation_map(images):
     np.testing.assert_allclose(found.cams["block1/activation1"], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_grad_cam_before_a_normalisation_of_the_pooled_maps(small_convnext):
     """ConvNeXt: d logit / d A_k is the same for all pixels, through the average and layer normalisation."""
     config = demo.get_config()
@@ -142,3 +147,36 @@ def test_the_network_s_view_is_what_it_gets(images, size, area, expected):
     assert found.dtype == np.uint8
     with pytest.raises(TypeError, match="needs uint8"):
         as_seen(checked(config), images.astype(np.float32))
+
+
+@pytest.fixture
+def predictor(network):
+    """What `explain` uses of a Predictor. Its second class is always the most probable one."""
+    chosen = np.array([0.1, 0.6, 0.1, 0.1, 0.1])
+    return SimpleNamespace(
+        **network._asdict(),
+        class_names=("a", "b", "c", "d", "e"),
+        probabilities=lambda images: np.tile(chosen, (len(images), 1)),
+    )
+
+
+def test_explain_takes_names_of_classes_or_the_most_probable_ones(predictor, network, images):
+    expected = Explainer(*network)(images, np.array([2, 1, 4])).cams["block2/activation1"]
+    tap = "block2/activation1"
+    np.testing.assert_allclose(explain(predictor, images, ["c", "b", "e"]).cams[tap], expected, atol=1e-5)
+    alone = explain(predictor, images[1])
+    np.testing.assert_allclose(alone.cams[tap], expected[1:2], atol=1e-3)
+    np.testing.assert_array_equal(alone.overlay(tap), pictures.overlay(images[1], alone.cams[tap][0]))
+    assert repr(alone).startswith("Explanation(1 photographs, taps: block1/activation1, ")
+
+
+@pytest.mark.parametrize(
+    "classes,line",
+    [
+        (["a", "f", "b"], "classes has 'f': needs names of a, b, c, d, e"),
+        (["a"], "classes has 1 names for 3 photographs: needs one for each"),
+    ],
+)
+def test_explain_refuses_other_classes(predictor, images, classes, line):
+    with pytest.raises(UserError, match=line):
+        explain(predictor, images, classes)

@@ -71,3 +71,11 @@ def test_nothing_differs_in_colour_alone():
 def test_numbers_of_the_confusion_matrix_are_black_or_white():
     texts = figures.confusion(np.array([[10, 0], [5, 5]]), ("a", "b")).axes[0].texts
     assert [sum(to_rgb(text.get_color())) < 0.1 for text in texts] == [False, True, True]
+
+
+def test_a_title_has_lines_and_a_picture_may_be_a_map():
+    images = [np.zeros((4, 4, 3), np.uint8), np.arange(6.0).reshape(2, 3)]
+    first, second = figures.photo_grid(images, [("ring", "(st\nar)"), "$a$"], 2).axes
+    assert first.get_title(loc="left") == "ring\n(st\\nar)"  # a class's own line end is none of the title's
+    assert second.get_title(loc="left") == r"\$a\$"
+    assert second.images[0].get_clim() == (0, 5)

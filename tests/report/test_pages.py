@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers import fake_run
+from helpers import fake_run, inspect_page
 
 from foodjax.config.check import checked
-from foodjax.report import inspect as report_inspect
 from foodjax.report import run_report, templating
 from foodjax.run import evaluate
 from foodjax.study import page
@@ -55,7 +54,7 @@ def inspect(tiny_config):
 
     tiny_config.augment.cutmix = 0.5
     config = checked(tiny_config)
-    return report_inspect.to_page(config, load_data(config))
+    return inspect_page(config, load_data(config))
 
 
 @pytest.fixture
@@ -79,7 +78,23 @@ def serve():
     return text.replace(" hidden>", ">")
 
 
-PAGES = ["report", "inspect", "comparison", "serve"]
+@pytest.fixture
+def web():
+    from markupsafe import Markup
+
+    names = ["apple_pie", "a_class_with_a_name_of_the_length_that_some_have", *(f"class {k}" for k in range(101))]
+    text = templating.render(
+        "web.html.j2", facts={"name": "food101_transfer", "class_names": names, "loading": "loading the network …"},
+        shown={"test accuracy": "86.2%", "95 % interval": "85.8% to 86.6%", "run by": "onnxruntime-web 1.30.0"},
+        packed={}, script=Markup(""), script_hash="",
+    )  # fmt: skip
+    item = "<li><span class=class>{}</span><progress max=1 value=.5 aria-label=x></progress><span>100.0 %</span></li>"
+    top = "".join(map(item.format, names[:5]))
+    text = text.replace(" hidden>", ">").replace('<ol id="top">', f'<ol id="top">{top}')
+    return text.replace("<details>", "<details open>")
+
+
+PAGES = ["report", "inspect", "comparison", "serve", "web"]
 
 
 @pytest.fixture

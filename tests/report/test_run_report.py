@@ -243,7 +243,15 @@ def test_inspect_shows_the_data_and_leaves_the_workdir_to_training(tiny_config, 
     tiny_config.model.input_size = 8
     tiny_config.augment.cutmix = 1.0
     config = checked(tiny_config)
-    path = inspect_lib.inspect_workdir(config, tmp_path / "run")
+    inspected = inspect_lib.inspect_workdir(config, tmp_path / "run")
+    path = inspected.page
+    assert {part: set(counts) for part, counts in inspected.counts.items()} == {
+        "train": {11}, "validation": {1}, "test": {5},
+    }  # fmt: skip
+    assert inspected.original.shape == (64, 64, 3)
+    assert inspected.photo.shape == (16, 16, 3)
+    np.testing.assert_array_equal(sum(inspected.channels.values()), inspected.photo)
+    assert repr(inspected).endswith("10 classes, 110 train, 10 validation, 50 test)")
     names = {p.name for p in path.parent.iterdir()}
     assert names == {
         "inspect.html", "photographs.csv", "samples.png", "channels.png", "augmented.png", "class_counts.png",

@@ -73,6 +73,7 @@ def test_it_learns_eight_images_by_heart_and_compiles_once(setup):
     assert step._cache_size() <= 2
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_losses_of_one(setup):
     losses = {}
     for mesh in (one_device_mesh(), create_mesh(8)):

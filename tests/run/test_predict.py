@@ -96,6 +96,7 @@ def test_a_single_picture_has_its_own_probabilities(predictor):
     np.testing.assert_array_equal(found, predictor.probabilities(images[1:])[0])
 
 
+@pytest.mark.slow
 def test_pictures_that_are_not_pixels_are_refused(workdir, predictor):
     images = random_pictures(2)
     guesser, explain = app.Guesser(workdir), app.Guesser(workdir)._explain

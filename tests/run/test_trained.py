@@ -54,6 +54,17 @@ def test_an_observer_ends_a_training_with_its_reason(config, tmp_path):
     assert loop.train(config, tmp_path / "run") == trained
 
 
+def test_an_exception_in_an_observer_ends_a_training_that_then_continues(config, tmp_path):
+    def fail(epoch):
+        if len(epoch.rows) == 2:
+            raise ValueError("of the observer")
+
+    with pytest.raises(ValueError, match="of the observer"):
+        foodjax.train(config, tmp_path / "run", observers=[fail])
+    trained = foodjax.train(config, tmp_path / "run")
+    assert (trained.epochs, trained.reason) == (2, "last epoch")
+
+
 def test_early_stopping_is_the_reason_of_a_run_that_stopped(config, tmp_path):
     config.train.update(epochs=50, patience=1)
     config.optimizer.learning_rate = 0.05  # learns nothing, soon

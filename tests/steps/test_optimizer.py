@@ -93,6 +93,7 @@ def test_weight_decay_with_rmsprop_is_refused():
         create_optimizer(config_of(weight_decay=0.1))
 
 
+@pytest.mark.slow
 def test_clipping_shortens_the_whole_gradient():
     config = config_of(name="sgd", learning_rate=1.0, clip_norm=2.0)
     long, short = (jax.tree.map(lambda x, f=f: jnp.full(x.shape, f), PARAMS) for f in (3.0, 0.01))

@@ -114,6 +114,7 @@ def test_unfreezing_counts_on_from_a_restored_state():
     assert int(state.count) == 5
 
 
+@pytest.mark.slow
 def test_frozen_parameters_have_no_moments_and_their_gradients_are_not_computed(tiny_config):
     def flops_and_moments(rates):
         config = replace(checked(tiny_config), {"optimizer.name": "adamw", "optimizer.rates": rates})

@@ -142,6 +142,7 @@ def test_flip_averaging_gives_a_picture_and_its_mirror_image_the_same_probabilit
     assert results[True][2] == pytest.approx(-np.log(average[np.arange(8), np.arange(8)]).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_evaluation_sees_the_size_it_asks_for(tiny_config):
     config = small_config(tiny_config)
     config.eval.size = 8
@@ -152,6 +153,7 @@ def test_evaluation_sees_the_size_it_asks_for(tiny_config):
     np.testing.assert_allclose(probs, jax.nn.softmax(logits), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_accelerators_keep_their_own_convolutions(dtype):
     """The tutorial's step as it is handed to each compiler; none of them need be here."""

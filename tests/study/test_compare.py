@@ -5,51 +5,92 @@ import pytest
 from helpers import fake_run
 from scipy import stats
 
-from foodjax.study.compare import compare, paired_test
+from foodjax.study.compare import IMAGES, SEEDS, TOO_FEW, compare
 from foodjax.system.errors import UserError
 
 
-def test_one_seed_is_mcnemars_exact_test():
-    rng = np.random.default_rng(1)
-    ours, theirs = rng.random(300) < 0.6, rng.random(300) < 0.5
-    difference, (low, high), p = paired_test(ours.astype(float), theirs.astype(float))
-    wins, losses = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
-    assert difference == pytest.approx((wins - losses) / 300)
-    assert p == pytest.approx(stats.binomtest(wins, wins + losses).pvalue, abs=0.01)
-    # The bootstrap of a mean is near its normal interval.
-    half = 1.96 * np.std(ours.astype(float) - theirs) / math.sqrt(300)
-    assert low == pytest.approx(difference - half, abs=0.01)
-    assert high == pytest.approx(difference + half, abs=0.01)
+def classes(run, kinds=2):
+    """Returns a run whose images belong to some classes in turn; a wrong prediction names the next class."""
+    rights = [true == predicted for true, predicted in run.predictions.values()]
+    named = [(str(k % kinds), str((k + (not right)) % kinds)) for k, right in enumerate(rights)]
+    return run._replace(predictions=dict(zip(run.predictions, named, strict=True)))
 
 
-def test_equal_predictions_differ_by_nothing():
-    same = np.array([1.0, 0.5, 0.0])
-    assert paired_test(same, same) == (0.0, (0.0, 0.0), 1.0)
+def drawn(label, seed, share, rng, count=750):
+    """Returns a run with ten classes that predicts a share of the images right."""
+    return classes(fake_run(label, seed, [bool(right) for right in rng.random(count) < share]), 10)
 
 
-def test_images_that_hang_together_are_not_counted_twice():
-    """Two seeds that make the same mistakes are no more evidence than one."""
-    rng = np.random.default_rng(2)
-    ours, theirs = (rng.random(200) < 0.6).astype(float), (rng.random(200) < 0.52).astype(float)
-    once = paired_test(ours, theirs)
-    twice = paired_test(np.mean([ours, ours], axis=0), np.mean([theirs, theirs], axis=0))
-    assert once == twice
-
-
-def test_a_comparison_has_mean_deviation_and_paired_difference():
-    base = [fake_run("baseline", k, [1, 1, 0, 0] * 20) for k in (0, 1)]
-    better = [fake_run("better", 0, [1, 1, 1, 1] * 20), fake_run("better", 1, [1, 1, 1, 0] * 20)]
-    first, second = compare([base, better])
+def test_a_comparison_has_mean_deviation_and_difference():
+    base = [fake_run("baseline", k, [1, 1, 0, 0] * 20) for k in (0, 1, 2)]
+    rights = [1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0]
+    first, second = compare([base, [fake_run("better", k, right * 20) for k, right in enumerate(rights)]])
     assert math.isnan(first.difference)
     assert first.accuracy == (0.5, 0.0)
-    assert second.accuracy.mean == 0.875
-    assert second.accuracy.deviation == pytest.approx(0.125 * math.sqrt(2))
-    assert second.difference == 0.375
-    assert second.interval[0] > 0.25
-    assert second.p < 0.001
+    assert first.tested == ""
+    assert second.accuracy == pytest.approx((2.5 / 3, 0.25 / math.sqrt(3)))
+    assert second.difference == pytest.approx(1 / 3)
+    assert 0 < second.interval[0] < 0.1
+    assert sum(second.interval) == pytest.approx(2 / 3)
+    assert second.p == pytest.approx(0.0342, abs=1e-4)
+    assert second.p_holm == second.p
+    assert second.wins == 1
+    assert second.wins_interval == pytest.approx((0.448, 1), abs=1e-3)
+    assert second.tested == SEEDS
     assert second.flags == ()
-    assert second.val_loss == pytest.approx((1.45, 0.1 / math.sqrt(2)))
+    assert second.val_loss == pytest.approx((1.4, 0.1))
     assert second.images_per_second == 110
+
+
+def test_a_failed_seed_of_three_is_named_and_is_no_evidence():
+    rng = np.random.default_rng(0)
+    base = [drawn("baseline", k, 0.4, rng) for k in range(3)]
+    one_lost = [drawn("x", k, share, rng) for k, share in enumerate((0.1, 0.4, 0.4))]
+    _, row = compare([base, one_lost])
+    assert row.difference < -0.07
+    assert row.p > 0.3
+    assert row.failed == (0,)
+    assert row.flags == (f"seed 0 failed ({100 * one_lost[0].result['test_accuracy']:.1f} %, no better than guessing)",)
+    low = [drawn("x", k, share, rng) for k, share in enumerate((0.4, 0.2, 0.4))]
+    _, row = compare([base, low])
+    assert row.p > 0.1
+    assert row.failed == (1,)
+    assert row.flags[0].startswith("seed 1 stands apart (")
+    assert compare([low, base])[0].failed == (1,)  # the baseline's too
+
+
+def test_two_seeds_are_too_few_and_one_of_each_are_two_networks():
+    runs = [[fake_run(label, k, right * 20) for k in range(3)] for label, right in (("a", [1, 0]), ("b", [1, 1]))]
+    for ours, theirs in ((2, 2), (3, 2), (2, 3), (1, 3), (3, 1)):
+        _, row = compare([runs[0][:theirs], runs[1][:ours]])
+        assert row.difference == 0.5
+        assert row.tested == TOO_FEW
+        assert math.isnan(row.p)
+        assert math.isnan(row.interval[0])
+    _, row = compare([runs[0][:1], runs[1][:1]])
+    assert row.tested == IMAGES
+    assert row.p == pytest.approx(stats.binomtest(20, 20).pvalue)
+    assert math.isnan(row.wins)
+
+
+def test_two_runs_with_one_seed_are_one_draw():
+    base = [fake_run("a", k, [1, 0] * 20) for k in range(3)]
+    again = [fake_run("b", 0, [1, 1] * 20) for _ in range(3)]
+    _, row = compare([base, again])
+    assert row.num_seeds == 1
+    assert row.tested == TOO_FEW
+    assert "2 runs with a seed that another has: not counted" in row.flags
+
+
+def test_p_is_adjusted_for_the_number_of_variants():
+    rng = np.random.default_rng(3)
+    shares = {"a": 0.5, "b": 0.6, "c": 0.57, "d": 0.5}
+    groups = [[fake_run(label, 0, list(rng.random(300) < share))] for label, share in shares.items()]
+    rows = compare(groups)
+    by_size = sorted(rows[1:], key=lambda row: row.p)
+    assert by_size[0].p_holm == pytest.approx(3 * by_size[0].p)
+    assert by_size[1].p_holm == pytest.approx(max(2 * by_size[1].p, by_size[0].p_holm))
+    assert math.isnan(rows[0].p_holm)
 
 
 @pytest.mark.parametrize(

@@ -24,3 +24,18 @@ def test_the_page_holds_every_run_and_its_figures(tmp_path):
     assert "<b>&x" not in text
     assert text.count('<g id="variant0"><title>baseline</title>') == 3  # two curves and a point
     assert text.count('<g id="variant1"><title>&lt;b&gt;&amp;x</title>') == 2
+
+
+def test_interval_and_kind_of_test_stand_under_the_numbers_and_a_failed_seed_is_marked():
+    base = [fake_run("baseline", k, [1, 1, 0, 0] * 90) for k in range(3)]
+    other = [fake_run("x", k, right * 90) for k, right in enumerate(([1, 1, 1, 0], [1, 1, 1, 0], [0, 1, 0, 0]))]
+    rows = compare([base, other])
+    text = page.to_page([base, other], rows, [])
+    low, high = (100 * end for end in rows[1].interval)
+    assert f'+8.3 <span class="note">{low:+.1f} to {high:+.1f}</span>' in text
+    assert f'>{rows[1].p_holm:.3f} <span class="note">seeds</span>' in text
+    assert re.search(r'>67 <span class="note">\d+ to \d+</span>', text)
+    assert '<span class="note">seed 2 stands apart (25.0 %, its siblings 75.0 %)</span>' in text
+    (axes,) = page._accuracy([base, other], rows).axes
+    crosses = [line.get_xdata() for line in axes.lines if line.get_marker() == "x"]
+    assert [list(x) for x in crosses] == [[], [25.0]]

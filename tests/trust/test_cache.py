@@ -3,9 +3,12 @@
 import json
 import shutil
 
+import pytest
+
 import foodjax
 
 
+@pytest.mark.slow
 def test_a_folder_that_a_strange_workdir_calls_its_cache_is_not_written(tmp_path, workdir, monkeypatch, capsys):
     run, precious = tmp_path / "run", tmp_path / "precious"
     shutil.copytree(workdir, run)

@@ -15,6 +15,7 @@ def _state(folder):
     return {p.relative_to(folder): (p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibrate", [False, True])
 def test_an_evaluation_writes_to_output_alone(tmp_path, workdir, calibrate):
     run = tmp_path / "run"
@@ -55,6 +56,7 @@ VIEWS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes,name", VIEWS)
 def test_another_view_has_a_folder_and_a_temperature_of_its_own(tmp_path, workdir, changes, name):
     run = tmp_path / "run"
@@ -86,6 +88,7 @@ def evaluate_config(run, changes):
     return change("evaluate", read_description(run)[0], [("eval.calibrate", True), *changed])
 
 
+@pytest.mark.slow
 def test_another_size_is_another_view(tmp_path, tiny_config):
     tiny_config.train.epochs = 1
     tiny_config.model.head.pooling = "average"
@@ -103,6 +106,7 @@ def test_the_runs_own_values_are_no_other_view(tmp_path, workdir):
     assert foodjax.evaluate(run, eval__size=size, eval__flip=False).folder == run / "evaluation"
 
 
+@pytest.mark.slow
 def test_a_view_without_its_temperature_is_refused(tmp_path, workdir):
     run = tmp_path / "run"
     shutil.copytree(workdir, run)
@@ -118,6 +122,7 @@ def test_a_view_without_its_temperature_is_refused(tmp_path, workdir):
     assert found.folder == run / "evaluation-others-flip"
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_goes_on_with_more_patience(tmp_path, tiny_config, capsys):
     tiny_config.train.update(epochs=6, patience=1)
     tiny_config.optimizer.learning_rate = 1e-12  # no epoch improves much: the losses are those of dropout alone

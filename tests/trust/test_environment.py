@@ -226,6 +226,7 @@ def test_a_training_goes_on_without_a_reader_and_predict_ends_quietly(tmp_path, 
     assert (tmp_path / "run" / "finished.json").exists()
 
 
+@pytest.mark.slow
 def test_without_any_output_a_verb_works(workdir, photo, tmp_path):
     command = shlex.join([
         sys.executable, MAIN[0], "predict", "--workdir", str(workdir), str(photo), "--output", str(tmp_path / "top.csv")

@@ -125,6 +125,7 @@ KERNELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KERNELS)
 def test_an_array_of_keras_that_is_stored_as_keras_never_does_is_refused(tmp_path, kind):
     path = tmp_path / "w.weights.h5"

@@ -37,6 +37,7 @@ DAMAGE = {
     "rows with a text": lambda run: _rows(run / "metrics.jsonl", lambda row: row.update(loss="low")),
     "no predictions": lambda run: (run / "evaluation" / "predictions.csv").unlink(),
     "predictions without columns": lambda run: (run / "evaluation" / "predictions.csv").write_text("a,b\n1,2\n"),
+    "predictions without rows": lambda run: (run / "evaluation" / "predictions.csv").write_text("id,true,predicted\n"),
     "a config that is a number": lambda run: (run / "config.json").write_text("3"),
 }
 

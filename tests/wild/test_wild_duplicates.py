@@ -236,7 +236,7 @@ def test_inspect_shows_pairs_of_each_place_and_counts_the_rest(own, tmp_path, ca
         for k in range(1, 6):
             for copy in "ab":
                 plant(own, f"train/{name}/{k}.png", f"test/{name}/{copy}{k}.png")
-    page = inspect_workdir(config(own, tmp_path), tmp_path / "run").read_text()
+    page = inspect_workdir(config(own, tmp_path), tmp_path / "run").page.read_text()
     section = page[page.index('<h2 id="duplicates">') : page.index('<h2 id="pixels">')]
     counts = re.search(r"\d+ exact, \d+ near duplicates: [^.]*", section).group()
     assert f"data: {counts}\n" in capsys.readouterr().out

@@ -14,7 +14,7 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import SHARED
+from helpers import SHARED, inspect_page
 from PIL import ExifTags, Image
 from starlette.testclient import TestClient
 
@@ -139,7 +139,7 @@ def shown(config):
     """SHA-256 of the photographs on the inspect page; those pictures themselves are compared as JPEG."""
     data = load_data(config)
     samples = [image for images in report_inspect.samples(data, config.seed).values() for image in images]
-    page = report_inspect.to_page(config, data)
+    page = inspect_page(config, data)
     found = re.findall(r'src="data:image/jpeg;base64,([^"]+)" alt="training photograph of ', page)
     on_page = [np.asarray(Image.open(io.BytesIO(base64.b64decode(uri)))) for uri in found]
     assert len(samples) == len(CLASSES) * 4

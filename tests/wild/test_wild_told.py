@@ -207,13 +207,13 @@ def test_inspect_shows_the_files_that_are_not_used(root, tmp_path):
     (root / "train" / "ring" / "a<b>.HEIF~").write_text("x")
     (root / "train" / "ring" / "old.jpg").write_bytes(b"no picture")
     config = replace(painted.config_of(root, tmp_path / "cache", on_error="skip"), {"data.image_size": 32})
-    page = inspect.inspect_workdir(config, tmp_path / "run").read_text()
+    page = inspect.inspect_workdir(config, tmp_path / "run").page.read_text()
     assert "30 photographs are used, 2 files are not" in page
     assert "a&lt;b&gt;.HEIF~" in page
     assert "not a picture of a known kind" in page
     assert len(photographs.read(tmp_path / "run" / "inspect")) == 32
     os.remove(root / "train" / "ring" / "old.jpg")
     os.remove(root / "train" / "ring" / "a<b>.HEIF~")
-    page = inspect.inspect_workdir(config, tmp_path / "run").read_text()
+    page = inspect.inspect_workdir(config, tmp_path / "run").page.read_text()
     assert "All 30 photographs are used." in page
     assert json.dumps("unused-files") not in page

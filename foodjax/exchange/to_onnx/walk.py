@@ -22,12 +22,13 @@ _FORMS = elementwise.FORMS | layout.FORMS | products.FORMS
 _SAME = {"stop_gradient", "copy", "copy_p"}
 
 
-def to_graph(function: Callable[[Any], jax.Array], size: int) -> Graph:
+def to_graph(function: Callable[[Any], jax.Array], size: int, format: str = "ONNX") -> Graph:
     """Returns the graph of a function, whose batch is free.
 
     Args:
         function: of pictures uint8 (B, size, size, 3); returns (B, K).
         size: side of the pictures, pixels.
+        format: that the graph is for, in messages.
 
     Raises:
         UserError: the function needs a primitive, or a use of one, that is not known here.
@@ -39,7 +40,7 @@ def to_graph(function: Callable[[Any], jax.Array], size: int) -> Graph:
     # Here it moves bytes; later it would move floats.
     first = Value(pictures.shape, (0, 3, 1, 2), graph.add("Transpose", IMAGES, perm=[0, 3, 1, 2]))
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        (result,) = _Walk(graph).follow(closed.jaxpr, [constant(x) for x in closed.consts], [first])
+        (result,) = _Walk(graph, format).follow(closed.jaxpr, [constant(x) for x in closed.consts], [first])
     graph.output = place(graph, result, tuple(range(len(result.shape))))
     return graph
 
@@ -51,8 +52,8 @@ class _Walk:
         graph: gets the nodes.
     """
 
-    def __init__(self, graph: Graph):
-        self.graph, self._batch = graph, ""
+    def __init__(self, graph: Graph, format: str):
+        self.graph, self._format, self._batch = graph, format, ""
 
     @property
     def batch(self) -> str:
@@ -90,13 +91,13 @@ class _Walk:
         form = _FORMS.get(name)
         if form is None:
             raise UserError(
-                f"the network uses JAX's primitive {name!r}, for which the ONNX export has no form: needs a network of "
-                f"other operations, or --format stablehlo"
+                f"the network uses JAX's primitive {name!r}, for which the {self._format} export has no form: needs a "
+                f"network of other operations, or --format stablehlo"
             )
         try:
             return [form(self, eqn, *inputs)]
         except Unsupported as error:
             raise UserError(
-                f"the network uses JAX's primitive {name!r} with {error}, for which the ONNX export has no form: "
-                f"needs a network of other operations, or --format stablehlo"
+                f"the network uses JAX's primitive {name!r} with {error}, for which the {self._format} export has no "
+                f"form: needs a network of other operations, or --format stablehlo"
             ) from None

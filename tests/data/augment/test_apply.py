@@ -53,6 +53,7 @@ def test_sizes_follow_the_epoch(tiny_config):
     assert output_size(checked(tiny_config), 3, 5) == 11
 
 
+@pytest.mark.slow
 def test_evaluation_sees_the_middle():
     images = jnp.asarray(random_pictures(3, 18))
     assert view(images, 18, 1.0) is images

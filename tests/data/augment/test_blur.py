@@ -30,6 +30,7 @@ def scipy_blur(images, deviation):
     return np.stack([gaussian_filter(x, (s, s, 0), mode="nearest", truncate=4) for x, s in pairs])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [1, 2, 7, 48])
 def test_it_is_scipys_gaussian_filter(side):
     images, deviation = pictures(side), np.array([0, 1e-4, 0.013, 0.05, 0.0999, 0.1], np.float32)

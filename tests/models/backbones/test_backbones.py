@@ -64,6 +64,7 @@ def to_torch(variables):
     return arrays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NUM_PARAMS)
 def test_number_of_parameters(name):
     model = create_model(checked(config_of(name, 224)), 1000)
@@ -71,6 +72,7 @@ def test_number_of_parameters(name):
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == NUM_PARAMS[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTIPLY_ADDS)
 def test_number_of_multiply_adds(name):
     rows = summary.layers(create_model(checked(config_of(name, 224)), 1000), 224)
@@ -85,6 +87,7 @@ def test_multiply_adds_of_a_transformer_count_every_token():
     assert rows["logits"] == 384 * 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0", "convnext_tiny", "vit_small_patch14_dinov2"])
 def test_the_layer_table_counts_every_parameter(name):
     model = create_model(checked(config_of(name, 56)), 5)
@@ -101,6 +104,7 @@ def test_receptive_fields_of_resnet18_worked_out_by_hand():
     assert rows["backbone/layer4_1/conv2"].receptive_field == 435
 
 
+@pytest.mark.slow
 def test_receptive_fields_of_convnext_worked_out_by_hand():
     rows = {row.name: row for row in summary.layers(create_model(checked(config_of("convnext_tiny")), 5), 64)}
     # Patches of 4; each block adds 6 pixels of its map, 4, 8, 16 and 32 apart, and each patch of 2 one.

@@ -116,6 +116,7 @@ def by_hand(name, side):
     return resnet(int(name[6:]), side) if name.startswith("resnet") else lite(int(name[-1]), side)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_every_convolution_has_its_output_field_and_cost(name):
     rows = [row for row in summary.leaves(modules_of(name, ODD)) if len(row.kernel) == 4]
@@ -136,6 +137,7 @@ def test_other_rows_see_what_the_convolution_before_them_sees(name):
     assert head.multiply_adds == head.kernel[0] * 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_a_transformers_rows_by_hand(name):
     patch, side = BACKBONES[name].stride, BACKBONES[name].stride * 3
@@ -168,6 +170,7 @@ def test_all_multiply_adds_are_those_that_are_published(name):
     assert sum(row.multiply_adds for row in rows) == pytest.approx(expected, abs=rounding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES)
 def test_rows_sum_to_the_parameters_and_blocks_to_the_rows(name):
     side = 3 * BACKBONES[name].stride if BACKBONES[name].divides else ODD
