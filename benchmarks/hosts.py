@@ -4,8 +4,8 @@
     python benchmarks/hosts.py --data ../food-101 --output benchmarks/results/hosts_photographs.json
     python benchmarks/hosts.py --only food10_fast-float32
 
-food10_fast (Muon, batch normalisation, CutMix) in float32, and in float64, which says how far float32 itself is from
-exact sums; food10 in float64: its RMSprop divides by the square root of tiny numbers, so that the rounding of float32
+food10_fast (Muon, batch normalisation, CutMix) in float32, and food10 in float64, with batches of 8, since XLA is slow
+at convolutions in float64: its RMSprop divides by the square root of tiny numbers, so that the rounding of float32
 grows from step to step. Prints a table with the largest difference of a loss from that of one process with one device,
 and writes it as JSON.
 """
@@ -26,7 +26,7 @@ from step import HERE, machine
 
 STEPS = 20
 PLACES = [(1, 1), (1, 2), (1, 8), (2, 2), (2, 8), (4, 4), (4, 8)]  # processes, devices of all
-ROWS = {("food10_fast", "float32"): PLACES, ("food10_fast", "float64"): PLACES[:1], ("food10", "float64"): PLACES}
+ROWS = {("food10_fast", "float32"): PLACES, ("food10", "float64"): PLACES}
 BOUNDS = {"float32": 1e-4, "float64": 1e-9}
 
 
@@ -135,10 +135,6 @@ def main() -> None:
                     f"last step {apart[-1]:.1e} ({verdict}), {time.monotonic() - begin:.0f} s",
                     flush=True,
                 )
-    fast = {row["precision"]: row["losses"] for row in reversed(table["results"]) if row["experiment"] == "food10_fast"}
-    if len(fast) == 2:
-        table["float32_from_float64"] = max(abs(a - b) for a, b in zip(fast["float32"], fast["float64"], strict=True))
-        print(f"food10_fast, one device, float32 from float64: {table['float32_from_float64']:.1e}")
     args.output.write_text(json.dumps(table, indent=2) + "\n")
 
 
