@@ -4,7 +4,6 @@ Only `export_model` imports Keras. The layers have the same names, block1/conv1 
 softmax is part of the loss here; in Keras it is the activation of the last layer.
 """
 
-import math
 import os
 import tempfile
 from pathlib import Path
@@ -142,9 +141,9 @@ def import_model(config: Config | ConfigDict, path: PathLike, workdir: PathLike)
             checkpoints = Checkpoints(staging)
             try:
                 # The loss is unknown, hence infinite: the first epoch is always better.
-                stopping = EarlyStopping(config.train.patience)
+                stopping = EarlyStopping(config.train.patience, monitor=config.train.monitor)
                 loop_state = LoopState(stopping, Metrics.zeros())
-                checkpoints.save(state, loop_state, math.inf)
+                checkpoints.save(state, loop_state, stopping.worst)
             finally:
                 checkpoints.close()
             os.replace(staging, workdir)

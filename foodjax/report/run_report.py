@@ -23,7 +23,7 @@ from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record, views
-from foodjax.workdir.metrics import read_metrics
+from foodjax.workdir.metrics import best_row, read_metrics
 
 _ROWS = 40  # of a layer table; a longer one has a row for each block, and is folded away itself
 
@@ -56,7 +56,7 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     matrix = predictions.confusion
     calibration = reliability(predictions.probabilities, predictions.labels)
     rows = read_metrics(workdir / "metrics.jsonl")
-    best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
+    best = (best_row(rows, engine.config.train.monitor) or {"epoch": 0})["epoch"]
     size = engine.config.eval_size
     modules = summary.modules(engine.model, size)
     layers, blocks = summary.leaves(modules), summary.blocks(modules)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foodjax.steps.early_stopping import EarlyStopping
-from foodjax.steps.metrics import Metrics
+from foodjax.steps.metrics import SUMS, Metrics
 
 
 class LoopState(NamedTuple):
@@ -42,8 +42,9 @@ def to_json(loop_state: LoopState) -> dict[str, Any]:
     """Returns what `from_json` reads: numbers, lists and dicts."""
     stopping, total, rows = loop_state
     return {
-        **{name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")},
-        "total": {name: float(value) for name, value in vars(total).items()},  # a float holds a float32 exactly
+        "best_loss": stopping.best_value,  # its name from when the loss alone decided
+        **{name: getattr(stopping, name) for name in ("best_epoch", "num_bad", "epoch", "monitor")},
+        "total": {name: float(getattr(total, name)) for name in SUMS},  # a float holds a float32 exactly
         "rows": list(rows),
     }
 
@@ -54,9 +55,15 @@ def from_json(stored: dict[str, Any], patience: int) -> LoopState:
     Raises:
         Exception: of many types, when it is not what `to_json` made.
     """
-    stopping = {name: stored[name] for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
+    stopping = {name: stored[name] for name in ("best_epoch", "num_bad", "epoch")}
+    stopping |= {"best_value": stored["best_loss"], "monitor": monitor_of(stored)}
     total = {name: jnp.float32(value) for name, value in stored["total"].items()}
     return LoopState(EarlyStopping(patience, **stopping), Metrics(**total), stored["rows"])
+
+
+def monitor_of(stored: dict[str, Any]) -> str:
+    """Returns the name of the value that decides which checkpoint is the best; older ones do not have it."""
+    return stored.get("monitor", "val_loss")
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
