@@ -191,7 +191,8 @@ class Loop:
                 before, checkpoint = self.total, self._next_checkpoint(stop)
                 end = profiler.next_bound(self.step, checkpoint)
                 count = min(feed.longest - (self.step - first) % feed.longest, end - self.step)
-                self.state, self.total = feed.advance(self.state, self.total, self.step, count)
+                with profiler.named(self.step):
+                    self.state, self.total = feed.advance(self.state, self.total, self.step, count)
                 # This dispatch is on its way: reading the last one's sums keeps no device idle.
                 self._check_finite(before, self.step)
                 steps.write(self.step)
@@ -208,10 +209,7 @@ class Loop:
         steps.write(self.step)
         profiler.at(self.step, self.total.loss_sum)
         seconds, images = time.monotonic() - start, (self.step - begin) * batch_size
-        return {
-            "images_per_second": images / seconds if images else 0.0,
-            "data_wait": feed.wait_seconds / seconds,
-        }
+        return {"images_per_second": images / seconds if images else 0.0, "data_wait": feed.wait_seconds / seconds}
 
     def _next_checkpoint(self, stop: int) -> int:
         every = self.config.checkpoint.every_steps

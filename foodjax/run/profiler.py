@@ -1,5 +1,6 @@
 """A trace of some training steps, `train.profile`, which Perfetto and TensorBoard open."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ class Profiler:
         In all processes alike, since they take one step together.
         """
         return min(stop, *(bound for bound in self._bounds if bound > step), stop)
+
+    def named(self, step: int) -> contextlib.AbstractContextManager:
+        """Names a dispatch "train" in a trace that is being taken, with the steps taken before it."""
+        return jax.profiler.StepTraceAnnotation("train", step_num=step) if self._is_on else contextlib.nullcontext()
 
     def at(self, step: int, total: Any) -> None:
         """Begins or ends the trace where it is due.

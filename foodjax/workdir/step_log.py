@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from foodjax.config.keys import Config
-from foodjax.steps.metrics import Metrics
+from foodjax.steps.metrics import SUMS, Metrics
 from foodjax.system import files
 from foodjax.workdir.metrics import read_metrics
 
@@ -83,16 +83,17 @@ class StepLog:
         due = [i for i in range(count) if (first + 1 + i) % self._every == 0]
         if not due or not self._is_first:
             return
-        found: Metrics = jax.tree.map(np.atleast_1d, jax.device_get(metrics))
+        on_device = {name: getattr(metrics, name) for name in SUMS} | metrics.norms
+        found = {name: np.atleast_1d(values) for name, values in jax.device_get(on_device).items()}
         for i in due:
-            step, n = first + 1 + i, float(found.num_examples[i])
+            step, n = first + 1 + i, float(found["num_examples"][i])
             yield {
                 "epoch": (step - 1) // self._steps_per_epoch + 1,
                 "step": step,
-                "loss": float(found.loss_sum[i]) / n,
-                "accuracy": float(found.num_correct[i]) / n,
+                "loss": float(found["loss_sum"][i]) / n,
+                "accuracy": float(found["num_correct"][i]) / n,
                 "learning_rate": self._learning_rate(step - 1),
-                **{name: float(values[i]) for name, values in found.norms.items()},
+                **{name: float(found[name][i]) for name in metrics.norms},
             }
 
     def close(self) -> None:

@@ -160,6 +160,25 @@ def test_any_text_is_spelled_and_read_back(text):
         ("model.blocks[4].kernel", "3", r"no key 'model.blocks\[4\].kernel'; did you mean 'model.blocks\[3\].kernel'"),
         ("model.blocks.3.kernl", "3", r"no key 'model.blocks\[3\].kernl'; did you mean 'model.blocks\[3\].kernel'"),
         ("model.blocks", "4", "model.blocks is '4': needs a tuple of blocks"),
+        (
+            "optimizer.name",
+            "adam",
+            "optimizer.name is 'adam': needs one of rmsprop, adamw, sgd, muon, lion, lamb, nadam",
+        ),
+        ("train.loss", "bce", "train.loss is 'bce': needs one of cross_entropy, binary_cross_entropy, focal"),
+        (
+            "train.monitor",
+            "loss",
+            "train.monitor is 'loss': needs one of val_loss, val_accuracy, val_top5, val_mean_rec",
+        ),
+        ("train.profile", "5", r"train.profile is \(5,\): needs \(\) or two integers \(from, to\) with 0 <= from < to"),
+        ("train.profile", "5,5", r"train.profile is \(5, 5\): needs .* at most 1000 apart"),
+        ("train.profile", "0,2000", r"train.profile is \(0, 2000\): needs .* at most 1000 apart"),
+        ("eval.more", "val:x", r"eval.more is .*: needs pairs \(name, path\) with different names of letters, digits"),
+        ("eval.more", "a:x,A:y", r"eval.more is .*: needs pairs \(name, path\) with different names"),
+        ("eval.more", "a_b:x", r"eval.more is .*: needs pairs \(name, path\) with different names"),
+        ("eval.more", "/data/v2", r"eval.more is '/data/v2': needs pairs \(name, path\) with different names"),
+        ("log.every_steps", "-1", "log.every_steps is -1: needs an integer >= 0"),
     ],
 )
 def test_an_assignment_that_cannot_be(name, given, message):
