@@ -67,7 +67,7 @@ def test_what_is_measured_changes_no_bit_of_a_run_and_has_every_step_once(runs):
         losses = [step["loss"] for step in steps if step["epoch"] == epoch]
         assert sum(losses) / len(losses) == pytest.approx(row["loss"], rel=1e-6)
     assert all(row["grad_norm"] > 0 and row["weight_norm"] > row["update_norm"] > 0 for row in steps)
-    assert {row["learning_rate"] for row in steps} == {pytest.approx(5e-4)}
+    assert [row["learning_rate"] for row in steps] == pytest.approx([5e-4] * STEPS)
     result = json.loads((runs.measured / "run.json").read_text())["result"]
     best = max(measured, key=lambda row: row["val_accuracy"])
     assert (result["best_epoch"], result["best_val_loss"]) == (best["epoch"], best["val_loss"])
