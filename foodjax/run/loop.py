@@ -106,7 +106,7 @@ class Loop:
             self.step, self.state = 0, engine.create_state()
         else:
             self.step, self.state = latest
-            self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience)
+            self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience, monitor)
             done = self.step - self.stopping.epoch * self.steps_per_epoch
             within = f" and {done} steps" if done else ""
             say(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")

@@ -98,14 +98,19 @@ class Checkpoints:
         with self._reading(step):
             return self._reader.read_weights(self.folder / str(step), like, mesh)
 
-    def restore_loop_state(self, step: int, patience: int) -> LoopState:
+    def restore_loop_state(self, step: int, patience: int, monitor: str = "") -> LoopState:
         """Restores what belongs to the state of `step`.
+
+        Args:
+            step: which checkpoint.
+            patience: of the training that goes on from there.
+            monitor: train.monitor of that training; "" keeps the one of then. An imported model takes any.
 
         Raises:
             UserError: it cannot be read.
         """
         with self._reading(step):
-            return from_json(self._read_loop_state(step), patience)
+            return from_json(self._read_loop_state(step), patience, monitor)
 
     def restore_latest(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState] | None:
         """Restores the newest checkpoint that can be read and says which it is; None when there is no checkpoint.
@@ -151,8 +156,11 @@ class Checkpoints:
         for superseded in set(self.steps()[:-LATEST]) - {self.best_step()}:
             shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
         best = self.best_step()
-        stored = {} if best is None else self._read_loop_state(best)
-        metrics = {monitor_of(stored): stored["best_loss"]} if stored else {}
+        metrics = {}
+        if best is not None:
+            with self._reading(best):
+                stored = self._read_loop_state(best)
+                metrics = {monitor_of(stored): stored["best_loss"]}
         try:
             mend(self.folder, self.steps(), best, metrics)
         except OSError as error:
