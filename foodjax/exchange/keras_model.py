@@ -157,7 +157,7 @@ def import_model(config: Config | ConfigDict, path: PathLike, workdir: PathLike)
 
 
 def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLike) -> None:
-    """Writes a workdir's best checkpoint as a .keras model with a softmax output, compiled if the optimizer is RMSprop.
+    """Writes a workdir's best checkpoint as a .keras model with a softmax output, compiled if it was trained with RMSprop.
 
     With eval.calibrate the weights of the last layer are divided by the temperature, which has the same effect. With
     eval.flip they are not: that temperature is for averages over mirror images, which the model does not compute.
@@ -237,7 +237,8 @@ def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
                 [np.asarray(own[k]) for k in ("kernel", "bias")]
             )
     optimizer = config.optimizer
-    if optimizer.name == "rmsprop":  # Keras has no optimizer with the same arithmetic as the others
+    # Keras has no optimizer with the same arithmetic as the others, and the other losses are of logits.
+    if optimizer.name == "rmsprop" and config.train.loss == "cross_entropy":
         exported.compile(
             keras.optimizers.RMSprop(optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon),
             loss="categorical_crossentropy",

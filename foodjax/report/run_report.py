@@ -13,6 +13,7 @@ from foodjax.config.check import flatten
 from foodjax.data.photographs import Photograph
 from foodjax.data.photographs import read as read_photographs
 from foodjax.evaluation.calibration import reliability
+from foodjax.evaluation.numbers import top_accuracy
 from foodjax.evaluation.scores import cells
 from foodjax.models import summary
 from foodjax.report import duplicates, figures, inside, pictures, templating
@@ -121,6 +122,8 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
         "test images": f"{scores.num_examples:,}",
         "test loss": f"{scores.loss:.3f} nats",
     }
+    if evaluated.engine.config.eval.top5:
+        facts["top-5 accuracy"] = f"{top_accuracy(evaluated.predictions):.1%}"
     if evaluated.view:
         facts["unlike the run"] = views.words(evaluated.view)
     if rows:
