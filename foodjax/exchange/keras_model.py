@@ -157,7 +157,9 @@ def import_model(config: Config | ConfigDict, path: PathLike, workdir: PathLike)
 
 
 def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLike) -> None:
-    """Writes a workdir's best checkpoint as a .keras model with a softmax output, compiled if it was trained with RMSprop.
+    """Writes a workdir's best checkpoint as a .keras model with a softmax output.
+
+    It is compiled if it was trained with RMSprop on cross-entropy.
 
     With eval.calibrate the weights of the last layer are divided by the temperature, which has the same effect. With
     eval.flip they are not: that temperature is for averages over mirror images, which the model does not compute.
