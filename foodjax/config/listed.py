@@ -1,41 +1,29 @@
 """Tables of what a config chooses by name: optimizers, losses, and the validation value that decides.
 
-A line has the keys that its choice reads. `steps.optimizer` and `steps.losses` have the mathematics under these names.
+A line has the keys of its group that its choice reads, of those that not all of the table read. `steps.optimizer` and
+`steps.losses` have the mathematics under these names, docs/instruments.md the sources.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-
-class Chosen(NamedTuple):
-    """A line of a table.
-
-    Attributes:
-        keys: of its group that it reads, and others of the table may not.
-        source: where it is from.
-    """
-
-    keys: tuple[str, ...]
-    source: str
-
+from typing import Any
 
 _ADAMS = ("momentum", "decay", "epsilon", "weight_decay")
 
-OPTIMIZERS = {
-    "rmsprop": Chosen(("momentum", "decay", "epsilon"), "Keras' arithmetic"),
-    "adamw": Chosen(_ADAMS, "Loshchilov and Hutter 2019"),
-    "sgd": Chosen(("momentum", "weight_decay"), "with Nesterov's momentum"),
-    "muon": Chosen(_ADAMS, "Jordan 2024; Liu et al. 2025"),
-    "lion": Chosen(("momentum", "decay", "weight_decay"), "Chen et al. 2023"),
-    "lamb": Chosen(_ADAMS, "You et al. 2020"),
-    "nadam": Chosen(_ADAMS, "Dozat 2016"),
+OPTIMIZERS: dict[str, tuple[str, ...]] = {
+    "rmsprop": ("momentum", "decay", "epsilon"),
+    "adamw": _ADAMS,
+    "sgd": ("momentum", "weight_decay"),
+    "muon": _ADAMS,
+    "lion": ("momentum", "decay", "weight_decay"),
+    "lamb": _ADAMS,
+    "nadam": _ADAMS,
 }
 
-LOSSES = {
-    "cross_entropy": Chosen((), "of the softmax"),
-    "binary_cross_entropy": Chosen((), "one class against the rest, as in Wightman et al. 2021"),
-    "focal": Chosen(("focal_gamma",), "Lin et al. 2017, of the softmax"),
+LOSSES: dict[str, tuple[str, ...]] = {
+    "cross_entropy": (),
+    "binary_cross_entropy": (),
+    "focal": ("focal_gamma",),
 }
 
 # Validation values that choose the best checkpoint and stop early; whether the highest is the best.
@@ -70,7 +58,7 @@ def unused(config: Any) -> list[str]:
     return lines
 
 
-def _set_in_vain(values: Any, table: Mapping[str, Chosen], chosen: str) -> list[str]:
+def _set_in_vain(values: Any, table: Mapping[str, tuple[str, ...]], chosen: str) -> list[str]:
     defaults = {field.name: field.default for field in dataclasses.fields(values)}
-    others = dict.fromkeys(key for line in table.values() for key in line.keys if key not in table[chosen].keys)
+    others = dict.fromkeys(key for read in table.values() for key in read if key not in table[chosen])
     return [key for key in others if getattr(values, key) != defaults[key]]

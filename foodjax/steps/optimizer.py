@@ -80,7 +80,7 @@ def create_chain(
 def _rmsprop(o: Optimizer, learning_rate: Rate) -> optax.GradientTransformation:
     """Keras': v = decay v + (1 - decay) g^2, w -= learning_rate g / sqrt(v + epsilon), v_0 = 0."""
     if o.weight_decay:
-        others = ", ".join(name for name, line in listed.OPTIMIZERS.items() if "weight_decay" in line.keys)
+        others = ", ".join(name for name, keys in listed.OPTIMIZERS.items() if "weight_decay" in keys)
         raise UserError(f"optimizer.weight_decay is {o.weight_decay}: rmsprop has none, use one of {others}")
     momentum = o.momentum or None
     return optax.rmsprop(learning_rate, decay=o.decay, eps=o.epsilon, eps_in_sqrt=True, momentum=momentum)

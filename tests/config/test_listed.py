@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+from helpers import ROOT
 
 from foodjax import load_config
 from foodjax.config import listed
@@ -11,7 +12,13 @@ from foodjax.config.training_keys import Optimizer, Train
 @pytest.mark.parametrize("group,table", [(Optimizer, listed.OPTIMIZERS), (Train, listed.LOSSES)])
 def test_a_line_names_keys_of_its_group(group, table):
     known = {field.name for field in dataclasses.fields(group)}
-    assert {key for line in table.values() for key in line.keys} <= known
+    assert {key for line in table.values() for key in line} <= known
+
+
+def test_the_page_has_a_line_for_each():
+    page = (ROOT / "docs" / "instruments.md").read_text()
+    for name in (*listed.OPTIMIZERS, *listed.LOSSES, *listed.MONITORS):
+        assert f"\n| `{name}` " in page
 
 
 @pytest.mark.parametrize(
