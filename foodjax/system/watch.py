@@ -16,7 +16,7 @@ from typing import NamedTuple
 from foodjax.system import hosts
 from foodjax.system.console import say
 
-DEAD = 15.0  # seconds without a beat
+DEAD = 20.0  # seconds without a beat
 _GONE = 10.0  # seconds that the first process waits for the others: the service ends with it
 DIED = 1  # status of those that another one's death ends
 

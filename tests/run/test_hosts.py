@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 LONG = ("--config.train.epochs=1000", "--config.train.patience=1000")
 # Python before the program: a network that fails in process 1, or shorter waits.
 FAILING = "from foodjax.run import loop\nloop.Loop._save = lambda *a: 1 / 0\n"
-HASTY = "from foodjax.system import join, shared\njoin.SECONDS, shared._SECONDS = 5, 2\n"
+JOINS_AT_ONCE = "from foodjax.system import join\njoin.SECONDS = 5\n"
+SHARES_AT_ONCE = "from foodjax.system import shared\nshared._SECONDS = 2\n"
 
 
 class Group:
@@ -147,12 +148,12 @@ def test_a_process_that_raises_ends_the_others_with_its_status(tmp_path, start):
 def test_processes_that_do_not_fit_together_end_with_a_line(tmp_path, start):
     for process in (0, 1):
         (tmp_path / str(process)).mkdir()
-    hasty = {0: HASTY, 1: HASTY}
+    hasty = {0: SHARES_AT_ONCE, 1: SHARES_AT_ONCE}
     apart = start(2, "--workdir", "run", program=hasty, cwd=[tmp_path / "0", tmp_path / "1"])
     assert apart.wait() == [2, 2], apart.output(0)
     for process in (0, 1):
         assert "run of process 0 is not there in process 1: needs a --workdir on a file system" in apart.output(process)
-    alone = start(1, "--workdir", tmp_path / "run", of=3, program=hasty)
+    alone = start(1, "--workdir", tmp_path / "run", of=3, program={0: JOINS_AT_ONCE})
     assert alone.wait() == [2]
     assert lines(alone.output(0))[0].startswith("error: of 3 processes number 1, 2 did not come within 5 s: needs each")
     assert not (tmp_path / "run").exists()
