@@ -1,4 +1,4 @@
-"""Benchmark of one GPU: speed, PyTorch on the same card, and whether two runs give the same bits.
+"""Benchmark of one GPU: speed, PyTorch on the same card, whether two runs give the same bits, and what these cost.
 
     python benchmarks/gpu.py --train FOLDER --test FOLDER
     python benchmarks/gpu.py --smoke
@@ -27,7 +27,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "peers")]
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "torch", "numpy")
-DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 def rate(work, finish, count: int, repeats: int = 5, warmup: int = 3) -> float:
@@ -57,6 +56,7 @@ def create_config(args):
     config.data.update(backend="device", batch_size=args.batch_size)
     config.model.dtype = args.dtype
     config.train.update(epochs=args.epochs, patience=args.epochs, steps_per_dispatch=args.steps)
+    config.train.deterministic = args.deterministic
     if args.smoke:
         config.data.image_size, config.model.blocks = 32, config.model.blocks[:2]
     return checked(config)
@@ -203,16 +203,15 @@ def run(args):
 MEASUREMENTS = {f.__name__: f for f in (check, matmul, step, torch, feed, run)}
 
 
-def measure(args, name: str, flags: str = "", **changes):
+def measure(args, name: str, **changes):
     """Runs one measurement in its own process; returns its numbers, or {"error": its last line}."""
     values = vars(args) | changes
     command = [sys.executable, __file__, "--worker", name]
     for key in ("train", "test", "batch_size", "dtype", "steps", "count", "epochs"):
         command += [f"--{key}={values[key]}"] if values[key] != "" else []
-    command += ["--smoke"] * args.smoke
-    environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
+    command += ["--smoke"] * args.smoke + ["--deterministic"] * values["deterministic"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=args.timeout)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=args.timeout)
     except subprocess.TimeoutExpired:
         return {"error": f"took longer than {args.timeout} s"}
     lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["no output"]
@@ -239,12 +238,15 @@ def main() -> None:
     for key, default in (("batch_size", 32), ("steps", 8), ("count", 64), ("epochs", 8)):
         parser.add_argument(f"--{key}", type=int, default=default, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
+    parser.add_argument("--deterministic", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if unknown := set(args.sections.split(",")) - {*MEASUREMENTS, "bits"}:
         parser.error(f"--sections has {', '.join(sorted(unknown))}: needs some of {', '.join([*MEASUREMENTS, 'bits'])}")
     if args.worker:
         import foodjax
+        from foodjax.system import determinism
 
+        determinism.set_up(deterministic=args.deterministic)
         foodjax.setup()  # as main.py does
         print("\n" + json.dumps(MEASUREMENTS[args.worker](args)))
         return
@@ -253,8 +255,8 @@ def main() -> None:
         args.output = Path(tempfile.gettempdir()) / "gpu.json"
     table, batch_sizes = {}, [int(x) for x in args.batch_sizes.split(",")]
 
-    def add(label, name, flags="", **changes):
-        table[label] = measure(args, name, flags, **changes)
+    def add(label, name, **changes):
+        table[label] = measure(args, name, **changes)
         peak = table.get("matmul", {}).get(changes.get("dtype", ""))
         if peak and "gflop_per_image" in table[label]:
             done = table[label]["images_per_second"] * table[label]["gflop_per_image"] / 1e3
@@ -277,13 +279,21 @@ def main() -> None:
             add(label, "feed", dtype=dtype, batch_size=batch_size, steps=steps)
         for batch_size in sorted({batch_size for batch_size, _ in feeds}) if "run" in sections else ():
             add(f"run {dtype} batch {batch_size}", "run", dtype=dtype, batch_size=batch_size)
-    for name, flags in (("as it is", ""), ("deterministic", DETERMINISTIC)):
-        if "bits" in sections:
-            for i in (1, 2):
-                add(f"bits {name} {i}", "feed", flags)
-            first, second = (table[f"bits {name} {i}"] for i in (1, 2))
-            table[f"bits {name}"] = {"same": "sha256" in first and first["sha256"] == second.get("sha256")}
+    if "bits" in sections:
+        # In turns, so that a card that slows down slows down both.
+        for i in (1, 2):
+            for name in ("as it is", "deterministic"):
+                add(f"bits {name} {i}", "feed", deterministic=name == "deterministic")
+        speeds = {}
+        for name in ("as it is", "deterministic"):
+            pair = [table[f"bits {name} {i}"] for i in (1, 2)]
+            speeds[name] = statistics.mean(one.get("images_per_second", 0.0) for one in pair)
+            same = "sha256" in pair[0] and pair[0]["sha256"] == pair[1].get("sha256")
+            table[f"bits {name}"] = {"same": same}
             show(f"bits {name}", table[f"bits {name}"])
+        if all(speeds.values()):
+            table["price of train.deterministic"] = {"times_slower": speeds["as it is"] / speeds["deterministic"]}
+            show("price of train.deterministic", table["price of train.deterministic"])
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(table, indent=2) + "\n")
     print(f"wrote {args.output}")

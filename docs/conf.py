@@ -23,4 +23,7 @@ python_maximum_signature_line_length = 100
 # Every name of foodjax that a page refers to must be on a page, except the groups of keys, which config.md lists. Names
 # of other packages are not looked up: that needs the network.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!foodjax\.).*"), ("py:class", r"foodjax\.config\.(photo_)?keys\.(?!Config$)\w+")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!foodjax\.).*"),
+    ("py:class", r"foodjax\.config\.(photo_|training_)?keys\.(?!Config$)\w+"),
+]

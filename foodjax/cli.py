@@ -25,7 +25,7 @@ from foodjax.commands import (
     train,
 )
 from foodjax.commands.verb import CONTINUED
-from foodjax.system import accelerators, memory
+from foodjax.system import accelerators, determinism, memory
 from foodjax.system.console import fail, say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.setup import setup
@@ -68,6 +68,8 @@ def main(argv: list[str]) -> int:
         memory.check_limit(command.verb.address_space, verb)
         given = configs.load(command)
         _leave_float64()
+        if given.config is not None:
+            determinism.set_up(deterministic=given.config.train.deterministic)
         place = hosts.place_of(command)
         setup()  # imports JAX: most mistakes are told a second sooner
         with together(place, _fail, sigterm_status=_status_of(signal.SIGTERM, verb)):

@@ -58,7 +58,8 @@ WRONG = {
     "models.winograd": lambda module, _: module.winograd_conv(
         jnp.ones((2, 8, 8, 3)), jnp.ones((5, 5, 4, 6)), ((2, 2), (2, 2))
     ),
-    "steps.metrics": lambda module, _: module.cross_entropy(jnp.ones((2, 10)), jnp.zeros(3, int)),
+    "steps.losses": lambda module, _: module.cross_entropy(jnp.ones((2, 10)), jnp.zeros(3, int)),
+    "steps.metrics": lambda module, _: module.Metrics.from_batch(jnp.ones((2, 10)), jnp.zeros(3, int), jnp.ones(3)),
     "steps.step": lambda module, _: module.rescale(pictures(8, 8, 3)),
 }
 

@@ -1,6 +1,7 @@
 """Rules: tests of one value, with the words that an error message needs."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -89,6 +90,25 @@ def _triple(rule: Rule, words: str) -> Rule:
     return Rule(lambda v: v == () or (tuple_of(rule, words).accepts(v) and len(v) == 3), f"() or three {words}")
 
 
+def _is_span(value: Any) -> bool:
+    """Returns whether `value` is () or (from, to), steps of a profile."""
+    if value == ():
+        return True
+    is_pair = isinstance(value, tuple) and len(value) == 2 and all(map(is_int, value))
+    return is_pair and 0 <= value[0] < value[1] <= value[0] + MAX_PROFILE
+
+
+def _are_sets(value: Any) -> bool:
+    """Returns whether `value` is ((name, path), ...) with different names that fields and folders can have."""
+    if not isinstance(value, tuple) or not all(
+        isinstance(x, tuple) and len(x) == 2 and all(isinstance(text, str) and text for text in x) for x in value
+    ):
+        return False
+    names = [name for name, _ in value]
+    fit = all(re.fullmatch("[A-Za-z][A-Za-z0-9-]*", name) and name.lower() not in TAKEN for name in names)
+    return fit and len({name.lower() for name in names}) == len(names)
+
+
 def _is_rate(value: Any) -> bool:
     """Returns whether `value` is (pattern, rate): text, and a number from 0 on."""
     return (
@@ -109,7 +129,11 @@ MAX_DEPTH = 100  # layers of a block
 MAX_RATES = 1000  # patterns
 MAX_LAYERS = 200  # convolutions of a network: tracing and compiling take seconds for each ten
 
+MAX_PROFILE = 1000  # steps of a trace, which is kept in memory until it is written
+
 WRITERS = ("tensorboard", "wandb", "mlflow")  # what shows a run's numbers, see workdir/writer.py
+
+TAKEN = ("train", "val", "validation", "steps", "data", "images", "learning")  # begin names that a run has anyway
 
 TEXT = Rule(lambda v: isinstance(v, str), "text")
 NAME = Rule(lambda v: isinstance(v, str) and v != "" and "/" not in v, "a name without '/'")
@@ -124,6 +148,11 @@ CHANNELS = _triple(number(-1, 2), "numbers in [-1, 2]")
 DEVIATIONS = _triple(number(1e-3, 10), "numbers in [0.001, 10]")
 RATES = tuple_of(
     Rule(_is_rate, "a pair (pattern, rate)"), f"at most {MAX_RATES} pairs (pattern, rate) with rate >= 0", MAX_RATES
+)
+PROFILE = Rule(_is_span, f"() or two integers (from, to) with 0 <= from < to, at most {MAX_PROFILE} apart")
+EVAL_SETS = Rule(
+    _are_sets,
+    f"pairs (name, path) with different names of letters, digits and -, none of {', '.join(TAKEN)}",
 )
 STAGES = Rule(_are_stages, "pairs (epoch, pixels) with rising epochs, the first of them 0")
 WRITER_NAMES = Rule(

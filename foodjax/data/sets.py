@@ -34,6 +34,7 @@ class Data(NamedTuple):
         own_validation: the data's own validation set; None where it has none or is not used.
         duplicates: among the photographs of all parts; None where these were not searched.
         left_out: the photographs of the data's own validation part where it is not used.
+        more: sets of eval.more, by their names.
     """
 
     train: Prepared
@@ -42,6 +43,7 @@ class Data(NamedTuple):
     own_validation: Prepared | None = None
     duplicates: Duplicates | None = None
     left_out: tuple[Unused, ...] = ()
+    more: tuple[tuple[str, Prepared], ...] = ()
 
     @property
     def unused(self) -> list[Unused]:

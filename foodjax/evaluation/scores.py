@@ -98,11 +98,12 @@ def to_table(scores: Scores) -> Table:
     return table
 
 
-def sentence(scores: Scores) -> str:
-    """Returns the scores as one line."""
+def sentence(scores: Scores, top5: float | None = None) -> str:
+    """Returns the scores as one line, with the top-5 accuracy where it is known."""
     low, high = scores.interval
+    beside = "" if top5 is None else f"top-5 accuracy {top5:.2%}, "
     return (
-        f"test accuracy {scores.accuracy:.4%} (95 % interval {low:.1%} to {high:.1%}), "
+        f"test accuracy {scores.accuracy:.4%} (95 % interval {low:.1%} to {high:.1%}), {beside}"
         f"loss {scores.loss:.4f}, calibration error {scores.calibration_error:.3f}, {scores.num_examples} images"
     )
 

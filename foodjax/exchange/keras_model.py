@@ -4,7 +4,6 @@ Only `export_model` imports Keras. The layers have the same names, block1/conv1 
 softmax is part of the loss here; in Keras it is the activation of the last layer.
 """
 
-import math
 import os
 import tempfile
 from pathlib import Path
@@ -142,9 +141,9 @@ def import_model(config: Config | ConfigDict, path: PathLike, workdir: PathLike)
             checkpoints = Checkpoints(staging)
             try:
                 # The loss is unknown, hence infinite: the first epoch is always better.
-                stopping = EarlyStopping(config.train.patience)
+                stopping = EarlyStopping(config.train.patience, monitor=config.train.monitor)
                 loop_state = LoopState(stopping, Metrics.zeros())
-                checkpoints.save(state, loop_state, math.inf)
+                checkpoints.save(state, loop_state, stopping.worst)
             finally:
                 checkpoints.close()
             os.replace(staging, workdir)
@@ -158,7 +157,9 @@ def import_model(config: Config | ConfigDict, path: PathLike, workdir: PathLike)
 
 
 def export_model(config: Config | ConfigDict, workdir: PathLike, output: PathLike) -> None:
-    """Writes a workdir's best checkpoint as a .keras model with a softmax output, compiled if the optimizer is RMSprop.
+    """Writes a workdir's best checkpoint as a .keras model with a softmax output.
+
+    It is compiled if it was trained with RMSprop on cross-entropy.
 
     With eval.calibrate the weights of the last layer are divided by the temperature, which has the same effect. With
     eval.flip they are not: that temperature is for averages over mirror images, which the model does not compute.
@@ -238,7 +239,8 @@ def to_keras(config: Config, model: ConvNet, params: Any) -> Any:
                 [np.asarray(own[k]) for k in ("kernel", "bias")]
             )
     optimizer = config.optimizer
-    if optimizer.name == "rmsprop":  # Keras has no optimizer with the same arithmetic as the others
+    # Keras has no optimizer with the same arithmetic as the others, and the other losses are of logits.
+    if optimizer.name == "rmsprop" and config.train.loss == "cross_entropy":
         exported.compile(
             keras.optimizers.RMSprop(optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon),
             loss="categorical_crossentropy",

@@ -13,6 +13,7 @@ from foodjax.config.check import flatten
 from foodjax.data.photographs import Photograph
 from foodjax.data.photographs import read as read_photographs
 from foodjax.evaluation.calibration import reliability
+from foodjax.evaluation.numbers import top_accuracy
 from foodjax.evaluation.scores import cells
 from foodjax.models import summary
 from foodjax.report import duplicates, figures, inside, pictures, templating
@@ -23,7 +24,7 @@ from foodjax.system import files
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.workdir import run_record, views
-from foodjax.workdir.metrics import read_metrics
+from foodjax.workdir.metrics import best_row, read_metrics
 
 _ROWS = 40  # of a layer table; a longer one has a row for each block, and is folded away itself
 
@@ -56,7 +57,7 @@ def to_page(evaluated: Evaluation, workdir: files.PathLike) -> str:
     matrix = predictions.confusion
     calibration = reliability(predictions.probabilities, predictions.labels)
     rows = read_metrics(workdir / "metrics.jsonl")
-    best = min(rows, key=lambda row: row["val_loss"], default={"epoch": 0})["epoch"]
+    best = (best_row(rows, engine.config.train.monitor) or {"epoch": 0})["epoch"]
     size = engine.config.eval_size
     modules = summary.modules(engine.model, size)
     layers, blocks = summary.leaves(modules), summary.blocks(modules)
@@ -121,6 +122,8 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
         "test images": f"{scores.num_examples:,}",
         "test loss": f"{scores.loss:.3f} nats",
     }
+    if evaluated.engine.config.eval.top5:
+        facts["top-5 accuracy"] = f"{top_accuracy(evaluated.predictions):.1%}"
     if evaluated.view:
         facts["unlike the run"] = views.words(evaluated.view)
     if rows:

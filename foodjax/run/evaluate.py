@@ -17,6 +17,7 @@ from foodjax.data.leaks import Duplicates
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, tell
 from foodjax.data.split import all_rows
+from foodjax.evaluation import numbers
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
@@ -143,8 +144,10 @@ def evaluate_best(
         output: folder that gets the files in the place of the workdir.
 
     Raises:
-        UserError: there is no checkpoint or no temperature, or the files cannot be written.
+        UserError: there is no checkpoint or no temperature, or the files cannot be written; or eval.top5 is set with
+            five classes or fewer.
     """
+    numbers.check(engine.config, len(engine.class_names))
     addresses.check("evaluate", engine.config, engine.model, engine.eval_batch_size(len(rows)))
     step, variables = engine.load_weights(workdir)
     base, view = workdir if output is None else output, views.changes(engine.config, workdir)
@@ -158,6 +161,7 @@ def evaluate_best(
     if temperature is not None:
         predictions = temperature_lib.apply(predictions, temperature)
     scores = compute_scores(predictions, engine.class_names)
+    top5 = numbers.top_accuracy(predictions) if engine.config.eval.top5 else None
     of = place_of(engine.config) | {"content": identity.content(identity.photographs(data, rows))}
     if view:
         of["view"] = view
@@ -166,13 +170,14 @@ def evaluate_best(
     folder = Path(hosts.by_first(lambda: str(choose_folder(base, label, of))))
     if hosts.is_first():
         more = {"step": step, "temperature": temperature.temperature if temperature else None, "data": of}
+        more |= {} if top5 is None else {"top5": top5}
         write_files(folder, scores, predictions, data.ids, engine.class_names, more)
         originals = duplicates.originals if duplicates else {}
         files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
     show(to_table(scores))
     if temperature is not None:
         print(temperature)
-    print(sentence(scores))
+    print(sentence(scores, top5))
     say(f"checkpoint of step {step}; tables in {folder}")
     own = local(variables)  # of several processes the first one alone explains pictures in the report
     return Evaluation(engine, step, own, data, predictions, scores, folder, temperature, duplicates, view)

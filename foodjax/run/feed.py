@@ -21,6 +21,8 @@ from foodjax.steps.devices import own_part, put_batch, put_whole, replicated
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.state import TrainState
 
+Record = Callable[[int, Metrics], None]
+
 
 class Feed(Protocol):
     """Takes training steps, `longest` at most in a dispatch.
@@ -79,9 +81,9 @@ class HostFeed:
 
     longest = 1
 
-    def __init__(self, engine: Engine, data: Data):
+    def __init__(self, engine: Engine, data: Data, record: Record | None):
         """Imports TensorFlow where data.backend is "tf"."""
-        self._run, self._data = engine, data
+        self._run, self._data, self._record = engine, data, record
         self._train_batches = select_train_batches(engine.config.data.backend)
         self._watch, self._part = IdleWatch(), own_part(engine.mesh, engine.config.data.batch_size)
         self._batches, self.wait_seconds = iter(()), 0.0
@@ -91,22 +93,24 @@ class HostFeed:
         self._batches, self.wait_seconds = self._train_batches(train, rows, config, first, stop, self._part), 0.0
 
     def advance(self, state: TrainState, total: Metrics, first: int, count: int) -> tuple[TrainState, Metrics]:  # noqa: D102
-        for _ in range(count):
+        for step in range(first, first + count):
             stop = self._watch.start(total.loss_sum)
             batch = next(self._batches)
             self.wait_seconds += stop()
             state, metrics = self._run.train_step(state, put_batch(batch, self._run.mesh))
             total = total.merge(metrics)
+            if self._record is not None:
+                self._record(step, metrics)
         return state, total
 
 
 class DeviceFeed:
     """Batches made on the device from pictures in its memory; imports no TensorFlow."""
 
-    def __init__(self, engine: Engine, data: Data):
+    def __init__(self, engine: Engine, data: Data, record: Record | None):
         """Puts the pictures into device memory."""
         config = engine.config
-        self._config, self._data, self.wait_seconds = config, data, 0.0
+        self._config, self._data, self._record, self.wait_seconds = config, data, record, 0.0
         # On a CPU XLA makes plain loops of the convolutions in a loop: a step of the tutorial took 45 s, not 0.7.
         self.longest = 1 if jax.default_backend() == "cpu" else config.train.steps_per_dispatch
         self._watch, self._mesh = IdleWatch(), engine.mesh
@@ -123,9 +127,20 @@ class DeviceFeed:
         size = output_size(self._config, first, len(rows) // self._config.data.batch_size)
         recipe = put_whole(recipe, NamedSharding(self._mesh, PartitionSpec(None, "batch")))
         total = replicated(total, self._mesh)  # sums that came from the host would compile it once more
-        return self._train_steps(state, total, self._images, recipe, size)
+        state, total, metrics = self._train_steps(state, total, self._images, recipe, size)
+        if self._record is not None:
+            self._record(first, metrics)
+        return state, total
 
 
-def create_feed(engine: Engine, data: Data) -> Feed:
-    """Returns the feed that data.backend names."""
-    return DeviceFeed(engine, data) if engine.config.data.backend == "device" else HostFeed(engine, data)
+def create_feed(engine: Engine, data: Data, record: Record | None = None) -> Feed:
+    """Returns the feed that data.backend names.
+
+    Args:
+        engine: the network.
+        data: the prepared sets.
+        record: called after each dispatch with the steps taken before it, and the metrics of its steps: scalars of one,
+            (S,) of several. With log.every_steps alone.
+    """
+    kind = DeviceFeed if engine.config.data.backend == "device" else HostFeed
+    return kind(engine, data, record if engine.config.log.every_steps else None)

@@ -7,6 +7,7 @@ from foodjax.data import photographs
 from foodjax.data.found import UndecodedError
 from foodjax.data.sets import Data
 from foodjax.run.chosen import load_chosen
+from foodjax.run.more_sets import open_more
 from foodjax.system import files, hosts
 from foodjax.system.errors import UserError
 from foodjax.workdir import data_check, data_record
@@ -28,7 +29,8 @@ def load_for(workdir: Path, config: Config, data: Data | None, *, begun: bool) -
     """
     try:
         config, data = load_chosen(config, data)
-        return config, data_check.check_data(workdir, config, data) if begun else data
+        data = data_check.check_data(workdir, config, data) if begun else data
+        return config, data._replace(more=open_more(config, data.train.class_names))
     except UndecodedError as error:
         if begun:
             raise

@@ -16,6 +16,8 @@ from foodjax.data.sets import Data
 from foodjax.run import addresses, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
+from foodjax.run.instruments import Instruments
+from foodjax.run.more_sets import evaluate_epoch
 from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained
 from foodjax.run.wiring import Engine
@@ -96,21 +98,22 @@ class Loop:
         self.engine, self.checkpoints, self.workdir, self.data = engine, checkpoints, workdir, data
         self.config, self.interrupt = engine.config, interrupt
         self.steps_per_epoch = len(data.parts.train) // engine.config.data.batch_size
-        patience = self.config.train.patience
-        self.stopping, self.total, self._rows = LoopState(EarlyStopping(patience), Metrics.zeros())
+        patience, monitor = self.config.train.patience, self.config.train.monitor
+        self.stopping, self.total, self._rows = LoopState(EarlyStopping(patience, monitor=monitor), Metrics.zeros())
         addresses.check("train", self.config, engine.model, self.config.data.batch_size)
         latest = checkpoints.restore_latest(engine.abstract_state(), engine.mesh)
         if latest is None:
             self.step, self.state = 0, engine.create_state()
         else:
             self.step, self.state = latest
-            self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience)
+            self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience, monitor)
             done = self.step - self.stopping.epoch * self.steps_per_epoch
             within = f" and {done} steps" if done else ""
             say(f"continuing {workdir} after epoch {self.stopping.epoch}{within}")
         self.total = replicated(self.total, engine.mesh)
         self._saved_at, self._saved_time = self.step, time.monotonic()
-        self._feed = create_feed(engine, data)
+        self._instruments = Instruments(engine, workdir, self.step, self.steps_per_epoch)
+        self._feed = create_feed(engine, data, self._instruments.steps.add)
 
     def fit(self, observers: Sequence[Observer]) -> str:
         """Trains to the end and returns the reason that it ended for."""
@@ -139,8 +142,9 @@ class Loop:
         finally:
             self._end.close()
             self._due.close()
+            self._instruments.close(self.step)
             metrics_log.close(finished=finished)
-        best = f"best epoch {self.stopping.best_epoch}, val_loss {self.stopping.best_loss:.4f}"
+        best = f"best epoch {self.stopping.best_epoch}, {self.stopping.monitor} {self.stopping.best_value:.4f}"
         say(f"{reason} after epoch {self.stopping.epoch}; {best}", flush=True)
         return reason
 
@@ -148,21 +152,12 @@ class Loop:
         """Takes the remaining steps of an epoch, validates, and saves; returns an observer's reason to end."""
         timing = self._steps()
         numbers = self.total.compute()
-        validation = self.engine.validate(self.state.variables, self.data)
-        val = validation.metrics
-        self.stopping = self.stopping.update(val["loss"])
+        validation, val = evaluate_epoch(self.engine, self.state.variables, self.data, self.stopping.epoch + 1)
+        self.stopping = self.stopping.update(val[self.stopping.monitor])
         self.total = replicated(Metrics.zeros(), self.engine.mesh)
         # The row comes before the checkpoint: a kill between the two makes the epoch, and the same row, once more.
-        metrics_log.write(
-            {
-                "epoch": self.stopping.epoch,
-                "step": self.step,
-                **numbers,
-                "val_loss": val["loss"],
-                "val_accuracy": val["accuracy"],
-            },
-            timing,
-        )
+        row = {"epoch": self.stopping.epoch, "step": self.step, **numbers, **val}
+        metrics_log.write(row, timing)
 
         def observe() -> str | None:
             epoch = Epoch(
@@ -174,7 +169,7 @@ class Loop:
             return next((reason for reason in reasons if reason), None)
 
         reason = hosts.by_first(observe)
-        self._save(val["loss"])
+        self._save(val[self.stopping.monitor])
         if hosts.is_first():
             line = metrics_log.line(self.config.train.epochs, best=self.stopping.improved, width=columns())
             print(line, flush=True)
@@ -188,29 +183,33 @@ class Loop:
         feed, start = self._feed, time.monotonic()
         feed.start(self.step, stop)
         batch_size = self.config.data.batch_size
+        profiler, steps = self._instruments.profiler, self._instruments.steps
         title = f"epoch {self.stopping.epoch + 1}/{self.config.train.epochs}"
         with Bar(title, self.steps_per_epoch, batch_size, self.step - first) as bar:
             while self.step < stop:
-                before, end = self.total, self._next_checkpoint(stop)
+                profiler.at(self.step, self.total.loss_sum)
+                before, checkpoint = self.total, self._next_checkpoint(stop)
+                end = profiler.next_bound(self.step, checkpoint)
                 count = min(feed.longest - (self.step - first) % feed.longest, end - self.step)
-                self.state, self.total = feed.advance(self.state, self.total, self.step, count)
+                with profiler.named(self.step):
+                    self.state, self.total = feed.advance(self.state, self.total, self.step, count)
                 # This dispatch is on its way: reading the last one's sums keeps no device idle.
                 self._check_finite(before, self.step)
+                steps.write(self.step)
                 self.step += count
                 bar.update(self.step - first)
                 if self.step < stop:  # the end of an epoch is saved with its validation
                     if self._minutes_passed():
                         self._due.ask(1)
                     is_due = self._due.at(self.step) is not None
-                    if is_due or self.step == end:
+                    if is_due or self.step == checkpoint:
                         self._save()
                     self._check_interrupt()
         self._check_finite(self.total, self.step)
+        steps.write(self.step)
+        profiler.at(self.step, self.total.loss_sum)
         seconds, images = time.monotonic() - start, (self.step - begin) * batch_size
-        return {
-            "images_per_second": images / seconds if images else 0.0,
-            "data_wait": feed.wait_seconds / seconds,
-        }
+        return {"images_per_second": images / seconds if images else 0.0, "data_wait": feed.wait_seconds / seconds}
 
     def _next_checkpoint(self, stop: int) -> int:
         every = self.config.checkpoint.every_steps
@@ -227,11 +226,12 @@ class Loop:
         minutes = self.config.checkpoint.every_minutes
         return hosts.is_first() and bool(minutes) and time.monotonic() - self._saved_time >= 60 * minutes
 
-    def _save(self, val_loss: float | None = None) -> None:
+    def _save(self, value: float | None = None) -> None:
         self._check_finite(self.total, self.step)
         if not bool(all_finite(self.state.params)):
             raise UserError(self._not_finite("a weight", math.nan, self.step))
-        self.checkpoints.save(self.state, LoopState(self.stopping, self.total, self._rows), val_loss)
+        self._instruments.steps.write(self.step)  # first: a run that continues here takes no step before it again
+        self.checkpoints.save(self.state, LoopState(self.stopping, self.total, self._rows), value)
         self._saved_at, self._saved_time = self.step, time.monotonic()
 
     def _check_finite(self, total: Metrics, step: int) -> None:

@@ -29,6 +29,7 @@ from foodjax.models.weights.source import is_weights
 from foodjax.run import linear, neighbours, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.features import load_or_compute
+from foodjax.run.more_sets import evaluate_epoch
 from foodjax.run.observer import Epoch, Observer
 from foodjax.run.trained import Trained
 from foodjax.run.wiring import Engine
@@ -145,10 +146,10 @@ def _solve(
         solved = solved.replace(ema={**state.ema, "params": jax.tree.map(jnp.copy, params)})
     logits = features[0] @ fitted.kernel + fitted.bias
     scored = Metrics.from_batch(jnp.asarray(logits), jnp.asarray(labels), jnp.ones(count)).compute()
-    validation = engine.validate(solved.variables, data)
-    val = validation.metrics
-    stopping = EarlyStopping(config.train.patience).update(val["loss"])
-    row = {"epoch": 1, "step": 1, **scored, "val_loss": val["loss"], "val_accuracy": val["accuracy"]}
+    validation, val = evaluate_epoch(engine, solved.variables, data, 1)
+    value = val[config.train.monitor]
+    stopping = EarlyStopping(config.train.patience, monitor=config.train.monitor).update(value)
+    row = {"epoch": 1, "step": 1, **scored, **val}
     log = logs.MetricsLog(workdir, [], 0, config=config)
     try:
         log.write(row, {"images_per_second": 0.0, "data_wait": 0.0})
@@ -162,9 +163,9 @@ def _solve(
         "folds": [fold._asdict() for fold in fitted.folds],
     }  # fmt: skip
     files.write_text(workdir / FILE, json.dumps(facts, indent=2) + "\n")
-    checkpoints.save(solved, LoopState(stopping, Metrics.zeros(), log.rows), val["loss"])
+    checkpoints.save(solved, LoopState(stopping, Metrics.zeros(), log.rows), value)
     checkpoints.wait()
-    say(f"validation accuracy {val['accuracy']:.2%}, loss {val['loss']:.4f}")
+    say(f"validation accuracy {val['val_accuracy']:.2%}, loss {val['val_loss']:.4f}")
     return next(filter(None, reasons), LAST_EPOCH)
 
 

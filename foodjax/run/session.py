@@ -8,17 +8,20 @@ from typing import Any, TypedDict
 import jax
 from ml_collections import ConfigDict
 
+from foodjax.config import listed
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.config.stored import to_json
 from foodjax.data.balance import class_weights
 from foodjax.data.sets import Data
+from foodjax.evaluation import numbers
+from foodjax.run import profiler
 from foodjax.run.chosen import with_stored
 from foodjax.run.evaluate import Evaluation
 from foodjax.run.loading import load_for, write_data
 from foodjax.run.trained import Trained, read_trained
 from foodjax.run.wiring import Engine, check_init_from
-from foodjax.system import hosts
+from foodjax.system import determinism, hosts
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -67,10 +70,11 @@ def run(
     workdir = to_path(workdir)
     check_shared(workdir, "workdir", "a --workdir on a file system that all processes share")
     config = with_stored(workdir_lib.continued(workdir, checked(config)), workdir)
+    determinism.set_up(deterministic=config.train.deterministic)
     begun = workdir_lib.check(workdir, config)
     hosts.check_same("their experiment", to_json(config))
     if begun and (end := workdir_lib.read_finished(workdir, config.train)):
-        if trained := read_trained(workdir, end):
+        if trained := read_trained(workdir, end, config.train.monitor):
             say(f"{workdir} is finished ({end}): nothing to do; foodjax evaluate evaluates it again")
             if changes := data_check.changed_since_the_end(workdir, config):
                 say(f"its photographs have changed since ({changes}, by name): another --workdir trains on them")
@@ -81,6 +85,9 @@ def run(
         check_init_from(config)  # a mistake in it costs no preparation, and leaves no workdir behind
     config, data = load_for(workdir, config, data, begun=begun)
     names, rows = data.train.class_names, data.parts.train
+    numbers.check(config, len(names))
+    if config.train.solver == "steps":
+        profiler.check(config, config.train.epochs * (len(rows) // config.data.batch_size))
     weights = class_weights(config, data.train.labels[rows], len(names))
     engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
     if config.optimizer.rates:
@@ -104,13 +111,13 @@ def run(
             f"cannot write to workdir {workdir} ({where}{error.strerror}); the checkpoints are kept: needs space and "
             f"the right to write, then the same command continues"
         ) from None
-    trained = read_trained(workdir, end)
+    trained = read_trained(workdir, end, config.train.monitor)
     assert trained, f"another program changes {workdir}"
     return trained
 
 
 def describe(engine: Engine, data: Data) -> None:
-    """Prints the devices, and the number of classes and of images."""
+    """Prints the devices, the number of classes and of images, and what of the config has no effect."""
     parts, devices = data.parts, jax.devices()
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     among = f" in {hosts.count()} processes" if hosts.count() > 1 else ""
@@ -119,3 +126,8 @@ def describe(engine: Engine, data: Data) -> None:
         f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
         + (f"; {data.duplicates}" if data.duplicates else "")
     )
+    if engine.config.train.solver == "steps":
+        for line in listed.unused(engine.config):
+            say(line)
+    if engine.config.train.deterministic:
+        say(determinism.sentence(devices[0].platform, len(devices)))

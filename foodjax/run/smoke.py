@@ -39,6 +39,7 @@ def prepare_smoke(config: Config, workdir: PathLike) -> tuple[Config, Path, Data
     """
     folder = next(f for f in _folders(to_path(workdir)) if not f.exists())
     config = replace(config, {"train.epochs": 1, "data.cache_dir": str(folder.absolute() / "prepared")})
+    config = replace(config, {"eval.more": (), "train.profile": ()})  # a single step, and few photographs
     source = create_source(config)
     config = choose(config, source, jax.device_count())
     few = FewOfEach(source, _count(config, source))

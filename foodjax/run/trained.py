@@ -15,8 +15,9 @@ class Trained(NamedTuple):
         workdir: folder of the run.
         epochs: number of epochs that were trained.
         history: the rows of metrics.jsonl, one dict for each epoch, oldest first: epoch (from 1), step (steps so far),
-            loss and val_loss (nats), accuracy and val_accuracy (0..1).
-        best_epoch: the epoch with the lowest validation loss, from 1; its checkpoint is the one that predicts.
+            loss and val_loss (nats), accuracy and val_accuracy (0..1), and what train.monitor, eval.top5 and eval.more
+            add.
+        best_epoch: the epoch with the best value of train.monitor, from 1; its checkpoint is the one that predicts.
         best_val_loss: the validation loss of that epoch, nats.
         reason: why the training ended: "early stopping", "last epoch", or what an observer returned.
         test_accuracy: share of the test images that the best checkpoint predicts right, 0..1.
@@ -40,7 +41,7 @@ class Trained(NamedTuple):
         )
 
 
-def read_trained(workdir: Path, finished: Finished) -> Trained | None:
+def read_trained(workdir: Path, finished: Finished, monitor: str = "val_loss") -> Trained | None:
     """Returns the outcome of a finished training, or None if the files of its results do not fit its end.
 
     The test results are those of the training, from run.json; only without it those of evaluation/evaluation.json,
@@ -49,12 +50,13 @@ def read_trained(workdir: Path, finished: Finished) -> Trained | None:
     Args:
         workdir: of the run.
         finished: its end.
+        monitor: train.monitor of the run.
 
     Raises:
         UserError: metrics.jsonl is there and cannot be read.
     """
     history = read_metrics(workdir / "metrics.jsonl")
-    result = run_record.read(workdir)["result"] or run_record.result(workdir)
+    result = run_record.read(workdir)["result"] or run_record.result(workdir, monitor)
     if result is None or len(history) != finished.epoch:
         return None
     try:

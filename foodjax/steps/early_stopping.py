@@ -1,7 +1,9 @@
-"""Early stopping on the validation loss, with Keras' decisions (`EarlyStopping(mode="min")`)."""
+"""Early stopping on a validation value, with Keras' decisions (`EarlyStopping(monitor=...)`)."""
 
 from dataclasses import dataclass, replace
 from math import inf
+
+from foodjax.config.listed import MONITORS, is_better
 
 
 @dataclass(frozen=True)
@@ -10,25 +12,32 @@ class EarlyStopping:
 
     Attributes:
         patience: epochs without improvement after which training stops.
-        best_loss: the lowest validation loss so far.
-        best_epoch: the epoch (from 1) with that loss; 0 before the first epoch.
+        best_value: the best value of the monitor so far.
+        best_epoch: the epoch (from 1) with that value; 0 before the first epoch.
         num_bad: number of epochs since then.
         epoch: number of epochs so far.
+        monitor: name of the value, as train.monitor has it.
     """
 
     patience: int
-    best_loss: float = inf
+    best_value: float = inf
     best_epoch: int = 0
     num_bad: int = 0
     epoch: int = 0
+    monitor: str = "val_loss"
 
-    def update(self, val_loss: float) -> "EarlyStopping":
+    def update(self, value: float) -> "EarlyStopping":
         """Returns the state after one more epoch; ties and NaN do not improve, but the first epoch always does."""
         epoch = self.epoch + 1
         # As in Keras, the first epoch is the best even if its loss is NaN; no later loss is lower than NaN.
-        if not self.best_epoch or val_loss < self.best_loss:
-            return replace(self, best_loss=val_loss, best_epoch=epoch, num_bad=0, epoch=epoch)
+        if not self.best_epoch or is_better(value, self.best_value, self.monitor):
+            return replace(self, best_value=value, best_epoch=epoch, num_bad=0, epoch=epoch)
         return replace(self, num_bad=self.num_bad + 1, epoch=epoch)
+
+    @property
+    def worst(self) -> float:
+        """A value that every other one improves on."""
+        return -inf if MONITORS[self.monitor] else inf
 
     @property
     def improved(self) -> bool:
@@ -37,5 +46,5 @@ class EarlyStopping:
 
     @property
     def should_stop(self) -> bool:
-        """Whether `patience` epochs (at least one) passed without a lower loss."""
+        """Whether `patience` epochs (at least one) passed without a better value."""
         return self.num_bad >= max(self.patience, 1)

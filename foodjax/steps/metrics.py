@@ -1,43 +1,13 @@
-"""Losses per example, and metrics as sums that are merged over batches and divided once."""
+"""Metrics as sums that are merged over batches and divided once."""
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from foodjax.system.errors import UserError
+from foodjax.steps.losses import cross_entropy
 
-
-def cross_entropy(logits: Float[Array, "B K"], labels: Int[Array, "B"]) -> Float[Array, "B"]:
-    """Returns -log softmax(logits)[label] for each example, in nats: (B, K), (B,) -> (B,)."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-
-
-def training_losses(
-    logits: Float[Array, "B K"], labels: Int[Array, "B"], smoothing: float, class_weights: tuple[float, ...]
-) -> Float[Array, "B"]:
-    """Returns the cross-entropy that training minimises for each example: (B, K), (B,) -> (B,), in nats.
-
-    Args:
-        logits: (B, K).
-        labels: (B,).
-        smoothing: a; the label gets the probability 1 - a + a / K, every other class a / K.
-        class_weights: K factors, one for each class, or () for none.
-
-    Raises:
-        UserError: the number of weights is not K.
-    """
-    num_classes = logits.shape[-1]
-    losses = cross_entropy(logits, labels)
-    if smoothing:
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), smoothing)
-        losses = optax.softmax_cross_entropy(logits, targets)
-    if class_weights:
-        if len(class_weights) != num_classes:
-            raise UserError(f"train.class_weights has {len(class_weights)} numbers: needs {num_classes}, one per class")
-        losses = losses * jnp.asarray(class_weights, losses.dtype)[labels]
-    return losses
+SUMS = ("loss_sum", "num_correct", "num_examples")
 
 
 @struct.dataclass
@@ -48,16 +18,18 @@ class Metrics:
         loss_sum: sum of the losses, in nats.
         num_correct: number of correct predictions (argmax).
         num_examples: number of these examples.
+        norms: of a single training step with log.norms, by their names; sums of several have none.
     """
 
     loss_sum: jax.Array
     num_correct: jax.Array
     num_examples: jax.Array
+    norms: dict[str, jax.Array] = struct.field(default_factory=dict)
 
     @classmethod
     def zeros(cls) -> "Metrics":
         """Returns the sums over no examples."""
-        return cls(*(jnp.zeros((), jnp.float32) for _ in range(3)))
+        return cls(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32))
 
     @classmethod
     def from_batch(cls, logits: Float[Array, "B K"], labels: Int[Array, "B"], mask: Float[Array, "B"]) -> "Metrics":
@@ -74,9 +46,10 @@ class Metrics:
 
     def merge(self, other: "Metrics") -> "Metrics":
         """Returns the sums over both sets of examples."""
-        return jax.tree.map(lambda a, b: a + b, self, other)
+        loss_sum, num_correct, num_examples = (getattr(self, name) + getattr(other, name) for name in SUMS)
+        return Metrics(loss_sum, num_correct, num_examples)
 
     def compute(self) -> dict[str, float]:
         """Divides once: mean loss in nats and accuracy in 0..1."""
-        loss_sum, num_correct, n = (float(x) for x in jax.device_get(jax.tree.leaves(self)))
+        loss_sum, num_correct, n = (float(x) for x in jax.device_get([getattr(self, name) for name in SUMS]))
         return {"loss": loss_sum / n, "accuracy": num_correct / n}

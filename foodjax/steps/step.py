@@ -19,7 +19,9 @@ from foodjax.data.device_batches import Recipe, make_batch
 from foodjax.data.images import check_dtype
 from foodjax.models.convnet import ConvNet
 from foodjax.steps.devices import compiler_options
-from foodjax.steps.metrics import Metrics, training_losses
+from foodjax.steps.losses import training_losses
+from foodjax.steps.metrics import Metrics
+from foodjax.steps.norms import norms_of
 from foodjax.steps.state import TrainState
 
 
@@ -37,12 +39,13 @@ def train_step(
         state: before the step.
         batch: image uint8 (B, H, W, 3), label int32 (B,); for mixed pictures also other int32 (B,), the label of
             the second picture, and share float32 (B,), the weight of the first.
-        config: the experiment; reads train (static).
+        config: the experiment; reads train and log.norms (static).
         model: the network (static).
         tx: the optimizer (static).
 
     Returns:
-        The state after the step, and the metrics of the batch with dropout and the weights before the step.
+        The state after the step, and the metrics of the batch with dropout and the weights before the step; with
+        log.norms, its norms too.
 
     Raises:
         TypeError: the images are not uint8.
@@ -56,12 +59,7 @@ def train_step(
             {"params": params, "batch_stats": state.batch_stats}, images, train=True,
             rngs={"dropout": dropout_key}, mutable=["batch_stats"],
         )  # fmt: skip
-        of = functools.partial(
-            training_losses,
-            logits,  # pyright: ignore[reportArgumentType]
-            smoothing=config.train.label_smoothing,
-            class_weights=tuple(config.train.class_weights),
-        )
+        of = functools.partial(training_losses, logits, train=config.train)  # pyright: ignore[reportArgumentType]
         losses = of(labels)
         if "other" in batch:
             losses = batch["share"] * losses + (1 - batch["share"]) * of(batch["other"])
@@ -76,6 +74,8 @@ def train_step(
         decay = jnp.minimum(config.train.ema_decay, (1 + state.step) / (10 + state.step))
         ema = optax.incremental_update({"params": params, "batch_stats": batch_stats}, ema, 1 - decay)
     metrics = Metrics.from_losses(losses, logits, labels, jnp.ones(labels.shape))
+    if config.log.norms:
+        metrics = metrics.replace(norms=norms_of(grads, updates, params))  # pyright: ignore[reportAttributeAccessIssue]
     state = state.replace(  # pyright: ignore[reportAttributeAccessIssue]
         step=state.step + 1, params=params, opt_state=opt_state, batch_stats=batch_stats, ema=ema
     )
@@ -92,7 +92,7 @@ def train_steps(
     config: Config,
     model: ConvNet,
     tx: optax.GradientTransformation,
-) -> tuple[TrainState, Metrics]:
+) -> tuple[TrainState, Metrics, Metrics | None]:
     """Takes several steps in one dispatch, on batches made in device memory.
 
     Args:
@@ -106,17 +106,20 @@ def train_steps(
         tx: the optimizer (static).
 
     Returns:
-        The state after the steps, and the metrics with theirs, added one step after the other.
+        The state after the steps; the metrics with theirs, added one step after the other; and with log.every_steps
+        those of each step, (S,), else None.
     """
 
     def one(carry, recipe):
         state, total = carry
         state, metrics = train_step(state, make_batch(images, recipe, size), config=config, model=model, tx=tx)
-        return (state, total.merge(metrics)), None
+        return (state, total.merge(metrics)), metrics if config.log.every_steps else None
 
     if len(recipe.row) == 1:  # XLA would compile a loop for one step too
-        return one((state, total), jax.tree.map(lambda x: x[0], recipe))[0]
-    return jax.lax.scan(one, (state, total), recipe)[0]
+        carry, own = one((state, total), jax.tree.map(lambda x: x[0], recipe))
+        return *carry, jax.tree.map(lambda x: x[None], own)
+    carry, own = jax.lax.scan(one, (state, total), recipe)
+    return *carry, own
 
 
 def eval_step(
@@ -180,7 +183,7 @@ def make_train_steps(config: Config, model: ConvNet, tx: optax.GradientTransform
     return jax.jit(
         functools.partial(train_steps, config=config, model=model, tx=tx),
         in_shardings=(replicated, replicated, batched, steps),
-        out_shardings=(replicated, replicated),
+        out_shardings=replicated,
         donate_argnums=0,
         static_argnums=4,
         compiler_options=compiler_options(),

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from foodjax.config.listed import MONITORS
 from foodjax.steps.early_stopping import EarlyStopping
-from foodjax.steps.metrics import Metrics
+from foodjax.steps.metrics import SUMS, Metrics
 
 
 class LoopState(NamedTuple):
@@ -42,21 +43,35 @@ def to_json(loop_state: LoopState) -> dict[str, Any]:
     """Returns what `from_json` reads: numbers, lists and dicts."""
     stopping, total, rows = loop_state
     return {
-        **{name: getattr(stopping, name) for name in ("best_loss", "best_epoch", "num_bad", "epoch")},
-        "total": {name: float(value) for name, value in vars(total).items()},  # a float holds a float32 exactly
+        "best_loss": stopping.best_value,  # its name from when the loss alone decided
+        **{name: getattr(stopping, name) for name in ("best_epoch", "num_bad", "epoch", "monitor")},
+        "total": {name: float(getattr(total, name)) for name in SUMS},  # a float holds a float32 exactly
         "rows": list(rows),
     }
 
 
-def from_json(stored: dict[str, Any], patience: int) -> LoopState:
-    """Returns the loop state that `to_json` stored, with this patience.
+def from_json(stored: dict[str, Any], patience: int, monitor: str = "") -> LoopState:
+    """Returns the loop state that `to_json` stored, with this patience and this monitor; "" keeps that of then.
 
     Raises:
         Exception: of many types, when it is not what `to_json` made.
     """
-    stopping = {name: stored[name] for name in ("best_loss", "best_epoch", "num_bad", "epoch")}
+    stopping = {name: stored[name] for name in ("best_epoch", "num_bad", "epoch")}
+    stopping |= {"best_value": stored["best_loss"], "monitor": monitor or monitor_of(stored)}
     total = {name: jnp.float32(value) for name, value in stored["total"].items()}
     return LoopState(EarlyStopping(patience, **stopping), Metrics(**total), stored["rows"])
+
+
+def monitor_of(stored: dict[str, Any]) -> str:
+    """Returns the name of the value that chose the best checkpoint, of what `to_json` stored.
+
+    Raises:
+        ValueError: it is none of those that train.monitor has.
+    """
+    found = stored.get("monitor", "val_loss")  # older ones do not have it
+    if found not in MONITORS:
+        raise ValueError(f"its monitor is {str(found)[:40]!r}")
+    return found
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from foodjax.system import hosts
 from foodjax.system.console import say
 from foodjax.system.errors import UserError, first_line
 from foodjax.system.files import PathLike, to_path
-from foodjax.workdir.checkpoint_content import LoopState, from_json
+from foodjax.workdir.checkpoint_content import LoopState, from_json, monitor_of
 from foodjax.workdir.checkpoint_items import ItemReader, read_loop_state, to_args
 from foodjax.workdir.orbax_manager import LATEST, create_manager, mend
 
@@ -28,13 +28,13 @@ class Checkpoints:
         self._reader = ItemReader()
         self._manager: Any = None
 
-    def save(self, state: TrainState, loop_state: LoopState, val_loss: float | None = None) -> None:
+    def save(self, state: TrainState, loop_state: LoopState, value: float | None = None) -> None:
         """Starts to write a checkpoint; what the step makes of `state` next does not touch it.
 
         Args:
             state: to be saved.
             loop_state: that belongs to it.
-            val_loss: after an epoch, its validation loss; within an epoch None.
+            value: after an epoch, its value of train.monitor; within an epoch None.
 
         Raises:
             UserError: this one, or the one before, cannot be written.
@@ -42,11 +42,11 @@ class Checkpoints:
         stopping, step = loop_state.stopping, int(state.step)
         # Ties keep the newest in orbax and the oldest in Keras: what is no improvement has no metric to win with.
         # An imported model, of epoch 0, is the best until the first epoch, which always improves.
-        improved = val_loss is not None and (stopping.improved or not stopping.epoch)
+        improved = value is not None and (stopping.improved or not stopping.epoch)
         args = to_args(state, loop_state)
         with self._writing():
             manager = self._manager = self._manager or create_manager(self.folder)
-            saved = manager.save(step, args=args, metrics={"val_loss": float(val_loss)} if improved else None)  # pyright: ignore
+            saved = manager.save(step, args=args, metrics={stopping.monitor: float(value)} if improved else None)  # pyright: ignore
             assert saved, f"checkpoint {step} was there already"
 
     def wait(self) -> None:
@@ -75,7 +75,7 @@ class Checkpoints:
         return max(self.steps(), default=None)
 
     def best_step(self) -> int | None:
-        """Returns the step of the checkpoint with the lowest validation loss."""
+        """Returns the step of the checkpoint with the best value of train.monitor."""
         # Only improvements carry metrics: the newest of them is the best, whatever a first loss of NaN compares to.
         return max((step for step in self.steps() if (self.folder / f"{step}/metrics").is_dir()), default=None)
 
@@ -98,14 +98,19 @@ class Checkpoints:
         with self._reading(step):
             return self._reader.read_weights(self.folder / str(step), like, mesh)
 
-    def restore_loop_state(self, step: int, patience: int) -> LoopState:
+    def restore_loop_state(self, step: int, patience: int, monitor: str = "") -> LoopState:
         """Restores what belongs to the state of `step`.
+
+        Args:
+            step: which checkpoint.
+            patience: of the training that goes on from there.
+            monitor: train.monitor of that training; "" keeps the one of then. An imported model takes any.
 
         Raises:
             UserError: it cannot be read.
         """
         with self._reading(step):
-            return from_json(self._read_loop_state(step), patience)
+            return from_json(self._read_loop_state(step), patience, monitor)
 
     def restore_latest(self, like: TrainState, mesh: Mesh) -> tuple[int, TrainState] | None:
         """Restores the newest checkpoint that can be read and says which it is; None when there is no checkpoint.
@@ -151,9 +156,13 @@ class Checkpoints:
         for superseded in set(self.steps()[:-LATEST]) - {self.best_step()}:
             shutil.rmtree(self.folder / str(superseded), ignore_errors=True)
         best = self.best_step()
-        loss = None if best is None else self._read_loop_state(best)["best_loss"]
+        metrics = {}
+        if best is not None:
+            with self._reading(best):
+                stored = self._read_loop_state(best)
+                metrics = {monitor_of(stored): stored["best_loss"]}
         try:
-            mend(self.folder, self.steps(), best, loss)
+            mend(self.folder, self.steps(), best, metrics)
         except OSError as error:
             raise UserError(f"cannot repair {self.folder}: {error.strerror}: {self._ADVICE}") from None
 
@@ -209,7 +218,7 @@ class Checkpoints:
 
 
 def load_best_weights(workdir: Path, like: Any, mesh: Mesh) -> tuple[int, Any]:
-    """Returns the step of the checkpoint with the lowest validation loss, and its weights.
+    """Returns the step of the checkpoint with the best value of train.monitor, and its weights.
 
     Args:
         workdir: of a run.

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from foodjax.config import stored as stored_lib
 from foodjax.config.check import difference, replace, state_values
-from foodjax.config.keys import Config, Train
+from foodjax.config.keys import Config
+from foodjax.config.training_keys import Train
 from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.system import files, hosts
 from foodjax.system.errors import UserError, first_line
@@ -206,11 +207,11 @@ def read_finished(workdir: Path, train: Train) -> Finished | None:
 
 
 def _stops(workdir: Path, train: Train, epoch: int) -> bool:
-    """Returns whether a run with this patience stops after its `epoch` epochs; True where its losses are not known."""
-    stopping = EarlyStopping(train.patience)
+    """Returns whether a run with this patience stops after its `epoch` epochs; True where its values are not known."""
+    stopping = EarlyStopping(train.patience, monitor=train.monitor)
     try:
         for row in read_metrics(workdir / "metrics.jsonl")[:epoch]:
-            stopping = stopping.update(row["val_loss"])
+            stopping = stopping.update(row[train.monitor])
     except (UserError, KeyError, TypeError):
         return True
     return stopping.epoch < epoch or stopping.should_stop

@@ -17,7 +17,7 @@ def epoch_line(rows: Sequence[dict[str, Any]], timing: dict[str, float], epochs:
             val_accuracy (0..1).
         timing: of the newest: images_per_second, and data_wait, the share of its time.
         epochs: number of epochs of the run, at most.
-        best: whether it has the lowest validation loss so far.
+        best: whether it is the best so far.
         width: columns.
 
     Example:

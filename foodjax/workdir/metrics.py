@@ -1,8 +1,10 @@
-"""Reads metrics.jsonl, the numbers of every epoch."""
+"""Reads metrics.jsonl, the numbers of every epoch, and other files of such lines."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from foodjax.config.listed import MONITORS
 from foodjax.system import files
 from foodjax.system.errors import UserError
 
@@ -29,3 +31,9 @@ def read_metrics(path: files.PathLike) -> list[dict[str, Any]]:
             break
         rows.append(row)
     return rows
+
+
+def best_row(rows: Sequence[dict[str, Any]], monitor: str) -> dict[str, Any] | None:
+    """Returns the first row with the best value of train.monitor; None where there is no row."""
+    choose = max if MONITORS[monitor] else min
+    return choose(rows, key=lambda row: row[monitor], default=None)

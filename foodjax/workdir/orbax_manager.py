@@ -9,13 +9,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from foodjax.config.listed import MONITORS
 from foodjax.system import files
 
 
 def _rank(metrics: Any) -> float:
     # The highest rank is kept. Orbax would take NaN for the best, so that is ranked last.
-    loss = float(metrics["val_loss"])
-    return -loss if loss == loss else float("-inf")
+    ((name, value),) = metrics.items()
+    rank = float(value) if MONITORS[name] else -float(value)
+    return rank if rank == rank else float("-inf")
 
 
 LATEST = 2  # checkpoints kept beside the best: the older one is what is left when the newer one is damaged
@@ -33,20 +35,20 @@ def create_manager(folder: Path) -> ocp.CheckpointManager:
     )
 
 
-def mend(folder: Path, steps: list[int], best: int | None, loss: float | None) -> None:
-    """Repairs the files by which orbax ranks checkpoints: with a wrong loss it would delete the best one.
+def mend(folder: Path, steps: list[int], best: int | None, metrics: dict[str, float]) -> None:
+    """Repairs the files by which orbax ranks checkpoints: with a wrong value it would delete the best one.
 
     Args:
         folder: of the checkpoints.
         steps: that it holds.
-        best: the one with the lowest validation loss, or None.
-        loss: of the best.
+        best: the one with the best value of train.monitor, or None.
+        metrics: that value of the best one, by its name.
 
     Raises:
         OSError: a file cannot be written.
     """
     if best is not None:
-        path, text = folder / f"{best}/metrics/metrics", json.dumps({"val_loss": loss}).encode()
+        path, text = folder / f"{best}/metrics/metrics", json.dumps(metrics).encode()
         if not path.is_file() or files.read_bytes(path) != text:
             files.write_bytes(path, text)
     for step in steps:

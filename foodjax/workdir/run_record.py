@@ -28,7 +28,7 @@ from foodjax.data.sets import Data
 from foodjax.system import files, hosts
 from foodjax.system.errors import first_line
 from foodjax.system.signals import Interrupted
-from foodjax.workdir.metrics import read_metrics
+from foodjax.workdir.metrics import best_row, read_metrics
 
 # The packages whose version can change a number.
 PACKAGES = (
@@ -67,7 +67,7 @@ def recorded(workdir: Path, config: Config, data: Data, origin: dict[str, Any]) 
 
     try:
         yield add
-        session["outcome"], record["result"] = "finished", result(workdir)
+        session["outcome"], record["result"] = "finished", result(workdir, config.train.monitor)
     except (Interrupted, KeyboardInterrupt):
         session["outcome"] = "interrupted"
         raise
@@ -155,15 +155,20 @@ def digests(data: Prepared, rows: np.ndarray) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def result(workdir: files.PathLike) -> dict[str, Any] | None:
-    """Returns the outcome of a finished run, from metrics.jsonl and evaluation.json; None where one is missing."""
+def result(workdir: files.PathLike, monitor: str = "val_loss") -> dict[str, Any] | None:
+    """Returns the outcome of a finished run, from metrics.jsonl and evaluation.json; None where one is missing.
+
+    Args:
+        workdir: of the run.
+        monitor: the value that chose its best epoch, train.monitor.
+    """
     workdir = files.to_path(workdir)
     rows = read_metrics(workdir / "metrics.jsonl")
     try:
         evaluation = files.read_json(workdir / "evaluation" / "evaluation.json")
     except (OSError, ValueError):
         return None
-    best = min(rows, key=lambda row: row["val_loss"], default=None)
+    best = best_row(rows, monitor)
     return {
         "epochs": rows[-1]["epoch"] if rows else 0,
         "best_epoch": best["epoch"] if best else 0,

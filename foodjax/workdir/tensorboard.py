@@ -26,8 +26,8 @@ _VALIDATION = "val_"  # begins the names of what is measured on the validation i
 class TensorBoard:
     """The writer for TensorBoard: event files in three folders, each a run for it.
 
-    `train/` and `validation/` have the same names of curves, so that one card shows both. The folder above has texts
-    and pictures, and the curves of runs that an older version began.
+    `train/` and `validation/` have the same names of curves, so that one card shows both, and so has a folder of each
+    set of eval.more. The folder above has texts and pictures, and the curves of runs that an older version began.
 
     Attributes:
         steps: whose numbers both have.
@@ -39,15 +39,19 @@ class TensorBoard:
         self._shown, self._train, self._validation = (
             EventFile(folder / name, opened.step) for name in ("", "train", "validation")
         )
+        self._files = {"": self._train, _VALIDATION: self._validation}
+        self._files |= {f"{name}_": EventFile(folder / name, opened.step) for name, _ in opened.config.eval.more}
         self.steps = self._train.steps & self._validation.steps
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
         """Adds a point to the curve of each name, where it has none at this step."""
-        validation = {k.removeprefix(_VALIDATION): v for k, v in numbers.items() if k.startswith(_VALIDATION)}
-        train = {k: v for k, v in numbers.items() if not k.startswith(_VALIDATION)}
-        for file, scalars in ((self._train, train), (self._validation, validation)):
-            if step not in file.steps:
-                file.write_scalars(step, scalars)
+        scalars: dict[str, dict[str, float]] = {prefix: {} for prefix in self._files}
+        for name, value in numbers.items():
+            prefix = next((prefix for prefix in self._files if prefix and name.startswith(prefix)), "")
+            scalars[prefix][name.removeprefix(prefix)] = value
+        for prefix, file in self._files.items():
+            if scalars[prefix] and step not in file.steps:
+                file.write_scalars(step, scalars[prefix])
 
     def write_text(self, step: int, tag: str, markdown: str) -> None:
         """Adds a text."""
@@ -65,7 +69,7 @@ class TensorBoard:
     def close(self, *, finished: bool) -> None:
         """Ends the files."""
         del finished
-        for file in (self._shown, self._train, self._validation):
+        for file in (self._shown, *self._files.values()):
             file.close()
 
 

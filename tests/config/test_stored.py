@@ -39,7 +39,8 @@ def stored_text(*missing, format=0, **changes):
                 config[group][old.split(".")[1]] = config[group].pop(last)
         for name in [name for name, key in table().items() if key.since > 6]:
             group, last = name.split(".")
-            config.get(group, {}).pop(last, None)
+            if isinstance(config.get(group), dict):
+                config[group].pop(last, None)
     return json.dumps(config)
 
 

@@ -18,7 +18,8 @@ from foodjax.run import loop
 from foodjax.run.feed import DeviceFeed, create_feed
 from foodjax.run.wiring import Engine
 from foodjax.steps.devices import create_mesh
-from foodjax.steps.metrics import Metrics, cross_entropy
+from foodjax.steps.losses import cross_entropy
+from foodjax.steps.metrics import Metrics
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import create_train_state
 from foodjax.steps.step import make_steps, make_train_steps, rescale, train_steps
@@ -66,19 +67,23 @@ def test_steps_in_one_dispatch_are_the_same_steps(tiny_config, data, mesh):
     tiny_config.augment.update(mixup=0.5, crop_area=(0.5, 1.0))
     tiny_config.train.progressive_resizing = ((0, 12),)
     tiny_config.model.head.pooling = "average"
+    tiny_config.log.every_steps = 1
     config = checked(tiny_config)
     model, tx = create_model(config, 10), create_optimizer(config)
     rows = np.arange(len(data.ids))
     step, _ = make_steps(config, model, tx, mesh)
     steps = make_train_steps(config, model, tx, mesh)
-    expected, total = create_train_state(config, model, tx), Metrics.zeros()
+    expected, total, losses = create_train_state(config, model, tx), Metrics.zeros(), []
     for batch in train_batches(data, rows, config, 4, 7):
         expected, metrics = step(expected, batch)
         total = total.merge(metrics)
+        losses.append(float(metrics.loss_sum))
     state, sums = create_train_state(config, model, tx), Metrics.zeros()
-    images = put_images(data, mesh)
+    images, own = put_images(data, mesh), []
     for first, count in ((4, 2), (6, 1)):
-        state, sums = steps(state, sums, images, sample_recipe(data, rows, config, first, count), 12)
+        state, sums, each = steps(state, sums, images, sample_recipe(data, rows, config, first, count), 12)
+        own.extend(each.loss_sum.tolist())
+    assert own == pytest.approx(losses, rel=1e-4)
     assert int(state.step) == 3
     assert sums.compute() == pytest.approx(total.compute(), rel=1e-4)
     for ours, theirs in zip(jax.tree.leaves(state.params), jax.tree.leaves(expected.params), strict=True):

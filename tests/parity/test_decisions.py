@@ -65,7 +65,9 @@ def our_decisions(losses, patience, update=EarlyStopping.update):
 
 def ties_improve(stopping, loss):
     # The next float up lets an equal loss through.
-    better = EarlyStopping(stopping.patience, np.nextafter(stopping.best_loss, inf), *list(vars(stopping).values())[2:])
+    better = EarlyStopping(
+        stopping.patience, np.nextafter(stopping.best_value, inf), *list(vars(stopping).values())[2:]
+    )
     return EarlyStopping.update(better, loss)
 
 

@@ -147,6 +147,22 @@ def test_best_and_latest_are_kept_through_ties_and_nan(setup, tmp_path):
     again.close()
 
 
+def test_the_highest_value_of_another_monitor_is_kept(setup, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    stopping = EarlyStopping(10, monitor="val_accuracy")
+    for epoch, value in enumerate([0.2, 0.5, 0.4, 0.5, 0.3], start=1):
+        stopping = stopping.update(value)
+        checkpoints.save(setup.state.replace(step=jnp.int32(epoch)), LoopState(stopping, Metrics.zeros()), value)
+    checkpoints.close()
+    again = Checkpoints(tmp_path)
+    assert again.steps() == [2, 4, 5]
+    assert again.restore_loop_state(5, 10).stopping == stopping
+    (tmp_path / "checkpoints/2/metrics/metrics").write_text('{"val_loss": 9.0}')
+    assert again.restore_latest(setup.state, one_device_mesh()) is not None
+    assert json.loads((tmp_path / "checkpoints/2/metrics/metrics").read_text()) == {"val_accuracy": 0.5}
+    again.close()
+
+
 @pytest.mark.parametrize("losses,best", [([np.nan, 2.0, np.nan], 1), ([np.inf, np.inf], 1), ([np.inf, 3.0, 4.0], 2)])
 def test_a_first_loss_that_is_no_number_is_kept_as_keras_keeps_it(setup, tmp_path, losses, best):
     checkpoints = Checkpoints(tmp_path)

@@ -2,6 +2,7 @@ from math import inf, nan
 
 import pytest
 
+from foodjax.config.listed import MONITORS, is_better
 from foodjax.steps.early_stopping import EarlyStopping
 
 # losses, patience, epochs trained, best epoch
@@ -27,3 +28,21 @@ def test_decisions(losses, patience, epochs, best):
         stopping = stopping.update(loss)
     assert (stopping.epoch, stopping.best_epoch) == (epochs, best)
     assert stopping.improved == (best == epochs)
+
+
+@pytest.mark.parametrize(
+    "values,best", [([0.1, 0.5, 0.5, 0.4], 2), ([nan, 0.5], 1), ([0.5, nan, 0.6], 3), ([-inf, 0.0], 2)]
+)
+def test_the_highest_accuracy_is_the_best(values, best):
+    stopping = EarlyStopping(5, monitor="val_accuracy")
+    for value in values:
+        stopping = stopping.update(value)
+    assert stopping.best_epoch == best
+    assert stopping.num_bad == len(values) - best
+
+
+@pytest.mark.parametrize("monitor", list(MONITORS))
+def test_every_value_improves_on_the_worst(monitor):
+    stopping = EarlyStopping(5, monitor=monitor)
+    assert is_better(0.5, stopping.worst, monitor)
+    assert not is_better(stopping.worst, 0.5, monitor)

@@ -5,9 +5,10 @@ import pytest
 from flax.traverse_util import unflatten_dict
 
 from experiments import food10
+from foodjax.config import listed
 from foodjax.config.check import checked
 from foodjax.steps.depths import path_of
-from foodjax.steps.optimizer import are_kernels, create_optimizer, create_schedule
+from foodjax.steps.optimizer import OPTIMIZERS, are_kernels, create_optimizer, create_schedule
 from foodjax.system.errors import UserError
 
 PARAMS = {"block1": {"conv1": {"kernel": jnp.full((3, 3, 2, 4), 0.5), "bias": jnp.ones(4)}},
@@ -43,7 +44,7 @@ def step_of(config, grads, params=PARAMS, steps=1):
     return updates
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon", "lion", "nadam"])
 def test_weight_decay_shrinks_kernels_alone(name):
     config = config_of(name=name, learning_rate=0.1, momentum=0.9, weight_decay=0.2)
     updates = step_of(config, jax.tree.map(jnp.zeros_like, PARAMS))
@@ -117,6 +118,43 @@ def test_adamw_reads_both_betas():
     moments = state[0]
     np.testing.assert_allclose(moments.mu["logits"]["bias"], 0.5)
     np.testing.assert_allclose(moments.nu["logits"]["bias"], 0.25)
+
+
+def test_the_optimizers_are_those_of_the_table():
+    assert OPTIMIZERS.keys() == listed.OPTIMIZERS.keys()
+
+
+def two_steps(**changes):
+    """Returns w after each of two steps from 0.5 with the gradients 1 and -3."""
+    tx, w, found = create_optimizer(config_of(learning_rate=0.1, momentum=0.8, decay=0.5, **changes)), 0.5, []
+    state = tx.init({"w": jnp.array(w)})
+    for g in (1.0, -3.0):
+        updates, state = tx.update({"w": jnp.array(g)}, state, {"w": jnp.array(w)})
+        w += float(updates["w"])
+        found.append(w)
+    return found
+
+
+def test_lion_takes_the_sign_of_an_interpolated_momentum():
+    # m1 = 0.5; the second sign is that of 0.8 * 0.5 - 0.2 * 3 = -0.2.
+    assert two_steps(name="lion") == pytest.approx([0.4, 0.5], rel=1e-6)
+
+
+def test_nadam_looks_ahead():
+    # m = 0.2, v = 0.5; m = -0.44, v = 4.75. Dozat's step has the next mean, from this gradient once more.
+    first = (0.8 * 0.2 / (1 - 0.8**2) + 0.2 * 1 / (1 - 0.8)) / np.sqrt(0.5 / (1 - 0.5))
+    second = (0.8 * -0.44 / (1 - 0.8**3) - 0.2 * 3 / (1 - 0.8**2)) / np.sqrt(4.75 / (1 - 0.5**2))
+    assert two_steps(name="nadam") == pytest.approx([0.5 - 0.1 * first, 0.5 - 0.1 * (first + second)], rel=1e-5)
+
+
+def test_lamb_takes_steps_as_long_as_the_weights():
+    # Of a single number Adam's step has a sign and no length: LAMB gives it that of w.
+    assert two_steps(name="lamb") == pytest.approx([0.5 * 0.9, 0.45 * 1.1], rel=1e-5)
+    params = {"kernel": jnp.array([[3.0, 0.0], [0.0, 4.0]])}
+    tx = create_optimizer(config_of(name="lamb", learning_rate=0.1, momentum=0.9, weight_decay=0.5))
+    updates, _ = tx.update({"kernel": jnp.ones((2, 2))}, tx.init(params), params)
+    step = 1 + 0.5 * np.asarray(params["kernel"])  # Adam's first step, and the decay
+    np.testing.assert_allclose(updates["kernel"], -0.1 * 5 * step / np.linalg.norm(step), rtol=1e-5)
 
 
 def test_muon_makes_the_singular_values_of_a_convolution_alike_and_leaves_the_head_to_adam():

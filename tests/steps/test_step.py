@@ -10,10 +10,12 @@ from ml_collections import ConfigDict
 
 from experiments import food10
 from foodjax.config.check import checked
+from foodjax.config.training_keys import Train
 from foodjax.data.augment.apply import view
 from foodjax.models.convnet import create_model
 from foodjax.steps.early_stopping import EarlyStopping
-from foodjax.steps.metrics import Metrics, training_losses
+from foodjax.steps.losses import training_losses
+from foodjax.steps.metrics import Metrics
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import abstract_train_state, create_train_state
 from foodjax.steps.step import make_steps, train_step
@@ -52,11 +54,15 @@ def run(config, batch, steps=1):
 def test_label_smoothing_and_class_weights():
     logits, labels = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])), jnp.array([0, 2])
     plain, smooth = -np.log([0.5, 0.8]), -np.log([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]).mean(axis=1)
-    np.testing.assert_allclose(training_losses(logits, labels, 0.0, ()), plain, rtol=1e-5)
-    np.testing.assert_allclose(training_losses(logits, labels, 0.3, ()), 0.7 * plain + 0.3 * smooth, rtol=1e-5)
-    np.testing.assert_allclose(training_losses(logits, labels, 0.0, (2.0, 9.0, 0.5)), plain * [2, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(training_losses(logits, labels, Train()), plain, rtol=1e-5)
+    np.testing.assert_allclose(
+        training_losses(logits, labels, Train(label_smoothing=0.3)), 0.7 * plain + 0.3 * smooth, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        training_losses(logits, labels, Train(class_weights=(2.0, 9.0, 0.5))), plain * [2, 0.5], rtol=1e-5
+    )
     with pytest.raises(UserError, match="train.class_weights has 2 numbers: needs 3"):
-        training_losses(logits, labels, 0.0, (1.0, 2.0))
+        training_losses(logits, labels, Train(class_weights=(1.0, 2.0)))
 
 
 def test_a_mixed_label_weighs_both_losses(tiny_config):

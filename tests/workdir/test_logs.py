@@ -35,6 +35,19 @@ def test_tensorboard_reads_train_and_validation_as_two_runs_with_the_same_names(
     assert validation == {"loss": [(10, 2.0), (20, 2.0)]}
 
 
+def test_each_further_set_is_a_run_of_its_own_with_the_same_names(tmp_path, tiny_config):
+    tiny_config.eval.more = (("v2", "/data/v2"), ("v2-small", "small"))
+    log = MetricsLog(tmp_path, [], 0, config=checked(tiny_config))
+    log.write(row(1) | {"v2_loss": 3.0, "v2-small_loss": 4.0}, {"data_wait": 0.5})
+    log.write(row(2), {"data_wait": 0.5})  # where they were not due
+    log.close()
+    found = {name: points(tmp_path / "tensorboard" / name) for name in ("train", "validation", "v2", "v2-small")}
+    assert found["v2"] == {"loss": [(10, 3.0)]}
+    assert found["v2-small"] == {"loss": [(10, 4.0)]}
+    assert found["validation"] == {"loss": [(10, 2.0), (20, 2.0)]}
+    assert sorted(found["train"]) == ["data_wait", "epoch", "loss"]
+
+
 def test_a_continued_run_drops_later_points_and_writes_missing_ones_again(tmp_path):
     log = MetricsLog(tmp_path, [], 0)
     for epoch in (1, 2, 3):
