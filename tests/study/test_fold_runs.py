@@ -1,14 +1,19 @@
 """Comparisons of runs on folds: the test over folds, what it refuses, and the predictions of all folds."""
 
 import csv
+import glob
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import fake_run, write_experiment
 from scipy import stats
 
+from foodjax import cli
+from foodjax.commands import arguments, configs
+from foodjax.commands import sweep as sweep_verb
 from foodjax.study import jobs, out_of_fold, results, significance, space, tables
 from foodjax.study.compare import FOLDS, TOO_FEW_FOLDS, compare
 from foodjax.system.errors import UserError
@@ -191,3 +196,30 @@ def test_the_label_of_a_run_is_its_variant():
 def test_fewer_than_three_folds_are_no_test():
     with pytest.raises(ValueError, match="2 folds: needs at least 3"):
         significance.of_folds(np.array([0.5, 0.6]), tested=1.0, images=10)
+
+
+@pytest.mark.parametrize("given,name", [([], "runs/food10_fast-5folds"), (["--workdir", "here"], "here")])
+def test_the_verb_sweeps_over_folds_in_a_folder_of_their_own(given, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained, compared = [], []
+    monkeypatch.setattr("foodjax.study.sweep.sweep", lambda trials, *rest: trained.extend(trials) or "")
+    monkeypatch.setattr("foodjax.study.sweep.is_finished", lambda trial: True)
+    monkeypatch.setattr("foodjax.study.page.write_comparison", lambda *arguments: compared.append(arguments))
+    read = arguments.read(["sweep", "--config", "food10_fast", "--folds", "5", *given], cli.VERBS)
+    sweep_verb.VERB.run(configs.load(read))
+    assert [trial.workdir for trial in trained] == [
+        Path(name) / f"baseline-fold{k}of5-seed{k - 1}" for k in range(1, 6)
+    ]
+    (((runs,), _, output),) = compared
+    assert output == Path(name) / "comparison"
+    for trial in trained:
+        trial.workdir.mkdir(parents=True)
+    (Path(name) / "baseline-seed0").mkdir()
+    (Path(name) / "baseline-fold1of15-seed0").mkdir()
+    assert sorted(glob.glob(runs)) == [str(trial.workdir) for trial in trained]
+
+
+@pytest.mark.parametrize("folds", ["1", "-2", "2000", "x"])
+def test_a_number_of_folds_that_is_none_is_one_line(folds):
+    with pytest.raises(UserError, match="--folds is .*: needs (from 2 to 1000, or 0 for no folds|an integer)"):
+        arguments.read(["sweep", "--config", "food10_fast", "--folds", folds], cli.VERBS)
