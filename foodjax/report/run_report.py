@@ -121,6 +121,9 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
         "test images": f"{scores.num_examples:,}",
         "test loss": f"{scores.loss:.3f} nats",
     }
+    fold = evaluated.engine.config.data.fold
+    if fold and evaluated.folder.name == "evaluation":  # else of other photographs
+        facts["test images are"] = f"fold {fold} of those to train with"
     if evaluated.view:
         facts["unlike the run"] = views.words(evaluated.view)
     if rows:
