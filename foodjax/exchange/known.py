@@ -90,14 +90,8 @@ def _copies(listed: list[photographs.Photograph], *, in_fold: bool) -> Copies:
     repeated = Counter(row.part for row in listed if row.duplicate_of and not row.reason)
     # The first of a group counts as the original: a copy in test repeats one of train, of validation, or of test.
     # The train part of the data is the parts of a run on a fold, and duplicates are all in one of them.
-    between = (
-        0
-        if in_fold
-        else sum(
-            "test" in row.part and not row.reason and row.duplicate_of.startswith(("train/", "validation/"))
-            for row in listed
-        )
-    )
+    repeats = [row for row in listed if row.duplicate_of.startswith(("train/", "validation/")) and not row.reason]
+    between = 0 if in_fold else sum("test" in row.part for row in repeats)
     return Copies(dict(repeated), between, sum(row.reason == photographs.DUPLICATE for row in listed))
 
 
