@@ -147,7 +147,7 @@ def measure(cell: Cell, count: int, seed: int = 0) -> dict[str, float]:
 def main() -> None:
     """Measures all cells and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--comparisons", type=int, default=2000, help="of a cell")
+    parser.add_argument("--comparisons", type=int, default=800, help="of a cell")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "folds.json")
     args = parser.parse_args()
