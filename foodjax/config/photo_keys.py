@@ -6,11 +6,13 @@ from foodjax.config.key import key
 from foodjax.config.rules import (
     AREA,
     BOOL,
+    FOLD,
     FRACTION,
     MAX_BATCH,
     MAX_SIDE,
     POSITIVE,
     RANGE,
+    SEED,
     TEXT,
     UNIT,
     choice,
@@ -76,6 +78,15 @@ class Data:
         0.2, number(0, 1, open_low=True, open_high=True), "of each class",
         "share held out of train to test on, where the data has no test part; by a hash of the names", since=10,
     )  # fmt: skip
+    fold: str = key(
+        "", FOLD, "",
+        "cross-validation: 2/5 tests on the second of five folds of train and validation; empty: on the test part",
+        since=13, scope="evaluation",
+    )  # fmt: skip
+    fold_seed: int = key(0, SEED, "", "of the assignment to folds; another one repeats a cross-validation", since=13)
+    group: str = key(
+        "", TEXT, "", "column of `data.labels`: photographs with one value in it stay in one fold", since=13
+    )
     train_per_class: int = key(0, integer(0), "images", "at most so many of each class to train on; 0: all", since=4)
     batch_size: int = key(32, integer(0, MAX_BATCH), "images", "in a training step; 0: chosen")
     eval_batch_size: int = key(

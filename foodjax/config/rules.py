@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from foodjax.config import fold
+
 
 class Rule(NamedTuple):
     """A test of one value and the words that complete "needs ..."."""
@@ -137,6 +139,7 @@ TAKEN = ("train", "val", "validation", "steps", "data", "images", "learning")  #
 
 TEXT = Rule(lambda v: isinstance(v, str), "text")
 NAME = Rule(lambda v: isinstance(v, str) and v != "" and "/" not in v, "a name without '/'")
+FOLD = Rule(fold.is_fold, fold.NEEDS)
 BOOL = Rule(lambda v: isinstance(v, bool), "true or false")
 SEED = Rule(lambda v: is_int(v) and 0 <= v < 2**31, "an integer in [0, 2**31)")
 FRACTION = number(0, 1, open_high=True)

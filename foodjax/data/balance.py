@@ -74,7 +74,8 @@ def warnings(config: Config, train: Prepared, validation: Prepared, parts: Indic
         more = f" and {len(lacking) - _NAMED:,} more" if len(lacking) > _NAMED else ""
         line = f"classes without validation images: {shown}{more}"
         if not parts.validation_is_given:
-            line += _fraction(np.bincount(validation.labels, minlength=len(names))[lacking])
+            rest = np.concatenate([parts.train, parts.validation]) if parts.test_is_from_train else slice(None)
+            line += _fraction(np.bincount(validation.labels[rest], minlength=len(names))[lacking])
         lines.append(line)
     return lines
 

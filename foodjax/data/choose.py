@@ -14,6 +14,7 @@ from PIL import Image
 
 from foodjax.config.backbones import BACKBONES
 from foodjax.config.check import leaves, replace
+from foodjax.config.fold import parse
 from foodjax.config.keys import Config
 from foodjax.config.values import spell
 from foodjax.data.formats import FORMATS, open_heif
@@ -67,9 +68,11 @@ def choose(config: Config, source: Source, devices: int = 1) -> Config:
         return config
     data = config.data
     listing = select_classes(source.listing(), 0 if data.class_names else data.num_classes, data.class_names)
-    counts = Counter(example.class_name for example in listing.train)
-    sides = _short_sides(source, listing.train) if "data.image_size" in names else []
-    return _choose(config, [counts[name] for name in listing.class_names], bool(listing.validation), sides, devices)
+    validates = bool(listing.validation) and not data.fold
+    examples = [*listing.train, *listing.validation] if data.fold else listing.train
+    counts = Counter(example.class_name for example in examples)
+    sides = _short_sides(source, examples) if "data.image_size" in names else []
+    return _choose(config, [counts[name] for name in listing.class_names], validates, sides, devices)
 
 
 def choose_for(config: Config, train: Prepared, devices: int = 1) -> Config:
@@ -103,6 +106,8 @@ def _with_standard(config: Config) -> Config:
 def _choose(config: Config, counts: list[int], validates: bool, sides: Sequence[int], devices: int) -> Config:
     """Chooses by the number of train photographs of each class, and the short sides of some of them."""
     names, data = open_keys(config), config.data
+    if fold := parse(data.fold):
+        counts = [count - -(-count // fold.count) for count in counts]  # the same values for every fold
     own = validates and data.protocol == "holdout"
     share = data.validation_fraction or validation_share(counts)
     left = [count if own else count - int(share * count) for count in counts]

@@ -43,6 +43,26 @@ def group_numbers(pairs: Sequence[Pair], part: str, rows: np.ndarray) -> np.ndar
     return np.array([found.get((part, row), own + i) for i, row in enumerate(np.asarray(rows).tolist())], np.int64)
 
 
+def joined(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns the groups that two ways to group the same N photographs make together.
+
+    Photographs that either puts together are in one group, and so is what a chain of such photographs connects.
+
+    Args:
+        groups: int (N,), equal within a group.
+        others: int (N,), the same of the other way.
+
+    Returns:
+        int64 (N,), numbered in the order of their first photographs.
+    """
+    links = []
+    for one in (groups, others):
+        first: dict[int, int] = {}
+        links += [(first.setdefault(number, k), k) for k, number in enumerate(np.asarray(one).tolist())]
+    found, number = components(links, len(groups)).tolist(), {}
+    return np.array([number.setdefault(group, len(number)) for group in found], np.int64)
+
+
 def _group_of(pairs: Sequence[Pair]) -> dict[tuple[str, int], int]:
     """Returns (part, row) -> the number of its group, sorted, of all photographs in pairs."""
     places = sorted({place for p in pairs for place in ((p.part, p.row), (p.other_part, p.other_row))})

@@ -148,7 +148,7 @@ def rows_of(parts: Indices) -> dict[str, tuple[str, np.ndarray]]:
     chosen = {"train": ("train", parts.train)}
     if not parts.validation_is_from_test:
         chosen["validation"] = ("validation" if parts.validation_is_given else "train", parts.validation)
-    return chosen | {"test": ("test", parts.test)}
+    return chosen | {"test": ("train" if parts.test_is_from_train else "test", parts.test)}
 
 
 def apply(

@@ -49,12 +49,12 @@ def of_data(data: Data) -> list[Photograph]:
     dropped = _dropped(found) if found else {}
     originals = {**found.originals, **{("train", i): other for i, other in dropped.items()}} if found else {}
     is_own, is_from_test = parts.validation_is_given, parts.validation_is_from_test
-    for name, prepared in {"train": data.train, "validation": data.own_validation, "test": data.test}.items():
-        if prepared is None:
-            continue
+    for name, prepared in data.sets.items():
         roles: dict[str, Iterable[int]] = {name: getattr(parts, name)} if name != "validation" or is_own else {}
         if name == ("test" if is_from_test else "train") and not is_own:
             roles["validation"] = parts.validation
+        if parts.test_is_from_train:
+            roles["test"] = parts.test
         sizes |= prepared.found.broken_sizes
         of_set = _of_set(name, prepared, roles, originals, _NOT_SPLIT)
         if name == "train":
@@ -74,11 +74,20 @@ def _dropped(found: Duplicates) -> dict[str, str]:
     return ids
 
 
-def of_evaluation(test_set: Prepared, rows: Iterable[int], originals: Originals) -> list[Photograph]:
-    """Returns the photographs of an evaluation: the rows of a prepared set, and the files that are not used."""
+def of_evaluation(
+    test_set: Prepared, rows: Iterable[int], originals: Originals, name: str = "test"
+) -> list[Photograph]:
+    """Returns the photographs of an evaluation: the rows of a prepared set, and the files that are not used.
+
+    Args:
+        test_set: the prepared set.
+        rows: those that are evaluated.
+        originals: duplicates, of `Duplicates.originals`.
+        name: of the set in the data; of a fold, train.
+    """
     found = test_set.found
     others = of_unused([*found.left_out, *found.unused], found.broken_sizes)
-    return _of_set("test", test_set, {"test": rows}, originals, _NOT_EVALUATED) + others
+    return _of_set(name, test_set, {"test": rows}, originals, _NOT_EVALUATED) + others
 
 
 def of_unused(rows: Iterable[Unused], sizes: Mapping[str, int]) -> list[Photograph]:

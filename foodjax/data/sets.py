@@ -11,12 +11,14 @@ from foodjax.config.keys import Config
 from foodjax.data.balance import warnings
 from foodjax.data.choose import choose, share_for
 from foodjax.data.duplicates import Pair
+from foodjax.data.fold_split import groups_of, split_fold
 from foodjax.data.found import Found, group
 from foodjax.data.leaks import Duplicates, apply, is_exempt, search
 from foodjax.data.prepare import prepare
 from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import Source, Unused
 from foodjax.data.sources.find import create_source
+from foodjax.data.sources.joined import of_folds
 from foodjax.data.split import Indices, all_rows, first_of_each, split
 from foodjax.system.console import say, track
 from foodjax.system.errors import UserError
@@ -29,12 +31,13 @@ class Data(NamedTuple):
 
     Attributes:
         train: photographs to train on, and to validate on where there is no other place for that.
-        test: photographs to test on.
+        test: photographs to test on; those of `train` where data.fold tests on a fold of them.
         parts: rows.
         own_validation: the data's own validation set; None where it has none or is not used.
         duplicates: among the photographs of all parts; None where these were not searched.
         left_out: the photographs of the data's own validation part where it is not used.
         more: sets of eval.more, by their names.
+        groups: id -> group of training photographs, where data.group names them.
     """
 
     train: Prepared
@@ -44,11 +47,17 @@ class Data(NamedTuple):
     duplicates: Duplicates | None = None
     left_out: tuple[Unused, ...] = ()
     more: tuple[tuple[str, Prepared], ...] = ()
+    groups: Mapping[str, str] = {}
 
     @property
     def unused(self) -> list[Unused]:
         """The files that are in no prepared set, each with the reason."""
-        return _unused(_sets(self.train, self.test, self.own_validation), self.left_out)
+        return _unused(self.sets, self.left_out)
+
+    @property
+    def sets(self) -> dict[str, Prepared]:
+        """The prepared sets by their parts in the data; of a fold, the train set alone."""
+        return _sets(self.train, self.test, self.own_validation)
 
     @property
     def validation(self) -> Prepared:
@@ -84,7 +93,10 @@ def load_source(source: Source, config: Config) -> Data:
     Raises:
         UserError: the data cannot be used, or a part of it is empty.
     """
+    groups = groups_of(config, source := of_folds(source) if config.data.fold else source)
     train_set = prepare(source, "train", config, track)
+    if config.data.fold:
+        return _load_fold(config, train_set, groups)
     test_set = prepare(source, "test", config, track)
     for part, found in (("train", train_set), ("test", test_set)):
         if not len(found.images):
@@ -105,15 +117,30 @@ def load_source(source: Source, config: Config) -> Data:
     tell(train_set.found, _unused(sets, left_out))
     pairs = None if is_exempt(config) else search(sets, config)
     data = split_data(config, train_set, test_set, own_validation, pairs)._replace(left_out=left_out)
-    for line in [
-        *(data.duplicates.lines() if data.duplicates else ()),
-        *warnings(config, train_set, data.validation, data.parts),
-    ]:
-        say(line)
+    _warn(config, data)
     return data
 
 
+def _load_fold(config: Config, train_set: Prepared, groups: Mapping[str, str] | None) -> Data:
+    """Splits the photographs of folds; the test part of the data is not opened."""
+    tell(train_set.found, _unused({"train": train_set}, ()))
+    pairs = None if is_exempt(config) else search({"train": train_set}, config)
+    data = split_data(config, train_set, train_set, None, pairs, groups)
+    _warn(config, data)
+    tested = f"{len(data.parts.test):,} of {len(train_set.ids):,} photographs"
+    say(f"data.fold={config.data.fold}: tested on {tested}; the test part is not used")
+    return data
+
+
+def _warn(config: Config, data: Data) -> None:
+    lines = data.duplicates.lines() if data.duplicates else []
+    for line in (*lines, *warnings(config, data.train, data.validation, data.parts)):
+        say(line)
+
+
 def _sets(train_set: Prepared, test_set: Prepared, own_validation: Prepared | None) -> dict[str, Prepared]:
+    if test_set is train_set:  # its test images are a fold
+        return {"train": train_set}
     given = {"validation": own_validation} if own_validation is not None else {}
     return {"train": train_set, **given, "test": test_set}
 
@@ -149,15 +176,18 @@ def split_data(
     test_set: Prepared,
     own_validation: Prepared | None = None,
     pairs: Sequence[Pair] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> Data:
     """Splits prepared sets as `config.data` says.
 
     Args:
         config: the experiment.
         train_set: photographs to train on.
-        test_set: photographs to test on.
+        test_set: photographs to test on; with data.fold, those of `train_set` are taken.
         own_validation: photographs to validate on; None takes them from the others.
-        pairs: the duplicates in these sets, of `leaks.search`; None searches them where data.duplicates is "drop".
+        pairs: the duplicates in these sets, of `leaks.search`; None searches them where data.duplicates is "drop", or
+            for folds.
+        groups: id -> group of training photographs, which stay in one fold; of `fold_split.groups_of`.
 
     Raises:
         UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size.
@@ -169,10 +199,16 @@ def split_data(
                 f"data.image_size is {config.data.image_size}, but the pictures have {side} x {side} pixels: needs "
                 f"data.image_size={side}, or pictures prepared at {config.data.image_size}"
             )
-    parts = split(
-        train_set.ids, train_set.labels, test_set.ids, test_set.labels,
-        config.data.protocol, config.data.validation_fraction,
-    )  # fmt: skip
+    if config.data.fold:
+        if pairs is None and not is_exempt(config):
+            pairs = search({"train": train_set}, config)
+        test_set, own_validation = train_set, None
+        parts = split_fold(config, train_set, pairs or (), groups)
+    else:
+        parts = split(
+            train_set.ids, train_set.labels, test_set.ids, test_set.labels,
+            config.data.protocol, config.data.validation_fraction,
+        )  # fmt: skip
     if own_validation is not None:
         parts = parts._replace(
             train=all_rows(train_set.ids, train_set.labels),
@@ -180,7 +216,7 @@ def split_data(
             validation_is_from_test=False,
             validation_is_given=True,
         )
-    sets, duplicates = _sets(train_set, test_set, own_validation), None
+    duplicates, sets = None, _sets(train_set, test_set, own_validation)
     if pairs is None and config.data.duplicates == "drop" and not is_exempt(config):
         pairs = search(sets, config)
     if pairs is not None:
@@ -188,18 +224,19 @@ def split_data(
     elif config.data.train_per_class:
         parts = parts._replace(train=first_of_each(parts.train, train_set.labels, config.data.train_per_class))
     if not len(parts.validation):
-        raise _no_validation(config, test_set if parts.validation_is_from_test else train_set)
+        labels = test_set.labels if parts.validation_is_from_test else train_set.labels
+        of = np.concatenate([parts.train, parts.validation]) if config.data.fold else slice(None)
+        raise _no_validation(config, np.bincount(labels[of], minlength=len(train_set.class_names)))
     if len(parts.train) < config.data.batch_size:
         raise UserError(
             f"data.batch_size is {config.data.batch_size}, but there are only {len(parts.train)} training images: "
             f"use at most {len(parts.train)}"
         )
-    return Data(train_set, test_set, parts, own_validation, duplicates)
+    return Data(train_set, test_set, parts, own_validation, duplicates, groups=groups or {})
 
 
-def _no_validation(config: Config, of: Prepared) -> UserError:
+def _no_validation(config: Config, counts: np.ndarray) -> UserError:
     """Returns the error for a share that takes no picture of any class, with one that takes some of each."""
-    counts = np.bincount(of.labels, minlength=len(of.class_names))
     fraction = config.data.validation_fraction
     if counts.max() < 2:
         return UserError(

@@ -17,6 +17,7 @@ class Indices(NamedTuple):
     test: np.ndarray
     validation_is_from_test: bool
     validation_is_given: bool = False  # rows of the data's own validation set
+    test_is_from_train: bool = False  # rows of the train set: a fold of it
 
 
 def keras_split(ids: list[str], labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:

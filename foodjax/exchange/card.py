@@ -186,6 +186,10 @@ def _limits(served: Served, known: Known) -> str:
             f"- Its accuracy is that of {scores.num_examples:,} test photographs of {data}, {of_each} of each class. "
             f"This card knows of no other photographs."
         )
+        if fold := served.config.data.fold:
+            lines.append(
+                f"- They are the fold {fold} of a cross-validation; it was trained on photographs of the others."
+            )
         if known.copies and known.copies.between:
             lines.append(f"- {known.copies.between:,} of them repeat photographs of another part, see above.")
     else:

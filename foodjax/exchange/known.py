@@ -82,17 +82,16 @@ def read_known(config: Config, workdir: Path, step: int, class_names: tuple[str,
         record["result"] if isinstance(record["result"], dict) else {},
         {key: value for key, value in weights.items() if isinstance(value, str)},
         dict(counts),
-        _copies(listed) if listed and not is_exempt(config) else None,
+        _copies(listed, in_fold=bool(config.data.fold)) if listed and not is_exempt(config) else None,
     )
 
 
-def _copies(listed: list[photographs.Photograph]) -> Copies:
+def _copies(listed: list[photographs.Photograph], *, in_fold: bool) -> Copies:
     repeated = Counter(row.part for row in listed if row.duplicate_of and not row.reason)
     # The first of a group counts as the original: a copy in test repeats one of train, of validation, or of test.
-    between = sum(
-        "test" in row.part and not row.reason and row.duplicate_of.startswith(("train/", "validation/"))
-        for row in listed
-    )
+    # The train part of the data is the parts of a run on a fold, and duplicates are all in one of them.
+    repeats = [row for row in listed if row.duplicate_of.startswith(("train/", "validation/")) and not row.reason]
+    between = 0 if in_fold else sum("test" in row.part for row in repeats)
     return Copies(dict(repeated), between, sum(row.reason == photographs.DUPLICATE for row in listed))
 
 

@@ -124,6 +124,9 @@ def _facts(evaluated: Evaluation, workdir: Path, rows: list[dict[str, Any]], bes
     }
     if evaluated.engine.config.eval.top5:
         facts["top-5 accuracy"] = f"{top_accuracy(evaluated.predictions):.1%}"
+    fold = evaluated.engine.config.data.fold
+    if fold and evaluated.folder.name == "evaluation":  # else of other photographs
+        facts["test images are"] = f"fold {fold} of those to train with"
     if evaluated.view:
         facts["unlike the run"] = views.words(evaluated.view)
     if rows:

@@ -16,14 +16,13 @@ from foodjax.data.cache import with_known_cache
 from foodjax.data.leaks import Duplicates
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, tell
-from foodjax.data.split import all_rows
 from foodjax.evaluation import numbers
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions
 from foodjax.evaluation.scores import ClassScores, Scores, compute_scores, sentence, to_table, write_files
 from foodjax.run import addresses
 from foodjax.run.test_set import open_test_set
-from foodjax.run.trained_data import find_duplicates_of
+from foodjax.run.trained_data import duplicates_of_test, find_duplicates_of
 from foodjax.run.wiring import Engine
 from foodjax.steps.devices import local
 from foodjax.system import files, hosts
@@ -173,7 +172,8 @@ def evaluate_best(
         more |= {} if top5 is None else {"top5": top5}
         write_files(folder, scores, predictions, data.ids, engine.class_names, more)
         originals = duplicates.originals if duplicates else {}
-        files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals)))
+        of_set = "train" if engine.config.data.fold and not name else "test"  # as the data has them
+        files.write_all(folder, photographs.to_files(photographs.of_evaluation(data, rows, originals, of_set)))
     show(to_table(scores))
     if temperature is not None:
         print(temperature)
@@ -208,13 +208,13 @@ def evaluate_workdir(
     check_shared(base, "folder", "a --workdir on a file system that all processes share")
     if line := distrust(workdir):
         say(line)
-    test_set, name = open_test_set(config, workdir, class_names)
-    tell(test_set.found)
-    if not len(test_set.images):
+    test_set, name, rows, whole = open_test_set(config, workdir, class_names)
+    if whole is None:  # else told already
+        tell(test_set.found)
+    if not len(rows):
         raise UserError("the data has no test images: needs at least one")
-    rows = all_rows(test_set.ids, test_set.labels)
-    duplicates = find_duplicates_of(workdir, stored, config, test_set)
-    tested, total = len(np.unique(test_set.labels)), len(class_names)
+    duplicates = duplicates_of_test(whole) if whole else find_duplicates_of(workdir, stored, config, test_set)
+    tested, total = len(np.unique(test_set.labels[rows])), len(class_names)
     of = f"{tested} of the run's {total}" if tested < total else f"{total}"
     print(f"data: {of} classes, {len(rows)} test images" + (f"; {duplicates}" if duplicates else ""))
     if duplicates and (leaks := duplicates.num_leaks()):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foodjax.run.folds import KEPT, stratified_folds
+from foodjax.data.folds import KEPT, stratified_folds
 from foodjax.run.logistic import LogisticRegression, Rotated, rotate
 from foodjax.system import memory
 from foodjax.system.console import say

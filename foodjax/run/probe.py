@@ -22,6 +22,7 @@ from foodjax.data.augment.apply import view
 from foodjax.data.batches import eval_batches
 from foodjax.data.cache import cache_root
 from foodjax.data.duplicate_groups import group_numbers
+from foodjax.data.fold_split import numbers_of
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.models.layers import HEAD
@@ -126,7 +127,8 @@ def _solve(
     labels, num_classes = data.train.labels[rows], len(engine.class_names)
     views, count, width = features.shape
     # A copy of a held-out photograph would tell its class.
-    groups = group_numbers(data.duplicates.pairs if data.duplicates else (), "train", rows)
+    pairs = data.duplicates.pairs if data.duplicates else ()
+    groups = numbers_of(data.train, rows, pairs, data.groups) if data.groups else group_numbers(pairs, "train", rows)
     weights = np.asarray(engine.class_weights) if engine.class_weights else None
     fitted = linear.fit(
         features.reshape(views * count, width), np.tile(labels, views), num_classes,

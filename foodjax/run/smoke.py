@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from foodjax.config.check import replace
+from foodjax.config.fold import parse
 from foodjax.config.keys import Config
 from foodjax.data.choose import choose
 from foodjax.data.sets import Data, load_source
@@ -63,11 +64,17 @@ def _folders(workdir: Path) -> Iterator[Path]:
 def _count(config: Config, source: Source) -> int:
     """Returns how many photographs of each class suffice for a batch after validation is held out of them."""
     listing = select_classes(source.listing(), config.data.num_classes, config.data.class_names)
-    share = config.data.validation_fraction
+    share, fold = config.data.validation_fraction, parse(config.data.fold)
     smallest = math.ceil(1 / share)  # a class with fewer gives none to validation
-    of_each = np.array(list(Counter(example.class_name for example in listing.train).values()) or [0])
+    examples = [*listing.train, *listing.validation] if fold else listing.train
+    of_each = np.array(list(Counter(example.class_name for example in examples).values()) or [0])
+    if config.data.group:
+        return int(of_each.max())  # the first photographs of a class may all be of one group
+    if fold:
+        smallest = max(2 * fold.count, smallest + fold.count)
     for count in range(smallest, int(of_each.max()) + 1):
         kept = np.minimum(of_each, count)
+        kept = kept - -(-kept // fold.count) if fold else kept
         if (kept - (share * kept).astype(int)).sum() >= config.data.batch_size:
             return count
     return max(smallest, int(of_each.max()))

@@ -6,6 +6,8 @@ without the photographs themselves, and without reading their pixels where an ea
 
 from pathlib import Path
 
+import numpy as np
+
 from foodjax.config.keys import Config
 from foodjax.data.cache import cache_root
 from foodjax.data.duplicates import Pair
@@ -13,9 +15,10 @@ from foodjax.data.leaks import Duplicates, among, is_exempt, originals, rows_of,
 from foodjax.data.prepare import open_prepared
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, split_data
-from foodjax.data.split import all_rows
+from foodjax.data.sources.base import PARTS
+from foodjax.data.split import Indices, all_rows
 from foodjax.system.errors import UserError
-from foodjax.workdir import run_record
+from foodjax.workdir import data_record, run_record
 
 
 def open_data(workdir: Path, config: Config, cache: Path) -> Data | None:
@@ -29,9 +32,29 @@ def open_data(workdir: Path, config: Config, cache: Path) -> Data | None:
     names = next((s["prepared"] for s in reversed(run_record.read(workdir)["sessions"]) if "prepared" in s), None)
     try:
         sets = {part: open_prepared(cache / Path(name).name, trusted=True) for part, name in dict(names or {}).items()}
+        if config.data.fold:
+            return _of_fold(workdir, sets["train"])
         return split_data(config, sets["train"], sets["test"], sets.get("validation"))
     except (UserError, KeyError, TypeError, ValueError):
         return None
+
+
+def _of_fold(workdir: Path, train: Prepared) -> Data | None:
+    """Returns the data of a run on a fold by the ids that it recorded: a table that named groups may have changed."""
+    recorded = data_record.read(workdir)
+    if recorded is None or not recorded.photographs:
+        return None
+    row_of = {i: row for row, i in enumerate(train.ids)}
+    rows = [np.array([row_of[one.id] for one in recorded.photographs[part]], np.int64) for part in PARTS]
+    return Data(train, train, Indices(*rows, validation_is_from_test=False, test_is_from_train=True))
+
+
+def duplicates_of_test(data: Data) -> Duplicates | None:
+    """Returns those of a run's duplicates that a test image is one of; None where they were not searched."""
+    found = data.duplicates
+    return found and found._replace(
+        pairs=tuple(p for p in found.pairs if "test" in (p.part, p.other_part)), num_dropped=0
+    )
 
 
 def find_duplicates_of(workdir: Path, stored: Config, config: Config, test_set: Prepared) -> Duplicates | None:
@@ -53,7 +76,7 @@ def find_duplicates_of(workdir: Path, stored: Config, config: Config, test_set: 
         return None
     given = {} if data.own_validation is None else {"validation": data.own_validation}
     sets = {"train": data.train, **given, "test": test_set}
-    parts = data.parts._replace(test=all_rows(test_set.ids, test_set.labels))
+    parts = data.parts._replace(test=all_rows(test_set.ids, test_set.labels), test_is_from_train=False)
     searched = search(sets, config)
     pairs = among(searched, rows_of(parts), sets)
 

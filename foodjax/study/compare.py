@@ -1,8 +1,9 @@
 """Compares runs: cost, accuracy over seeds, and the difference to the baseline with its interval and test.
 
 From three seeds of both variants on, the test is over seeds and images (`significance.over_seeds`). With one seed of
-each it is over images alone, for these two networks. Anything between is too little for a test. Many variants are
-tested against one baseline, so p is also given adjusted after Holm. docs/statistics.md has the method and its errors.
+each it is over images alone, for these two networks. Anything between is too little for a test. Runs on folds
+(data.fold) are compared fold by fold (`significance.over_folds`). Many variants are tested against one baseline, so p
+is also given adjusted after Holm. docs/statistics.md has the method and its errors.
 """
 
 import math
@@ -10,15 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from foodjax.config.check import difference, not_identity
-from foodjax.study import failed, same_photographs, significance
-from foodjax.study.results import MADE_WITH, RunResult
-from foodjax.system.errors import UserError
+from foodjax.study import failed, fold_runs, same_photographs, significance, unfair
+from foodjax.study.results import RunResult
 
 SEEDS, PAIRS, IMAGES, TOO_FEW = "seeds", "seeds in pairs", "images alone", "too few seeds"
-# Keys in which the seeds of a variant may differ. A run may go on with more patience, but a seed that had more is no
-# repetition of the others.
-_MAY_DIFFER = {*not_identity(), "name", "seed", "data.decoding"} - {"train.patience"}
+FOLDS, TOO_FEW_FOLDS = "folds", "too few folds"
 
 
 class Spread(NamedTuple):
@@ -46,9 +43,12 @@ class Row(NamedTuple):
         p_holm: p adjusted after Holm for the number of variants tested against the baseline.
         wins: estimated probability that the variant beats the baseline on a new seed of each, on these test images.
         wins_interval: its 95 % interval.
-        tested: over what: `SEEDS` (and images), `PAIRS` (of one seed, and images), `IMAGES`, `TOO_FEW` for no test; "".
-        failed: seeds that failed.
+        tested: over what: `SEEDS` (and images), `PAIRS` (of one seed, and images), `IMAGES`, `FOLDS`; `TOO_FEW` and
+            `TOO_FEW_FOLDS` for no test; "".
+        failed: seeds, or folds, that failed: of `fold_runs.draw_of`.
         flags: failed seeds, and reasons why the comparison is unfair.
+        by_fold: accuracy on each fold, in their order; () without folds.
+        accuracy_interval: 95 % interval of the accuracy over folds; nan without folds.
     """
 
     label: str
@@ -66,8 +66,10 @@ class Row(NamedTuple):
     wins: float
     wins_interval: tuple[float, float]
     tested: str
-    failed: tuple[int, ...]
+    failed: tuple[int | str, ...]
     flags: tuple[str, ...]
+    by_fold: tuple[float, ...] = ()
+    accuracy_interval: tuple[float, float] = (math.nan, math.nan)
 
 
 class _Test(NamedTuple):
@@ -83,24 +85,26 @@ class _Test(NamedTuple):
 
 
 def compare(groups: list[list[RunResult]]) -> list[Row]:
-    """Returns a row for each group of runs that differ in the seed alone; the first group is the baseline.
+    """Returns a row for each group of runs that differ in seed and fold alone; the first group is the baseline.
 
-    Of several runs with one seed the first counts: they are no two draws.
+    Of several runs with one seed, on one fold, the first counts: they are no two draws.
     """
     rows, once = [], [_once(group) for group in groups]
     base = once[0]
     lost = failed.find_failed([[failed.scored(list(run.predictions.values())) for run in group] for group in once])
     for group, every, failures in zip(once, groups, lost, strict=True):
+        kind = "fold" if fold_runs.num_folds(group[0]) else "seed"
         flags = [
-            f"seed {group[k].config.seed} {why} ({100 * group[k].result['test_accuracy']:.1f} %{more})"
+            f"{kind} {fold_runs.draw_of(group[k])} {why} ({100 * group[k].result['test_accuracy']:.1f} %{more})"
             for k, (why, more) in failures.items()
         ]
         if len(group) < len(every):
-            flags.append(f"{len(every) - len(group)} runs with a seed that another has: not counted")
-        unfair = _flags(group, base)
-        untested = group is base or any(flag.startswith("not compared") for flag in unfair)
+            flags.append(f"{len(every) - len(group)} runs with a {kind} that another has: not counted")
+        remarks = unfair.flags_of(group, base)
+        untested = group is base or any(flag.startswith("not compared") for flag in remarks)
         run = group[0]
         speed = [x for r in group for x in r.images_per_second]
+        by_fold = tuple(fold_runs.accuracies(group).values())
         rows.append(
             Row(
                 run.label,
@@ -110,10 +114,12 @@ def compare(groups: list[list[RunResult]]) -> list[Row]:
                 float(np.median(speed)) if speed else math.nan,
                 float(np.mean([r.result["epochs"] for r in group])),
                 _spread([r.result["best_val_loss"] for r in group]),
-                _spread([r.result["test_accuracy"] for r in group]),
-                *(_Test() if untested else _test(group, base)),
-                tuple(group[k].config.seed for k in failures),
-                (*flags, *unfair),
+                _spread(list(by_fold) or [r.result["test_accuracy"] for r in group]),
+                *(_Test() if untested else _test_folds(group, base) if by_fold else _test(group, base)),
+                tuple(fold_runs.draw_of(group[k]) for k in failures),
+                (*flags, *remarks),
+                by_fold,
+                _interval_of(by_fold, group),
             )
         )
     tested = [k for k, row in enumerate(rows) if not math.isnan(row.p)]
@@ -123,11 +129,11 @@ def compare(groups: list[list[RunResult]]) -> list[Row]:
 
 
 def _once(group: list[RunResult]) -> list[RunResult]:
-    """Returns the first run of each seed, in the order of the seeds."""
-    first: dict[int, RunResult] = {}
+    """Returns the first run of each seed and fold, in their order."""
+    first: dict[tuple[Any, int], RunResult] = {}
     for run in group:
-        first.setdefault(run.config.seed, run)
-    return [first[seed] for seed in sorted(first)]
+        first.setdefault((fold_runs.unit_of(run) or (), run.config.seed), run)
+    return [first[draw] for draw in sorted(first)]
 
 
 def _test(group: list[RunResult], base: list[RunResult]) -> _Test:
@@ -149,6 +155,27 @@ def _test(group: list[RunResult], base: list[RunResult]) -> _Test:
     )  # fmt: skip
 
 
+def _test_folds(group: list[RunResult], base: list[RunResult]) -> _Test:
+    """Tests a variant against the baseline on the folds that both have."""
+    ours, theirs = fold_runs.accuracies(group), fold_runs.accuracies(base)
+    both = [unit for unit in ours if unit in theirs]
+    a, b = (np.array([of[unit] for unit in both]) for of in (ours, theirs))
+    apart = float(a.mean() - b.mean()) if both else math.nan
+    if len(both) < significance.MIN_FOLDS:
+        return _Test(apart, tested=TOO_FEW_FOLDS)
+    runs = [run for run in group if fold_runs.unit_of(run) in both]
+    found = significance.over_folds(a, b, tested=fold_runs.tested_share(runs), images=fold_runs.num_tested(runs))
+    return _Test(apart, (float(found.low), float(found.high)), float(found.p), tested=FOLDS)
+
+
+def _interval_of(by_fold: tuple[float, ...], group: list[RunResult]) -> tuple[float, float]:
+    if len(by_fold) < significance.MIN_FOLDS:
+        return math.nan, math.nan
+    tested, images = fold_runs.tested_share(group), fold_runs.num_tested(group)
+    low, high = significance.of_folds(np.array(by_fold), tested=tested, images=images)
+    return float(low), float(high)
+
+
 def _right(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
     """Returns whether each run, in rows, predicts each test image of the baseline right: 0 or 1."""
     ids, rows = list(base[0].predictions), []
@@ -156,55 +183,6 @@ def _right(group: list[RunResult], base: list[RunResult]) -> np.ndarray:
         predictions = same_photographs.align(run, base[0])
         rows.append([predictions[i][0] == predictions[i][1] for i in ids])
     return np.array(rows, float)
-
-
-def _flags(group: list[RunResult], base: list[RunResult]) -> list[str]:
-    """Returns why a group's comparison is unfair; "not compared" where the test would be meaningless."""
-    flags = []
-    for run in group[1:]:
-        # Older versions decoded otherwise; where the pixels show that, they are flagged below.
-        found = difference(group[0].config, run.config, ignore=_MAY_DIFFER)
-        if found:
-            raise UserError(f"{group[0].workdir} and {run.workdir} have the same label but differ: {found}")
-    seeds, others = ({run.config.seed for run in runs} for runs in (group, base))
-    if seeds != others:
-        flags.append(f"seeds {_list(seeds)}, the baseline's are {_list(others)}")
-    first = base[0]
-    for run in group:
-        truth = {i: true for i, (true, _) in same_photographs.align(run, first).items()}
-        known = {i: true for i, (true, _) in first.predictions.items()}
-        if truth != known or same_photographs.is_other(run, first, "test"):
-            flags.append("not compared: other test images")
-            break
-    for part in ("train", "validation", "test"):
-        if part == "test" and "not compared: other test images" in flags:
-            continue  # what follows from it
-        if any(same_photographs.differ(run, first, part) for run in group):
-            flags.append(f"other {part} images")
-        elif any(same_photographs.have_other_pixels(run, first, part) for run in group):
-            others = (_other_input(run, first) for run in group)
-            flags.append(f"{next(filter(None, others), 'not compared: other pixels')} ({part})")
-    for name in MADE_WITH:
-        if any(run.made_with[name] != first.made_with[name] for run in group):
-            flags.append(f"other {name}")
-    epochs = {run.config.train.epochs for run in group}
-    if epochs != {run.config.train.epochs for run in base}:
-        flags.append(f"train.epochs {_list(epochs)}")
-    return flags
-
-
-def _other_input(run: RunResult, first: RunResult) -> str:
-    """Returns how the pictures of one run were prepared otherwise than those of another; "" if alike."""
-    ours, theirs = run.config.data, first.config.data
-    if (ours.image_size, ours.resize) != (theirs.image_size, theirs.resize):
-        return "other input size"
-    if ours.geometry != theirs.geometry:
-        return "other geometry"
-    return "other decoding" if ours.decoding != theirs.decoding else ""
-
-
-def _list(values: set[Any]) -> str:
-    return ", ".join(map(str, sorted(values)))
 
 
 def _spread(values: list[float]) -> Spread:

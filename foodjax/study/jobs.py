@@ -74,9 +74,12 @@ def work(
         idle = idle + 1 if len(_unfinished(trials)) == len(left) else 0
 
 
-def command_of(experiment: str, folder: Path, overrides: dict[str, Any], prune: int, baseline: str) -> list[str]:
+def command_of(
+    experiment: str, folder: Path, overrides: dict[str, Any], prune: int, baseline: str, folds: int = 0
+) -> list[str]:
     """Returns the arguments of the sweep that a job runs."""
     words = ["sweep", "--config", experiment, "--workdir", str(folder.absolute()), "--jobs", "1", "--prune", str(prune)]
+    words += ["--folds", str(folds)] if folds else []
     words += ["--baseline", baseline] if baseline else []
     return words + [f"--config.{key}={values.spell(value)}" for key, value in overrides.items()]
 

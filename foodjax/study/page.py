@@ -12,8 +12,9 @@ from matplotlib.ticker import MaxNLocator
 
 from foodjax.report import figures, templating
 from foodjax.report.palette import COLOURS, Look, looks
-from foodjax.study import tables
+from foodjax.study import out_of_fold, tables
 from foodjax.study.compare import Row, compare
+from foodjax.study.fold_runs import draw_of
 from foodjax.study.results import RunResult, read_groups
 from foodjax.system import files
 from foodjax.system.console import say
@@ -21,8 +22,9 @@ from foodjax.system.errors import UserError
 from foodjax.system.text import printable, shorten
 
 # Columns whose text stands under that of another, and the titles that name both.
-_UNDER = ("remarks", "95 % interval", "tested over")
+_UNDER = ("remarks", "95 % interval", "tested over", "its 95 % interval")
 _TITLES = {
+    "test accuracy (%)": "test accuracy (%), 95 % interval",
     "difference (points)": "difference, 95 % interval (points)",
     "p (Holm)": "p (Holm), tested over",
     "wins a seed (%)": "wins a seed, 95 % interval (%)",
@@ -45,8 +47,8 @@ def write_comparison(
     Args:
         patterns: workdirs, or glob patterns of them.
         baseline: label of the baseline; empty: "baseline" if a run has that label, else the label started first.
-        folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written; None: comparison/
-            beside the workdirs.
+        folder: where table.csv, table.md, table.tex, accuracy.png and comparison.html are written, and the out-of-fold
+            predictions of each variant on folds; None: comparison/ beside the workdirs.
 
     Returns:
         The rows of the table, one for each variant, the baseline first.
@@ -68,10 +70,12 @@ def write_comparison(
         "table.tex": tables.to_latex(rows),
         "comparison.html": to_page(groups, rows, left_out),
     }
-    files.write_all(folder, contents)
-    for line in tables.notes(rows):
+    predictions, lines = out_of_fold.to_files(groups)
+    files.write_all(folder, contents | predictions)
+    for line in (*tables.notes(rows), *lines):
         say(line)
-    say(f"table.csv, table.md, table.tex, accuracy.png and comparison.html are in {folder}")
+    names = ", ".join([*predictions, "table.csv", "table.md", "table.tex", "accuracy.png"])
+    say(f"{names} and comparison.html are in {folder}")
     return rows
 
 
@@ -101,7 +105,7 @@ def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str])
         title=f"{groups[0][0].workdir.parent.name}: {_count(sum(map(len, groups)), 'run')} of "
         f"{_count(len(groups), 'variant')}",
         note=" ".join(tables.notes(rows)),
-        columns=[(_TITLES.get(name, name), "text" if name == "variant" else "", "") for _, name in columns],
+        columns=[(_title(rows, name), "text" if name == "variant" else "", "") for _, name in columns],
         rows=[[_cell(row, name) for _, name in columns] for row in rows],
         left_out=left_out,
         accuracy=figures.to_svg(_accuracy(groups, rows), "test accuracy of every run by variant"),
@@ -109,6 +113,12 @@ def to_page(groups: list[list[RunResult]], rows: list[Row], left_out: list[str])
         curves=_curves(groups),
         cost=_cost(rows),
     )
+
+
+def _title(rows: list[Row], name: str) -> str:
+    """Returns the title of a column, with what stands under its text in some row."""
+    has_interval = any(row.by_fold for row in rows)
+    return name if name == "test accuracy (%)" and not has_interval else _TITLES.get(name, name)
 
 
 def _count(number: int, name: str) -> str:
@@ -121,6 +131,8 @@ def _cell(row: Row, name: str) -> str | tuple[str, str | float, str]:
     text = cells[name]
     if name == "variant":
         return text, text, cells["remarks"]
+    if name == "test accuracy (%)" and cells["its 95 % interval"]:
+        return text, row.accuracy.mean, cells["its 95 % interval"]
     if name == "difference (points)":
         return text, text, cells["95 % interval"]
     if name == "p (Holm)":
@@ -137,7 +149,7 @@ def _accuracy(groups: list[list[RunResult]], rows: list[Row]) -> Figure:
         mean = 100 * row.accuracy.mean
         # Hollow, so that dots at one place show each other.
         for mark, lost in (("o", False), ("x", True)):
-            runs = [100 * run.result["test_accuracy"] for run in group if (run.config.seed in row.failed) == lost]
+            runs = [100 * run.result["test_accuracy"] for run in group if (draw_of(run) in row.failed) == lost]
             axes.plot(runs, [k] * len(runs), mark, mfc="none", color=COLOURS["first"], markersize=5)
         axes.plot([mean] * 2, [k - 0.22, k + 0.22], color=COLOURS["ink"], linewidth=2)
         axes.annotate(f"{mean:.1f}", (mean, k - 0.27), ha="center", va="bottom", fontsize=8, color=COLOURS["ink"])

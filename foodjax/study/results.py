@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from foodjax.config.check import nearest
+from foodjax.config.fold import parse
 from foodjax.config.keys import Config
 from foodjax.models import summary
 from foodjax.models.convnet import create_model
@@ -28,7 +29,7 @@ class RunResult(NamedTuple):
     """A finished run, read from its workdir.
 
     Attributes:
-        label: the workdir's name without "-seed<k>".
+        label: the workdir's name without "-fold<k>of<n>" and "-seed<k>".
         workdir: the run's folder.
         started: time of the start, ISO 8601, UTC.
         config: the experiment.
@@ -85,7 +86,7 @@ def read_run(workdir: PathLike) -> RunResult:
     test = recorded.photographs.get("test", []) if recorded else []
     layers = summary.layers(create_model(config, len(class_names)), config.input_size)
     return RunResult(
-        re.sub(r"-seed\d+$", "", workdir.name),
+        label_of(workdir.name),
         workdir,
         record["sessions"][0]["started"],
         config,
@@ -99,6 +100,11 @@ def read_run(workdir: PathLike) -> RunResult:
         sum(layer.multiply_adds for layer in layers),
         {one.id: one.digest for one in test},
     )
+
+
+def label_of(name: str) -> str:
+    """Returns the label of a run, given the name of its workdir."""
+    return re.sub(r"(-fold\d+of\d+)?(-seed\d+)?$", "", name)
 
 
 def _check(record: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
@@ -135,16 +141,16 @@ def read_groups(patterns: PathLike | Sequence[PathLike], baseline: str = "") -> 
     places = [patterns] if isinstance(patterns, str | os.PathLike) else patterns
     parts = [str(to_path(place)) for place in places]
     folders = dict.fromkeys(Path(found) for part in parts for found in [part, *sorted(glob.glob(part))])
-    groups: dict[str, list[RunResult]] = {}
+    runs: list[RunResult] = []
     left_out = []
     for folder in folders:
         if not (folder / "config.json").exists():
             continue  # a log file, a page, ...
         try:
-            run = read_run(folder)
-            groups.setdefault(run.label, []).append(run)
+            runs.append(read_run(folder))
         except UserError as error:
             left_out.append(str(error))
+    groups = _by_label(runs)
     if not groups:
         raise UserError(
             f"--runs {' '.join(parts)} matches no finished run: needs workdirs of finished runs" + _and(left_out)
@@ -154,6 +160,20 @@ def read_groups(patterns: PathLike | Sequence[PathLike], baseline: str = "") -> 
     if name not in groups:
         raise UserError(f"--baseline is {name!r}{nearest(name, groups)}: needs one of {', '.join(groups)}")
     return [groups.pop(name), *groups.values()], left_out
+
+
+def _by_label(runs: list[RunResult]) -> dict[str, list[RunResult]]:
+    """Returns the runs by their labels; those of one name with and without folds, or in other folds, are apart."""
+    kinds: dict[str, dict[int, list[RunResult]]] = {}
+    for run in runs:
+        fold = parse(run.config.data.fold)
+        kinds.setdefault(run.label, {}).setdefault(fold.count if fold else 0, []).append(run)
+    groups: dict[str, list[RunResult]] = {}
+    for label, by_count in kinds.items():
+        for count, group in by_count.items():
+            name = f"{label} in {count} folds" if count and len(by_count) > 1 else label
+            groups[name] = [run._replace(label=name) for run in group]
+    return groups
 
 
 def _and(left_out: list[str]) -> str:

@@ -7,6 +7,12 @@ both contain. Its degrees of freedom are Satterthwaite's (1946), as in Clark (19
 (1947). docs/statistics.md says how often it errs on simulated runs.
 
 Over images: McNemar's exact test (1947) and the interval of Bonett & Price (2012), for two networks as they are.
+
+Over folds: the trainings of a cross-validation share most of their photographs, so their accuracies rise and fall
+together, and the variance of their mean is larger than that of as many independent ones. The corrected resampled t
+test of Nadeau & Bengio (Inference for the Generalization Error, Machine Learning 2003) takes s^2 (1 / J + q) for it,
+with J folds and q photographs in a fold for each one outside, which trains; Bouckaert & Frank (2004) use it for
+repeated cross-validation.
 """
 
 from typing import Any, NamedTuple
@@ -15,6 +21,7 @@ import numpy as np
 from scipy import special
 
 MIN_SEEDS = 3  # of each variant: two have one degree of freedom
+MIN_FOLDS = 3
 MIN_PAIRS = 5  # with fewer seeds a correlation cannot be shown
 PAIR_LEVEL = 0.01  # one-sided, of the correlation between the seeds of two variants
 
@@ -131,6 +138,48 @@ def over_images(ours: np.ndarray, theirs: np.ndarray) -> Difference:
     half = 1.959964 * np.sqrt((apart - centre**2) / total)
     mean = (wins - losses) / len(ours)
     return Difference(mean, max(-1.0, float(centre - half)), min(1.0, float(centre + half)), p, False)
+
+
+def over_folds(ours: np.ndarray, theirs: np.ndarray, *, tested: float, images: int) -> Difference:
+    """Tests whether two variants differ over new training sets and new photographs, fold by fold.
+
+    Args:
+        ours: (..., J) our accuracy on each fold, 0..1.
+        theirs: (..., J) the baseline's, on the same folds.
+        tested: photographs in a fold for each one outside it: 1 / (n - 1) of n folds.
+        images: in all folds together.
+
+    Raises:
+        ValueError: there are fewer than `MIN_FOLDS` folds.
+    """
+    mean, half, p = _of_folds(ours - theirs, tested, images)
+    return Difference(mean, np.maximum(-1, mean - half), np.minimum(1, mean + half), p, np.ones(mean.shape, bool))
+
+
+def of_folds(accuracies: np.ndarray, *, tested: float, images: int) -> tuple[Any, Any]:
+    """Returns the 95 % interval of a variant's accuracy after a training on as many photographs, (...) each.
+
+    Args:
+        accuracies: (..., J) on each fold, 0..1.
+        tested: as for `over_folds`.
+        images: in all folds together.
+
+    Raises:
+        ValueError: there are fewer than `MIN_FOLDS` folds.
+    """
+    mean, half, _ = _of_folds(accuracies, tested, images)
+    return np.maximum(0, mean - half), np.minimum(1, mean + half)
+
+
+def _of_folds(values: np.ndarray, tested: float, images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the mean over folds, half of its 95 % interval, and p of a mean of 0."""
+    count = values.shape[-1]
+    if count < MIN_FOLDS:
+        raise ValueError(f"{count} folds: needs at least {MIN_FOLDS}")
+    mean = values.mean(-1)
+    # No smaller than with a single image that differs: accuracies have no finer steps.
+    error = np.sqrt(np.maximum(values.var(-1, ddof=1) * (1 / count + tested), images**-2.0))
+    return mean, special.stdtrit(count - 1, 0.975) * error, 2 * special.stdtr(count - 1, -np.abs(mean) / error)
 
 
 def wins(ours: np.ndarray, theirs: np.ndarray, *, paired: bool) -> tuple[Any, Any, Any]:

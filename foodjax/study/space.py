@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from foodjax.config import variants as variants_lib
 from foodjax.config.check import checked, difference
 from foodjax.config.experiments import Experiment, load, split_variant
+from foodjax.config.fold import Fold
 from foodjax.config.keys import Config
 from foodjax.config.override import assign
 from foodjax.system.errors import UserError, first_line
@@ -42,7 +43,7 @@ class Trial(NamedTuple):
     Attributes:
         label: the variant as a folder name; "baseline" for "".
         argument: value of --config, EXPERIMENT:VARIANT.
-        seed: seed of the run.
+        seed: seed of the run; on folds each has its own.
         config: config with variant, overrides and seed applied.
         workdir: folder of the run.
     """
@@ -108,14 +109,20 @@ def _join(point: dict[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in point.items())
 
 
-def load_sweep(argument: str) -> tuple[Experiment, Sweep]:
+def load_sweep(argument: str, folds: int = 0) -> tuple[Experiment, Sweep]:
     """Loads the experiment of --config, EXPERIMENT or EXPERIMENT:VARIANT, and its sweep.
+
+    Args:
+        argument: value of --config.
+        folds: of each variant; with some, an experiment that defines no sweep is the only variant.
 
     Raises:
         UserError: it defines no sweep, or an invalid one.
     """
     name, arg = split_variant(argument)
     experiment = load(name)
+    if folds and not hasattr(experiment.module, "get_sweep"):
+        return experiment, Sweep([""])
     if not hasattr(experiment.module, "get_sweep"):
         raise UserError(f"{name} defines no get_sweep(): a sweep needs one that returns a list of variants")
     found = experiment.call("get_sweep", arg)
@@ -125,23 +132,29 @@ def load_sweep(argument: str) -> tuple[Experiment, Sweep]:
     return experiment, sweep
 
 
-def create_trials(argument: str, overrides: dict[str, Any], folder: Path) -> list[Trial]:
+def create_trials(argument: str, overrides: dict[str, Any], folder: Path, folds: int = 0) -> list[Trial]:
     """Returns the runs of an experiment's sweep with checked configs, the baseline first.
 
     Args:
         argument: value of --config, EXPERIMENT or EXPERIMENT:VARIANT.
         overrides: from --config.KEY=VALUE; they apply to every run.
         folder: folder of the sweep; each run gets one inside.
+        folds: so many runs of each variant and seed, each on a fold and with a seed of its own; 0: one, without folds.
 
     Raises:
-        UserError: a variant is invalid (the message names it and the reason), or two are the same.
+        UserError: a variant is invalid (the message names it and the reason), or two are the same, or data.fold is
+            given beside folds.
     """
-    experiment, sweep = load_sweep(argument)
+    if folds and "data.fold" in overrides:
+        raise UserError(f"--folds is {folds} and data.fold is {overrides['data.fold']!r}: needs one of them")
+    experiment, sweep = load_sweep(argument, folds)
     name, arg = split_variant(argument)
     trials: list[Trial] = []
     for variant in sweep.variants:
-        for seed in range(sweep.seeds):
-            text = ",".join(filter(None, [arg, variant, f"seed={seed}"]))
+        # The variance over folds then has that over seeds in it.
+        for seed in range(sweep.seeds * max(1, folds)):
+            fold = Fold(seed % folds + 1, folds) if folds else None
+            text = ",".join(filter(None, [arg, variant, f"seed={seed}", f"data.fold={fold}" if fold else ""]))
             try:
                 draft = experiment.config(text)
                 for key, value in overrides.items():
@@ -150,7 +163,8 @@ def create_trials(argument: str, overrides: dict[str, Any], folder: Path) -> lis
             except UserError as error:
                 raise UserError(f"variant {variant!r} of the sweep: {first_line(error)}") from None
             label = variants_lib.slug(variant) or "baseline"
-            trial = Trial(label, f"{name}:{text}", seed, config, folder / f"{label}-seed{seed}")
+            of_fold = f"-fold{fold.number}of{fold.count}" if fold else ""
+            trial = Trial(label, f"{name}:{text}", seed, config, folder / f"{label}{of_fold}-seed{seed}")
             for other in trials:
                 if difference(other.config, config, ignore=("name",)) is None:
                     raise UserError(f"variants {other.label!r} and {label!r} have the same config: needs distinct ones")

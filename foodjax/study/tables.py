@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from foodjax.study.compare import IMAGES, PAIRS, SEEDS, TOO_FEW, Row, Spread
+from foodjax.study.compare import FOLDS, IMAGES, PAIRS, SEEDS, TOO_FEW, TOO_FEW_FOLDS, Row, Spread
 from foodjax.system import cells as csv_cells
 from foodjax.system.text import printable
 
 HEADER = (
-    "variant", "seeds", "test accuracy (%)", "difference (points)", "95 % interval", "p (Holm)", "wins a seed (%)",
+    "variant", "seeds", "test accuracy (%)", "its 95 % interval", "by fold (%)", "difference (points)",
+    "95 % interval", "p (Holm)", "wins a seed (%)",
     "tested over", "best val. loss", "epochs", "parameters", "multiply-adds", "images/s", "remarks",
 )  # fmt: skip
 
@@ -19,6 +20,8 @@ def cells(row: Row) -> tuple[str, ...]:
         printable(row.label),
         str(row.num_seeds),
         _spread(row.accuracy, 100, 1),
+        _interval(row.accuracy_interval, 1),
+        " ".join(f"{100 * accuracy:.1f}" for accuracy in row.by_fold),
         _number(row.difference, 100, 1, "+"),
         _interval(row.interval, 1, "+"),
         "" if math.isnan(row.p_holm) else "< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}",
@@ -36,7 +39,18 @@ def cells(row: Row) -> tuple[str, ...]:
 def notes(rows: list[Row]) -> list[str]:
     """Returns what the columns mean, a sentence or two for each that has text."""
     tested = {row.tested for row in rows}
-    lines = ["± is the standard deviation over seeds."]
+    in_folds = any(row.by_fold for row in rows)
+    lines = [f"± is the standard deviation over {'folds' if in_folds else 'seeds'}."]
+    if in_folds:
+        lines.append(
+            "Test accuracy is that of the photographs of a fold, by a network that was neither trained nor validated "
+            "on them; its interval, difference and p are corrected for the photographs that trainings share (Nadeau "
+            "and Bengio 2003)."
+        )
+    if FOLDS in tested:
+        lines.append(
+            "Difference to the first row: interval and p are over folds, for new photographs to train and to test on."
+        )
     if tested & {SEEDS, PAIRS}:
         lines += [
             "Difference to the first row: interval and p are over seeds and images, for new seeds and new test images.",
@@ -55,6 +69,8 @@ def notes(rows: list[Row]) -> list[str]:
             "Too few seeds: two are too few for a test, since they do not show how far seeds lie apart. It needs three "
             "seeds of both variants; docs/statistics.md says how many a question needs."
         )
+    if TOO_FEW_FOLDS in tested:
+        lines.append("Too few folds: a test needs three that both variants have.")
     count = sum(not math.isnan(row.p) for row in rows)
     if count:
         lines.append(f"p is adjusted after Holm for {count} variant{'s' * (count != 1)} compared with the first row.")
@@ -93,7 +109,7 @@ def to_csv(rows: list[Row]) -> str:
     header = (
         "variant", "seeds", "parameters", "multiply_adds", "images_per_second", "epochs", "val_loss", "val_loss_std",
         "accuracy", "accuracy_std", "difference", "low", "high", "p", "p_holm", "wins", "wins_low", "wins_high",
-        "tested_over", "failed_seeds", "remarks",
+        "tested_over", "failed_seeds", "remarks", "accuracy_low", "accuracy_high", "accuracy_by_fold",
     )  # fmt: skip
     lines = []
     for row in rows:
@@ -101,10 +117,15 @@ def to_csv(rows: list[Row]) -> str:
             *row[1:6], *row.val_loss, *row.accuracy, row.difference, *row.interval, row.p, row.p_holm, row.wins,
             *row.wins_interval,
         )  # fmt: skip
-        written = ["" if isinstance(x, float) and math.isnan(x) else x for x in numbers]
-        lost = " ".join(map(str, row.failed))
-        lines.append([row.label, *written, row.tested, lost, "; ".join(row.flags)])
+        ends = _without_nan(row.accuracy_interval)
+        lost, folds = (" ".join(map(str, values)) for values in (row.failed, row.by_fold))
+        remarks = "; ".join(row.flags)
+        lines.append([row.label, *_without_nan(numbers), row.tested, lost, remarks, *ends, folds])
     return csv_cells.to_csv(header, lines, end="\n")
+
+
+def _without_nan(numbers: Sequence[float]) -> list[float | str]:
+    return ["" if isinstance(x, float) and math.isnan(x) else x for x in numbers]
 
 
 def to_markdown(rows: list[Row]) -> str:

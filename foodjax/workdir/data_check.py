@@ -13,6 +13,7 @@ from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data, load_data
 from foodjax.data.sources.base import PARTS
 from foodjax.data.sources.find import create_source, select_classes
+from foodjax.data.sources.joined import of_folds
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import to_path
@@ -163,10 +164,14 @@ def changed_since_the_end(workdir: Path, config: Config) -> str:
     if recorded is None or not recorded.is_whole or not (data.dir or data.labels):
         return ""
     try:
-        listing = select_classes(create_source(config).listing(), data.num_classes, data.class_names)
+        source = create_source(config)
+        listing = select_classes(
+            (of_folds(source) if data.fold else source).listing(), data.num_classes, data.class_names
+        )
     except UserError:
         return ""  # a finished run needs no photographs
-    now = Counter((example.class_name, example.id) for part in PARTS for example in getattr(listing, part))
+    parts = ("train",) if data.fold else PARTS
+    now = Counter((example.class_name, example.id) for part in parts for example in getattr(listing, part))
     then = Counter((one.class_name, one.id) for part in recorded.photographs.values() for one in part)
     counts = {"added": (now - then).total(), "removed": (then - now).total()}
     return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)

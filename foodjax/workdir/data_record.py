@@ -61,7 +61,10 @@ def write(workdir: Path, data: Data) -> None:
         columns = list(zip(*identity.photographs(prepared, rows), strict=True)) or [()] * len(Photograph._fields)
         found[part] = dict(zip(Photograph._fields, columns, strict=True))
     num_known = sum(len(found[part]["id"]) for group in groups(data) for part in group)
-    found["is_whole"] = num_known == sum(data.train.found.counts.values())
+    counts = data.train.found.counts
+    # The test part of the data is none of a fold's run.
+    of_run = (n for part, n in counts.items() if part != "test") if data.parts.test_is_from_train else counts.values()
+    found["is_whole"] = num_known == sum(of_run)
     text, path = json.dumps(found) + "\n", workdir / FILE
     if not path.exists() or files.read_text(path) != text:
         files.write_text(path, text)
@@ -154,6 +157,8 @@ def _by_content(then: dict[str, list[Photograph]], data: Data) -> Data | None:
 
 def groups(data: Data) -> list[tuple[str, ...]]:
     """Returns the parts that the data itself has; a group is a part and what is held out of it by the names alone."""
+    if data.parts.test_is_from_train:
+        return [("train", "validation", "test", UNUSED)]
     if data.parts.validation_is_from_test:
         return [("train", UNUSED), ("test",)]
     if data.parts.validation_is_given:

@@ -135,8 +135,7 @@ def prepared_folders(data: Data) -> dict[str, str]:
 
     The name of a set says all that it depends on, so another start finds the same photographs or none.
     """
-    sets = {"train": data.train, "validation": data.own_validation, "test": data.test}
-    return {part: of.folder for part, of in sets.items() if of is not None and of.folder}
+    return {part: of.folder for part, of in data.sets.items() if of.folder}
 
 
 def digests(data: Prepared, rows: np.ndarray) -> dict[str, Any]:

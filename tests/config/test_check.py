@@ -139,7 +139,7 @@ def test_which_keys_are_no_part_of_an_experiment_and_which_an_evaluation_may_cha
         *("eval.more", "eval.more_every"),
     }
     assert set(check.names_in("evaluation", "place")) == {
-        *("data.dir", "data.source", "data.tfds_name", "data.tfds_dir", "data.on_error", "data.cache_dir"),
+        *("data.dir", "data.source", "data.tfds_name", "data.tfds_dir", "data.on_error", "data.cache_dir", "data.fold"),
         *("data.labels", "data.class_level", "data.eval_batch_size", "eval.calibrate"),
         *("eval.size", "eval.crop_area", "eval.flip", "eval.top5"),
     }

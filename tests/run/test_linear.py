@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
+from foodjax.data.folds import KEPT, stratified_folds
 from foodjax.run import linear, logistic
-from foodjax.run.folds import KEPT, stratified_folds
 from foodjax.system.errors import UserError
 
 

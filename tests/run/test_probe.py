@@ -12,13 +12,13 @@ from helpers import class_folders_of, make_food_root, random_variables, write_we
 import foodjax
 from foodjax.config.check import checked, default_config, replace
 from foodjax.data.batches import eval_batches
+from foodjax.data.folds import stratified_folds
 from foodjax.data.sets import load_data
 from foodjax.models.backbones.convert import to_variables
 from foodjax.models.convnet import create_model, init_variables
 from foodjax.models.summary import walk
 from foodjax.run import loop, probe, smoke, solvers
 from foodjax.run.evaluate import evaluate_workdir
-from foodjax.run.folds import stratified_folds
 from foodjax.run.predict import Predictor
 from foodjax.run.wiring import Engine, load_variables, open_workdir
 from foodjax.study import reproduce

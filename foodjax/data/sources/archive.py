@@ -55,7 +55,7 @@ class Archive(Source):
     def fingerprint(self) -> Any:  # noqa: D102
         labels = self._options.labels
         name = os.path.basename(labels) if to_path(labels).is_file() else labels
-        return [[stats[:2] for stats in self._stats()], self._options._replace(labels=name)]
+        return [[stats[:2] for stats in self._stats()], self._options._replace(labels=name).of_pictures()]
 
     def signature(self) -> str | None:  # noqa: D102
         return signature_of(self._stats())
@@ -65,7 +65,7 @@ class Archive(Source):
         return file_stats([self.where, *table])
 
     def for_everything(self) -> Source:  # noqa: D102
-        other = Archive(self.path, self._options._replace(everything=True))
+        other = Archive(self.path, self._options._replace(everything=True, group=""))
         other._tree, other._paths, other._texts = self._tree, self._paths, self._texts
         return other
 

@@ -24,11 +24,13 @@ class Example(NamedTuple):
         id: its name in tables and messages; unique within its part, and there alone.
         class_name: its class.
         location: where its source finds it; means something to that source alone.
+        group: what the column `data.group` of a table of labels says of it; "" for nothing.
     """
 
     id: str
     class_name: str
     location: Any
+    group: str = ""
 
     @property
     def file(self) -> str:

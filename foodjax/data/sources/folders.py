@@ -42,7 +42,7 @@ class FolderSource(Source):
         return self._signature
 
     def for_everything(self) -> Source:  # noqa: D102
-        return FolderSource(self.root, self._options._replace(everything=True), self._tree)
+        return FolderSource(self.root, self._options._replace(everything=True, group=""), self._tree)
 
     def read(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bytes]]:  # noqa: D102
         for example in examples:

@@ -32,12 +32,13 @@ _SPLIT = ("split", "part", "set", "subset", "partition", "dataset", "usage")
 
 
 class _Columns(NamedTuple):
-    """Numbers of the columns; `split` is -1 where there is none. `first` is the first row of data."""
+    """Numbers of the columns; `split` and `group` are -1 where there is none. `first` is the first row of data."""
 
     file: int
     label: int
     split: int
     first: int
+    group: int = -1
 
 
 class _Files:
@@ -111,7 +112,7 @@ def _without_suffix(path: str) -> str:
     return path[: len(path) - len(suffix_of(path.rsplit("/", 1)[-1]))]
 
 
-def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
+def read_labels(content: bytes, name: str, root: Folder, where: str, group: str = "") -> Located:
     """Finds the photographs that a table names.
 
     Args:
@@ -119,6 +120,7 @@ def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
         name: of the table, for messages; train.csv prefers files in a folder train/.
         root: the tree of the photographs.
         where: its path.
+        group: name of the column of groups; "" for none.
 
     Raises:
         UserError: the table lacks a column, names no file that is there, or contradicts itself.
@@ -127,15 +129,16 @@ def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
         if folder.problem:  # another file of the same name might be taken for one in it
             raise refuse.unreadable(folder, where)
     rows, files = _rows(content, name), _Files(root)
-    columns = _columns(rows, name, files)
+    columns = _columns(rows, name, files, group)
     by_last_name = files.learn(row[columns.file] for row in rows[columns.first :] if len(row) > columns.file)
     found, taken = Located({}, [], []), {}
     stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     for number, row in enumerate(rows[columns.first :], start=columns.first + 1):
         if not any(cell.strip() for cell in row):
             continue
-        if len(row) <= max(columns):
-            raise UserError(f"{name}: row {number} has {len(row)} cells: needs a file and a label in each row")
+        if len(row) <= max(columns.file, columns.label, columns.split, columns.group):
+            needs = f"a file, a label and a {group}" if group else "a file and a label"
+            raise UserError(f"{name}: row {number} has {len(row)} cells: needs {needs} in each row")
         called, label = row[columns.file].strip(), row[columns.label].strip()
         part = _part(row[columns.split], name, number) if columns.split >= 0 else WHOLE
         paths = files.find(called, (part,) if part else (stem, part_of(stem)) if part_of(stem) else (stem,))
@@ -147,15 +150,16 @@ def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
         reason = (files.problems[path] or why_unused(path)) if paths else f"named in {name}, but not there"
         if not label:
             reason = f"has no label in {name}"
-        if taken.setdefault(path, (label, part)) != (label, part):
-            was, now = taken[path], (label, part)
+        of = row[columns.group].strip() if columns.group >= 0 else ""
+        if taken.setdefault(path, (label, part, of)) != (label, part, of):
+            was, now = taken[path], (label, part, of)
             raise UserError(
                 f"{name}: {called!r} is {_words(was)} and, in row {number}, {_words(now)}: needs one of them"
             )
         if reason:
             found.unused.append(Unused(part, label, path, reason))
         else:
-            found.parts.setdefault(part, []).append(Example(path, label, path))
+            found.parts.setdefault(part, []).append(Example(path, label, path, of))
     unique = {part: list(dict.fromkeys(examples)) for part, examples in found.parts.items()}
     if not unique:
         example = found.unused[0] if found.unused else None
@@ -172,9 +176,9 @@ def read_labels(content: bytes, name: str, root: Folder, where: str) -> Located:
     return Located(unique, notes, unused)
 
 
-def _words(label_and_part: tuple[str, str]) -> str:
-    label, part = label_and_part
-    return repr(label) + (f" of {part}" if part else "")
+def _words(said: tuple[str, str, str]) -> str:
+    label, part, group = said
+    return repr(label) + (f" of {part}" if part else "") + (f" in the group {group!r}" if group else "")
 
 
 def _rows(content: bytes, name: str) -> list[list[str]]:
@@ -191,7 +195,8 @@ def _rows(content: bytes, name: str) -> list[list[str]]:
     return rows
 
 
-def _columns(rows: list[list[str]], name: str, files: _Files) -> _Columns:
+def _columns(rows: list[list[str]], name: str, files: _Files, group: str) -> _Columns:
+    of_groups = _group_column(rows[0], name, group) if group else -1
     head = [re.sub(r"[\W_]", "", cell.lower()) for cell in rows[0]]
 
     def finds(column: int) -> bool:
@@ -201,14 +206,23 @@ def _columns(rows: list[list[str]], name: str, files: _Files) -> _Columns:
     file = next(filter(finds, of_files), of_files[0] if of_files else -1)
     split = next((k for k, cell in enumerate(head) if cell in _SPLIT), -1)
     of_labels = sorted((k for k, cell in enumerate(head) if cell in _LABEL), key=lambda k: _LABEL.index(head[k]))
-    others = [k for k, cell in enumerate(head) if cell and k not in (file, split)]
+    others = [k for k, cell in enumerate(head) if cell and k not in (file, split, of_groups)]
     label = of_labels[0] if of_labels else others[0] if len(others) == 1 and file >= 0 else -1
     if file >= 0 and label >= 0:
-        return _Columns(file, label, split, 1)
+        return _Columns(file, label, split, 1, of_groups)
     if not of_labels and not of_files and len(rows[0]) in (2, 3) and files.find(rows[0][0]):  # no line of names
         return _Columns(0, 1, 2 if len(rows[0]) == 3 else -1, 0)
     missing = "file" if file < 0 else "label"
     raise UserError(f"{name} has the columns {', '.join(map(repr, rows[0][:8]))}: needs one named {missing!r}")
+
+
+def _group_column(head: list[str], name: str, group: str) -> int:
+    """Returns the number of the column of groups, by its name as it is, or in lower case."""
+    cells = [cell.strip() for cell in head]
+    for known, wanted in ((cells, group), ([cell.lower() for cell in cells], group.lower())):
+        if wanted in known:
+            return known.index(wanted)
+    raise UserError(f"data.group is {group!r}, but {name} has the columns {', '.join(map(repr, cells[:8]))}: needs one")
 
 
 def _part(cell: str, name: str, number: int) -> str:

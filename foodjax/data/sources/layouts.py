@@ -21,18 +21,24 @@ class Options(NamedTuple):
         test_fraction: share held out of train where there is no test part.
         everything: for an evaluation of photographs that are not the run's own: data without a test part is evaluated
             on its validation part, or on all of it.
+        group: column of the table whose values are the groups of the examples; "" for none.
     """
 
     labels: str = ""
     class_level: int = 0
     test_fraction: float = 0.2
     everything: bool = False
+    group: str = ""
+
+    def of_pictures(self) -> tuple[Any, ...]:
+        """Returns all but the group, which changes no picture: the identity of a listing's pictures."""
+        return self[:-1]
 
 
 def options_of(config: Config, *, everything: bool = False) -> Options:
     """Returns the options that a config names."""
     data = config.data
-    return Options(data.labels, data.class_level, data.test_fraction, everything)
+    return Options(data.labels, data.class_level, data.test_fraction, everything, data.group)
 
 
 def list_tree(root: Folder, where: str, read: Callable[[str], bytes], options: Options) -> Listing:
@@ -57,7 +63,8 @@ def list_tree(root: Folder, where: str, read: Callable[[str], bytes], options: O
 
 def _list(root: Folder, where: str, read: Callable[[str], bytes], options: Options) -> Listing:
     if options.labels:
-        return to_listing(read_labels(read(options.labels), options.labels, root, where), where, options)
+        table = read(options.labels)
+        return to_listing(read_labels(table, options.labels, root, where, options.group), where, options)
     if top := food101.find_layout(root):
         meta = top.folders["meta"]
         texts = {name: read(meta.inside(name)) for name in food101.lists_in(meta)}

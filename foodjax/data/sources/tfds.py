@@ -57,11 +57,11 @@ class TfdsSource(Source):
         self._listing: Listing | None = None
 
     def fingerprint(self) -> Any:  # noqa: D102
-        return [self.builder.info.full_name, str(self.builder.data_path), self._options]
+        return [self.builder.info.full_name, str(self.builder.data_path), self._options.of_pictures()]
 
     def for_everything(self) -> Source:  # noqa: D102
         other = copy.copy(self)
-        other._options = self._options._replace(everything=True)
+        other._options = self._options._replace(everything=True, group="")
         return other
 
     def class_names(self) -> tuple[str, ...]:  # noqa: D102

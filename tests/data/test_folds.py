@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from foodjax.run.folds import KEPT, stratified_folds
+from foodjax.data.folds import KEPT, stratified_folds
 
 
 def table(labels, folds, num_classes):
