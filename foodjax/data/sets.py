@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data import exclude
 from foodjax.data.balance import warnings
 from foodjax.data.choose import choose, share_for
 from foodjax.data.duplicates import Pair
@@ -34,6 +35,8 @@ class Data(NamedTuple):
         own_validation: the data's own validation set; None where it has none or is not used.
         duplicates: among the photographs of all parts; None where these were not searched.
         left_out: the photographs of the data's own validation part where it is not used.
+        exclusion: what data.exclude leaves out; None without it.
+        exclusion_lines: the same, in words.
     """
 
     train: Prepared
@@ -42,6 +45,8 @@ class Data(NamedTuple):
     own_validation: Prepared | None = None
     duplicates: Duplicates | None = None
     left_out: tuple[Unused, ...] = ()
+    exclusion: exclude.Exclusion | None = None
+    exclusion_lines: tuple[str, ...] = ()
 
     @property
     def unused(self) -> list[Unused]:
@@ -104,6 +109,7 @@ def load_source(source: Source, config: Config) -> Data:
     pairs = None if is_exempt(config) else search(sets, config)
     data = split_data(config, train_set, test_set, own_validation, pairs)._replace(left_out=left_out)
     for line in [
+        *data.exclusion_lines,
         *(data.duplicates.lines() if data.duplicates else ()),
         *warnings(config, train_set, data.validation, data.parts),
     ]:
@@ -158,7 +164,8 @@ def split_data(
         pairs: the duplicates in these sets, of `leaks.search`; None searches them where data.duplicates is "drop".
 
     Raises:
-        UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size.
+        UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size, or
+            data.exclude cannot be used.
     """
     for prepared in (train_set, test_set):
         side = prepared.images.shape[1]
@@ -179,6 +186,11 @@ def split_data(
             validation_is_given=True,
         )
     sets, duplicates = _sets(train_set, test_set, own_validation), None
+    exclusion, lines = None, ()
+    if place := config.data.exclude:
+        exclusion, before = exclude.find(place, exclude.read(place), sets), parts
+        parts = exclude.apply(exclusion, parts, train_set)
+        lines = tuple(exclusion.lines(before, parts))
     if pairs is None and config.data.duplicates == "drop" and not is_exempt(config):
         pairs = search(sets, config)
     if pairs is not None:
@@ -192,7 +204,7 @@ def split_data(
             f"data.batch_size is {config.data.batch_size}, but there are only {len(parts.train)} training images: "
             f"use at most {len(parts.train)}"
         )
-    return Data(train_set, test_set, parts, own_validation, duplicates)
+    return Data(train_set, test_set, parts, own_validation, duplicates, exclusion=exclusion, exclusion_lines=lines)
 
 
 def _no_validation(config: Config, of: Prepared) -> UserError:

@@ -29,7 +29,7 @@ OTHER = {
     "model.dtype": "bfloat16", "model.activation": "silu", "model.norm": "group", "optimizer.name": "sgd",
     "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "eval.crop_area": 0.5,
     "train.progressive_resizing": ((0, 48), (20, 64)), "data.geometry": "crop", "data.decoding": "plain",
-    "data.labels": "labels.csv",
+    "data.labels": "labels.csv", "data.exclude": "labels/labels.csv",
     "model.backbone": "resnet50", "model.input_mean": (0.5, 0.25, 0.0), "model.input_deviation": (0.5, 0.25, 1.0),
     "train.solver": "probe",
     "train.balance": "classes", "data.duplicates": "drop",
