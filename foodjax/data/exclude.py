@@ -88,7 +88,7 @@ def read(place: str) -> list[str]:
 def find(place: str, names: Iterable[str], sets: Mapping[str, Prepared]) -> Exclusion:
     """Finds the photographs that a list names.
 
-    A name is a path in the data, an id as tables have it, or the end of a path: folder and file, perhaps without suffix.
+    A name is a path in the data, an id as tables have it, or the end of a path: folder and file, with suffix or not.
 
     Args:
         place: of the list.

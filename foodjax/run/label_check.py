@@ -50,7 +50,7 @@ class Checked(NamedTuple):
         places: of the photographs.
         labels: int (N,), the given classes.
         probabilities: out-of-fold, (N, K).
-        folds: int (N,), the fold that each was held out in; () where that is unknown.
+        folds: int (N,), the fold that each was held out in; -1 where that is unknown.
         suspects: what the probabilities suspect.
     """
 
@@ -58,7 +58,7 @@ class Checked(NamedTuple):
     places: tuple[Place, ...]
     labels: np.ndarray
     probabilities: np.ndarray
-    folds: np.ndarray | tuple[()]
+    folds: np.ndarray
     suspects: Suspects
 
     @property
@@ -137,8 +137,8 @@ def of_predictions(config: Config, table: Path) -> Checked:
     """Checks the labels of an experiment's photographs by predictions of networks that have not seen them.
 
     The table has the columns of an evaluation's predictions.csv: id, true, predicted and probability, and perhaps fold.
-    With a column for each class, which has its name and its probability, nothing is missing. Without, what the predicted
-    class leaves of 1 is spread evenly over the others.
+    With a column for each class, which has its name and its probability, nothing is missing. Without, what the
+    predicted class leaves of 1 is spread evenly over the others.
 
     Args:
         config: the experiment.
@@ -167,8 +167,8 @@ def of_predictions(config: Config, table: Path) -> Checked:
         of = _sets(data)[found[0].part]
         if (own := names[of.labels[found[0].row]]) != row["true"]:
             raise UserError(
-                f"{flag}: {row['id']!r} is {row['true']!r} in line {line} and {own!r} in the data: needs predictions of "
-                f"these labels"
+                f"{flag}: {row['id']!r} is {row['true']!r} in line {line} and {own!r} in the data: needs predictions "
+                f"of these labels"
             )
         places.append(found[0])
         probabilities.append(_probabilities(row, number, f"{flag}, line {line}"))
@@ -182,7 +182,7 @@ def of_predictions(config: Config, table: Path) -> Checked:
     labels = np.array([_sets(data)[place.part].labels[place.row] for place in places])
     for label in np.setdiff1d(np.arange(len(names)), labels):
         raise UserError(f"{flag} has no photograph of class {names[label]!r}: needs some of each class")
-    held_out = np.array([int(fold) for fold in folds]) if all(fold.isdecimal() for fold in folds) else ()
+    held_out = np.array([int(fold) if fold.isdecimal() else -1 for fold in folds])
     return _checked(data, places, labels, np.array(probabilities), held_out)
 
 
