@@ -3,7 +3,7 @@
 Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels (JAIR 2021), as the package
 cleanlab has it. A class counts as likely for a photograph where its probability is above the mean that the photographs
 labelled so have. The counts of such classes by given label estimate how many labels of each class are wrong, and as
-what; so many are found, those with the largest margin.
+what; so many are found, those with the largest margin. They are sorted by the probability of the given class.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Suspects(NamedTuple):
 
     Attributes:
         order: int (N,), the photographs, the likeliest wrong label first.
-        scores: float64 (N,), quality of each label, 0..1; low for one that is likely wrong.
+        scores: float64 (N,), quality of each label, 0..1: the probability of the given class.
         suggested: int (N,), the likeliest class other than the given one.
         is_found: bool (N,), whether confident learning takes the label for wrong.
     """
@@ -54,7 +54,7 @@ def find(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
 
     # In one process: a fork of one that has threads of JAX could hang.
     is_found = find_label_issues(labels, probabilities, n_jobs=1)
-    scores = get_label_quality_scores(labels, probabilities, method="normalized_margin")
+    scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
     others = probabilities.copy()
     others[np.arange(len(labels)), labels] = -1
     order = np.lexsort((np.arange(len(labels)), scores))

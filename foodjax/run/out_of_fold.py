@@ -1,8 +1,10 @@
 """Out-of-fold probabilities: each photograph's by a linear classifier that has seen neither it nor its duplicates.
 
-The strength of the penalty is chosen for each fold by photographs outside it (nested cross-validation): the classifier
-of fold f has the strength with which classifiers that see neither f nor another fold g predict g best. One classifier
-without f and g serves both, so F folds need F + F (F - 1) / 2 of them, side by side.
+Nothing that is chosen for a fold has seen its labels (nested cross-validation). For each two folds f and g there is a
+classifier that has seen neither. Those without f show, for each strength of the penalty, how well photographs outside f
+are predicted: the best strength is taken. They also show which labels outside f are the least likely: photographs with
+these are left out, so that wrong labels teach the classifier of fold f little. F folds need F + F (F - 1) / 2
+classifiers, side by side, and F more.
 """
 
 import itertools
@@ -16,7 +18,11 @@ from foodjax.run.folds import KEPT, stratified_folds
 from foodjax.run.logistic import LogisticRegression
 from foodjax.system.errors import UserError
 
-_GAP = 1e-6  # of a classifier: how far its sum is above the minimum, nats
+_GAP = 1e-5  # of a classifier: how far its sum is above the minimum, nats
+# Share of the photographs, those with the least likely labels, that a classifier is fitted without. With 5 % of the
+# labels wrong in ten classes of Food-101, 5 and 8 % find 2 to 4 % more of these than none does.
+_LEFT_OUT = 0.08
+_LITTLE = 1e-6  # weight of those: a class may have no other photographs
 
 
 class OutOfFold(NamedTuple):
@@ -74,22 +80,30 @@ def predict(
     regression = LogisticRegression(
         standardised, all_labels, np.tile(np.where(held_out, 0, weights[labels]), views), num_classes
     )
-    found = np.full((count, num_classes), np.nan)
-    best, since, chosen = np.full(num_folds, np.inf), np.zeros(num_folds, int), [0.0] * num_folds
+    inner = np.full((num_folds, count), np.nan)  # of the chosen strength
+    best, since, chosen = np.full(num_folds, np.inf), np.zeros(num_folds, int), np.zeros(num_folds)
     middle = linear.STRENGTHS[len(linear.STRENGTHS) // 2]
     for strength in linear.STRENGTHS if num_folds > 2 else (middle,):
         regression.minimise(strength, _GAP)
         logs = regression.log_probabilities().reshape(views, count, len(sets), num_classes)
-        losses = _losses(logs, sets, held_out, labels, weights, folds)
+        found = _inner(logs, sets, held_out, labels, folds)
         for fold in range(num_folds):
-            since[fold] += 1
-            if losses[fold] < best[fold]:
-                best[fold], since[fold], chosen[fold] = losses[fold], 0, strength
-                inside = folds == fold
-                found[inside] = np.exp(logs[:, inside, fold]).mean(0)
+            loss, since[fold] = _loss(found[fold], weights[labels]), since[fold] + 1
+            if loss < best[fold]:
+                best[fold], since[fold], chosen[fold], inner[fold] = loss, 0, strength, found[fold]
         if (since >= 2).all():
             break
-    return OutOfFold(found, folds, tuple(chosen))
+    shown = np.where(held_out[:num_folds], 0, np.where(_unlikely(inner), _LITTLE, weights[labels]))
+    probabilities = np.full((count, num_classes), np.nan)
+    for strength in np.unique(chosen):
+        (some,) = np.nonzero(chosen == strength)
+        regression = LogisticRegression(standardised, all_labels, np.tile(shown[some], views), num_classes)
+        regression.minimise(strength, _GAP)
+        logs = regression.log_probabilities().reshape(views, count, len(some), num_classes)
+        for number, fold in enumerate(some):
+            inside = folds == fold
+            probabilities[inside] = np.exp(logs[:, inside, number]).mean(0)
+    return OutOfFold(probabilities, folds, tuple(chosen.tolist()))
 
 
 def _without(sets: Sequence[set[int]], labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -104,21 +118,33 @@ def _without(sets: Sequence[set[int]], labels: np.ndarray, folds: np.ndarray) ->
     return held_out
 
 
-def _losses(
+def _inner(
     logs: np.ndarray,  # (V, N, sets, K)
     sets: Sequence[set[int]],
     held_out: np.ndarray,
     labels: np.ndarray,
-    weights: np.ndarray,
     folds: np.ndarray,
 ) -> np.ndarray:
-    """Returns for each fold the loss in the others, by classifiers that see neither, (F,); 0 of two folds."""
-    num_folds = int(folds.max()) + 1
-    sums, counts = np.zeros(num_folds), np.zeros(num_folds)
-    for number, pair in enumerate(sets[num_folds:], start=num_folds):
-        for fold, other in itertools.permutations(pair):
+    """Returns the probability of each label outside a fold, (F, N), by a classifier that sees neither it nor the fold.
+
+    It is nan for the photographs of the fold, and for those that are never held out.
+    """
+    found = np.full((int(folds.max()) + 1, len(labels)), np.nan)
+    for number, some in enumerate(sets):
+        for fold, other in itertools.permutations(some, 2):
             (at,) = np.nonzero(held_out[number] & (folds == other))
-            weight = weights[labels[at]]
-            sums[fold] -= (weight * logs[:, at, number, labels[at]].mean(0)).sum()
-            counts[fold] += weight.sum()
-    return sums / np.maximum(counts, 1e-300)
+            found[fold, at] = np.exp(logs[:, at, number, labels[at]]).mean(0)
+    return found
+
+
+def _loss(probabilities: np.ndarray, weights: np.ndarray) -> float:
+    """Returns the mean of -log p over the labels whose probability is known, nats; 0 where none is."""
+    known = ~np.isnan(probabilities)
+    return float(np.average(-np.log(probabilities[known]), weights=weights[known])) if known.any() else 0.0
+
+
+def _unlikely(inner: np.ndarray) -> np.ndarray:
+    """Returns the labels with the lowest probabilities, for each fold: bool (F, N)."""
+    counts = np.round(_LEFT_OUT * (~np.isnan(inner)).sum(1)).astype(int)
+    ranks = inner.argsort(1, kind="stable").argsort(1, kind="stable")  # nan comes last
+    return ranks < counts[:, None]
