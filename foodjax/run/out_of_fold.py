@@ -87,7 +87,7 @@ def predict(
         regression.minimise(strength, _GAP)
         logs = regression.log_probabilities().reshape(views, count, len(sets), num_classes)
         found = _inner(logs, sets, held_out, labels, folds)
-        for fold in range(num_folds):
+        for fold in np.flatnonzero(since < 2):  # one that has ended stays so: how long others go on is not its business
             loss, since[fold] = _loss(found[fold], weights[labels]), since[fold] + 1
             if loss < best[fold]:
                 best[fold], since[fold], chosen[fold], inner[fold] = loss, 0, strength, found[fold]
