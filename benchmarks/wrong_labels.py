@@ -65,7 +65,7 @@ def measure(features, labels, groups, test_features, test_labels, num_classes: i
     """Returns the row of one seed."""
     start = time.perf_counter()
     flipped, wrong = flip(labels, num_classes, share, seed)
-    held_out = out_of_fold.predict(features, flipped, num_classes, seed=seed, groups=groups)
+    held_out = out_of_fold.predict(features.mean(0), flipped, num_classes, seed=seed, groups=groups)
     suspects = label_errors.find(held_out.probabilities, flipped)
     seconds = time.perf_counter() - start
     top = np.isin(np.arange(len(labels)), suspects.order[: int(wrong.sum())])

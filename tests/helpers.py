@@ -210,6 +210,25 @@ def inspect_page(config, data) -> str:
     return inspect.to_page(config, inspect.look(config, data, originals, Path("inspect.html")), originals)
 
 
+def suspected(data, count=12):
+    """Returns the training photographs of an experiment with probabilities that suspect the first `count` labels."""
+    import numpy as np
+
+    from foodjax.evaluation.label_errors import Suspects
+    from foodjax.run.label_check import Checked, Place
+
+    labels, num_classes = data.train.labels[data.parts.train], len(data.train.class_names)
+    wrong, number = np.arange(len(labels)) < count, np.arange(len(labels))
+    suggested = (labels + 1 + number % (num_classes - 1)) % num_classes
+    probabilities = np.full((len(labels), num_classes), 0.01 / (num_classes - 1))
+    probabilities[number, np.where(wrong, suggested, labels)] = 0.99 - 0.01 * number / len(labels)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    scores = probabilities[number, labels]
+    places = tuple(Place("train", row) for row in data.parts.train.tolist())
+    suspects = Suspects(np.lexsort((number, scores)), scores, suggested, wrong)
+    return Checked(data, places, labels, probabilities, number % 5, suspects)
+
+
 def encode(image, kind="PNG", **options) -> bytes:
     """Returns a PIL image as a file's content."""
     file = io.BytesIO()

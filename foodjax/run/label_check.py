@@ -117,14 +117,14 @@ def of_run(config: Config, workdir: Path, num_folds: int = 5) -> Checked:
     features, labels, places, named = [], [], [], []
     for name, (of, rows) in _parts(data).items():
         found = _sets(data)[of]
-        features.append(features_of(engine, variables, found, rows))
+        features.append(features_of(engine, variables, found, rows).mean(0))  # of the picture and its mirror image
         labels.append(found.labels[rows])
         places += [Place(of, row) for row in rows.tolist()]
         named += [(name, row) for row in rows.tolist()]
     given = np.concatenate(labels)
     weights = class_weights(config, given, len(names))
     held_out = out_of_fold.predict(
-        np.concatenate(features, axis=1), given, len(names), num_folds, config.seed,
+        np.concatenate(features), given, len(names), num_folds, config.seed,
         groups_of(data.duplicates.pairs if data.duplicates else (), named), np.asarray(weights) if weights else None,
     )  # fmt: skip
     (kept,) = np.nonzero(held_out.folds != KEPT)
