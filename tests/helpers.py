@@ -116,7 +116,7 @@ class Page(html.parser.HTMLParser):
         if tag == "svg" and not values.get("aria-label"):
             self.silent.append(values)
         self.ids.add(values.get("id"))
-        if tag not in ("meta", "link", "img", "br", "wbr"):
+        if tag not in ("meta", "link", "img", "br", "wbr", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
