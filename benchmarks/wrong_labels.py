@@ -10,7 +10,7 @@ the 5 % most suspicious; without what confident learning found; without the flip
 are. The labels as they are have errors of their own, which count as right here: the precision is a lower bound.
 
 The features are computed once and kept in the cache. Prints mean and deviation over the seeds, and writes
-benchmarks/results/wrong_labels.json after each seed; seeds that it has already are not done again.
+benchmarks/results/wrong_labels.json, first what was found with all seeds, then the accuracies.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from step import HERE, machine
@@ -30,7 +31,7 @@ from foodjax.run.probe import compute_features
 from foodjax.run.wiring import Engine
 from foodjax.system.setup import setup
 
-STRENGTHS = (1.0, 10**-0.5, 0.1, 10**-1.5)  # of the classifiers for the accuracy; the best lies inside
+STRENGTHS = (10**-0.5, 0.1, 10**-1.5)  # of the classifiers for the accuracy; the best lies inside
 
 
 def flip(labels: np.ndarray, num_classes: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,57 +51,72 @@ def scores(found: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
 
 def accuracy(features, labels, groups, kept, test_features, test_labels, num_classes: int) -> float:
     """Returns the accuracy on the test part of a classifier that is fitted to the photographs `kept`, bool (N,)."""
-    views, _, dim = features.shape
-    fitted = linear.fit(
-        features[:, kept].reshape(-1, dim), np.tile(labels[kept], views), num_classes, STRENGTHS,
-        groups=np.tile(groups[kept], views),
-    )  # fmt: skip
-    logits = test_features @ fitted.kernel + fitted.bias  # (V, M, K)
-    exponentials = np.exp(logits - logits.max(2, keepdims=True))
-    mean = (exponentials / exponentials.sum(2, keepdims=True)).mean(0)  # as eval.flip does
-    return float((mean.argmax(1) == test_labels).mean())
+    fitted = linear.fit(features[kept], labels[kept], num_classes, STRENGTHS, groups=groups[kept])
+    return float(((test_features @ fitted.kernel + fitted.bias).argmax(1) == test_labels).mean())
 
 
-def measure(features, labels, groups, test_features, test_labels, num_classes: int, share: float, seed: int) -> dict:
-    """Returns the row of one seed."""
+class Seed(NamedTuple):
+    """What one seed found: the flipped labels, which those are, and what is suspected."""
+
+    labels: np.ndarray
+    wrong: np.ndarray
+    top: np.ndarray
+    found: np.ndarray
+
+
+def find(features, labels, groups, num_classes: int, share: float, seed: int) -> tuple[dict, Seed]:
+    """Returns the row of one seed, and what it found."""
     start = time.perf_counter()
     flipped, wrong = flip(labels, num_classes, share, seed)
-    held_out = out_of_fold.predict(features.mean(0), flipped, num_classes, seed=seed, groups=groups)
+    held_out = out_of_fold.predict(features, flipped, num_classes, seed=seed, groups=groups)
     suspects = label_errors.find(held_out.probabilities, flipped)
     seconds = time.perf_counter() - start
     top = np.isin(np.arange(len(labels)), suspects.order[: int(wrong.sum())])
-    every = np.ones(len(labels), bool)
-    fits = {
-        "all photographs, flipped labels": (flipped, every),
-        "without the most suspicious": (flipped, ~top),
-        "without those that confident learning found": (flipped, ~suspects.is_found),
-        "without the flipped ones": (flipped, ~wrong),
-        "all photographs, labels as they are": (labels, every),
-    }
-    return {
+    row = {
         "seed": seed, "flipped": int(wrong.sum()), "seconds": seconds, "strengths": held_out.strengths,
         "most_suspicious": scores(top, wrong), "confident_learning": scores(suspects.is_found, wrong),
         "suggested": float((suspects.suggested == labels)[top & wrong].mean()),
-        "test_accuracy": {
-            name: accuracy(features, some, groups, kept, test_features, test_labels, num_classes)
-            for name, (some, kept) in fits.items()
-        },
     }  # fmt: skip
+    return row, Seed(flipped, wrong, top, suspects.is_found)
+
+
+def accuracies(features, labels, groups, test_features, test_labels, num_classes: int, one: Seed) -> dict[str, float]:
+    """Returns the accuracy on the test part with and without photographs."""
+    every = np.ones(len(labels), bool)
+    fits = {
+        "all photographs, flipped labels": (one.labels, every),
+        "without the most suspicious": (one.labels, ~one.top),
+        "without those that confident learning found": (one.labels, ~one.found),
+        "without the flipped ones": (one.labels, ~one.wrong),
+        "all photographs, labels as they are": (labels, every),
+    }
+    return {
+        name: accuracy(features, some, groups, kept, test_features, test_labels, num_classes)
+        for name, (some, kept) in fits.items()
+    }
 
 
 def summary(rows: list[dict]) -> dict[str, dict[str, float]]:
     """Returns mean and deviation of each number over the seeds."""
+    tested = [row for row in rows if "test_accuracy" in row]
+    names = tested[0]["test_accuracy"] if tested else ()
     columns = {
         **{f"{kind}, {name}": [row[kind][name] for row in rows]
            for kind in ("most_suspicious", "confident_learning") for name in ("found", "precision", "recall")},
         "suggested": [row["suggested"] for row in rows],
-        **{f"test accuracy, {name}": [row["test_accuracy"][name] for row in rows] for name in rows[0]["test_accuracy"]},
+        **{f"test accuracy, {name}": [row["test_accuracy"][name] for row in tested] for name in names},
         "seconds": [row["seconds"] for row in rows],
     }  # fmt: skip
     return {
         name: {"mean": statistics.mean(values), "deviation": statistics.stdev(values) if len(values) > 1 else 0.0}
         for name, values in columns.items()
     }
+
+
+def write(path: Path, table: dict) -> None:
+    """Writes what is known so far."""
+    table["summary"] = summary(table["rows"])
+    path.write_text(json.dumps(table, indent=2) + "\n")
 
 
 def main() -> None:
@@ -123,25 +139,24 @@ def main() -> None:
     engine = Engine(config, data.train.class_names)
     state = engine.create_state()
     rows, tested = np.arange(len(data.train.ids)), np.arange(len(data.test.ids))
-    features = compute_features(engine, state, data.train, rows)
-    test_features = compute_features(engine, state, data.test, tested)
+    # The mean of a picture and its mirror image.
+    features = compute_features(engine, state, data.train, rows).mean(0)
+    test_features = compute_features(engine, state, data.test, tested).mean(0)
     of_row = {int(row): part for part in ("train", "validation") for row in getattr(data.parts, part)}
     groups = groups_of(data.duplicates.pairs if data.duplicates else (), [(of_row[row], row) for row in rows.tolist()])
     about = {"network": f"EfficientNet-Lite{args.size}", "photographs": len(rows), "share": args.share}
     table = {"machine": machine(), **about, "rows": []}
-    if args.output.exists() and (known := json.loads(args.output.read_text())).items() >= about.items():
-        table = known
+    labels, num_classes, found = data.train.labels, len(data.train.class_names), {}
     for seed in range(args.seeds):
-        if seed in [row["seed"] for row in table["rows"]]:
-            continue
-        row = measure(
-            features, data.train.labels, groups, test_features, data.test.labels, len(data.train.class_names),
-            args.share, seed,
-        )  # fmt: skip
+        row, found[seed] = find(features, labels, groups, num_classes, args.share, seed)
         table["rows"].append(row)
-        table["summary"] = summary(table["rows"])
-        args.output.write_text(json.dumps(table, indent=2) + "\n")
         print(f"seed {seed}: recall {row['most_suspicious']['recall']:.1%}, {row['seconds']:.0f} s", flush=True)
+        write(args.output, table)
+    for row in table["rows"]:
+        row["test_accuracy"] = accuracies(
+            features, labels, groups, test_features, data.test.labels, num_classes, found[row["seed"]]
+        )
+        write(args.output, table)
     print(f"{table['machine']}; {about}")
     for name, values in table["summary"].items():
         print(f"{name:60} {values['mean']:.4g} ± {values['deviation']:.2g}")

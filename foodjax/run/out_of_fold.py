@@ -3,8 +3,8 @@
 Nothing that is chosen for a fold has seen its labels (nested cross-validation). For each two folds f and g there is a
 classifier that has seen neither. Those without f show, for each strength of the penalty, how well photographs outside f
 are predicted: the best strength is taken. They also show which labels outside f are the least likely: photographs with
-these are left out, so that wrong labels teach the classifier of fold f little. F folds need F + F (F - 1) / 2
-classifiers, side by side, and F more.
+these are left out, so that wrong labels teach the classifier of fold f little. F folds need F (F - 1) / 2 classifiers,
+side by side, and F more.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import numpy as np
 
 from foodjax.run import linear
 from foodjax.run.folds import KEPT, stratified_folds
-from foodjax.run.logistic import LogisticRegression
+from foodjax.run.logistic import LogisticRegression, Rotated
 from foodjax.system.errors import UserError
 
 _GAP = 1e-4  # of a classifier: how far its sum is above the minimum, nats
@@ -71,25 +71,14 @@ def predict(
     if (folds == KEPT).all():
         raise UserError("no class has two photographs that are no duplicates: out-of-fold probabilities need some")
     num_folds = int(folds.max()) + 1
-    sets = [{fold} for fold in range(num_folds)]
-    if num_folds > 2:
-        sets += [set(pair) for pair in itertools.combinations(range(num_folds), 2)]
-    held_out = _without(sets, labels, folds)
-    standardised = linear.standardise(features, len(sets) * num_classes).rotated
-    regression = LogisticRegression(standardised, labels, np.where(held_out, 0, weights[labels]), num_classes)
-    inner = np.full((num_folds, count), np.nan)  # of the chosen strength
-    best, since, chosen = np.full(num_folds, np.inf), np.zeros(num_folds, int), np.zeros(num_folds)
-    middle = linear.STRENGTHS[len(linear.STRENGTHS) // 2]
-    for strength in linear.STRENGTHS if num_folds > 2 else (middle,):
-        regression.minimise(strength, _GAP)
-        found = _inner(regression.log_probabilities(), sets, held_out, labels, folds)
-        for fold in np.flatnonzero(since < 2):  # one that has ended stays so: how long others go on is not its business
-            loss, since[fold] = _loss(found[fold], weights[labels]), since[fold] + 1
-            if loss < best[fold]:
-                best[fold], since[fold], chosen[fold], inner[fold] = loss, 0, strength, found[fold]
-        if (since >= 2).all():
-            break
-    shown = np.where(held_out[:num_folds], 0, np.where(_unlikely(inner), _LITTLE, weights[labels]))
+    pairs = [set(pair) for pair in itertools.combinations(range(num_folds), 2)] if num_folds > 2 else []
+    standardised = linear.standardise(features, max(len(pairs), num_folds) * num_classes).rotated
+    inner = np.full((num_folds, count), np.nan)
+    chosen = np.full(num_folds, linear.STRENGTHS[len(linear.STRENGTHS) // 2])
+    if pairs:
+        inner, chosen = _choose(standardised, labels, weights, folds, pairs)
+    held_out = np.arange(num_folds)[:, None] == folds
+    shown = np.where(held_out, 0, np.where(_unlikely(inner), _LITTLE, weights[labels]))
     probabilities = np.full((count, num_classes), np.nan)
     for strength in np.unique(chosen):
         (some,) = np.nonzero(chosen == strength)
@@ -100,6 +89,26 @@ def predict(
             inside = folds == fold
             probabilities[inside] = np.exp(logs[inside, number])
     return OutOfFold(probabilities, folds, tuple(chosen.tolist()))
+
+
+def _choose(
+    features: Rotated, labels: np.ndarray, weights: np.ndarray, folds: np.ndarray, pairs: Sequence[set[int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns for each fold what `_inner` does, (F, N), at the strength of the smallest loss, and the strengths (F,)."""
+    num_folds, held_out = int(folds.max()) + 1, _without(pairs, labels, folds)
+    regression = LogisticRegression(features, labels, np.where(held_out, 0, weights[labels]), len(weights))
+    inner, chosen = np.full((num_folds, len(labels)), np.nan), np.zeros(num_folds)
+    best, since = np.full(num_folds, np.inf), np.zeros(num_folds, int)
+    for strength in linear.STRENGTHS:
+        regression.minimise(strength, _GAP)
+        found = _inner(regression.log_probabilities(), pairs, held_out, labels, folds)
+        for fold in np.flatnonzero(since < 2):  # one that has ended stays so: how long others go on is not its business
+            loss, since[fold] = _loss(found[fold], weights[labels]), since[fold] + 1
+            if loss < best[fold]:
+                best[fold], since[fold], chosen[fold], inner[fold] = loss, 0, strength, found[fold]
+        if (since >= 2).all():
+            break
+    return inner, chosen
 
 
 def _without(sets: Sequence[set[int]], labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
