@@ -94,7 +94,7 @@ def predict(
 def _choose(
     features: Rotated, labels: np.ndarray, weights: np.ndarray, folds: np.ndarray, pairs: Sequence[set[int]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns for each fold what `_inner` does, (F, N), at the strength of the smallest loss, and the strengths (F,)."""
+    """Returns what `_inner` does, (F, N), at the strength of the smallest loss in each fold, and the strengths (F,)."""
     num_folds, held_out = int(folds.max()) + 1, _without(pairs, labels, folds)
     regression = LogisticRegression(features, labels, np.where(held_out, 0, weights[labels]), len(weights))
     inner, chosen = np.full((num_folds, len(labels)), np.nan), np.zeros(num_folds)
