@@ -9,6 +9,8 @@ probe's linear classifier on the test part when it is fitted to: all photographs
 the 5 % most suspicious; without what confident learning found; without the flipped ones; all with the labels as they
 are. The labels as they are have errors of their own, which count as right here: the precision is a lower bound.
 
+--first writes a table of the likeliest wrong ones among the labels as they are, for somebody to look at.
+
 The features are computed once and kept in the cache. Prints mean and deviation over the seeds, and writes
 benchmarks/results/wrong_labels.json, first what was found with all seeds, then the accuracies.
 """
@@ -29,6 +31,7 @@ from foodjax.evaluation import label_errors
 from foodjax.run import linear, out_of_fold
 from foodjax.run.probe import compute_features
 from foodjax.run.wiring import Engine
+from foodjax.system.cells import to_csv
 from foodjax.system.setup import setup
 
 STRENGTHS = (10**-0.5, 0.1, 10**-1.5)  # of the classifiers for the accuracy; the best lies inside
@@ -41,6 +44,16 @@ def flip(labels: np.ndarray, num_classes: int, share: float, seed: int) -> tuple
     flipped = labels.copy()
     flipped[chosen] = (labels[chosen] + rng.integers(1, num_classes, len(chosen))) % num_classes
     return flipped, np.isin(np.arange(len(labels)), chosen)
+
+
+def first(data, probabilities: np.ndarray, count: int) -> str:
+    """Returns the likeliest wrong labels of the train set as CSV."""
+    suspects, names, rows = label_errors.find(probabilities, data.train.labels), data.train.class_names, []
+    for rank, i in enumerate(suspects.order[:count].tolist(), start=1):
+        given, other = int(data.train.labels[i]), int(suspects.suggested[i])
+        p_given, p_other = (f"{probabilities[i, k]:.4f}" for k in (given, other))
+        rows.append((rank, data.train.found.files[i], names[given], names[other], p_given, p_other))
+    return to_csv(("rank", "file", "given", "suggested", "p_given", "p_suggested"), rows, end="\n")
 
 
 def scores(found: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
@@ -127,6 +140,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, choices=(0, 1, 2), default=2, help="of EfficientNet-Lite")
     parser.add_argument("--share", type=float, default=0.05, help="of the labels to flip")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=Path, help="CSV of the fifty likeliest wrong ones, without any flipped")
     parser.add_argument("--cache", type=Path, help="folder of the prepared photographs")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "wrong_labels.json")
     args = parser.parse_args()
@@ -145,6 +159,9 @@ def main() -> None:
     of_row = {int(row): part for part in ("train", "validation") for row in getattr(data.parts, part)}
     groups = groups_of(data.duplicates.pairs if data.duplicates else (), [(of_row[row], row) for row in rows.tolist()])
     about = {"network": f"EfficientNet-Lite{args.size}", "photographs": len(rows), "share": args.share}
+    if args.first:
+        held_out = out_of_fold.predict(features, data.train.labels, len(data.train.class_names), groups=groups)
+        args.first.write_text(first(data, held_out.probabilities, 50))
     table = {"machine": machine(), **about, "rows": []}
     labels, num_classes, found = data.train.labels, len(data.train.class_names), {}
     for seed in range(args.seeds):
