@@ -26,6 +26,7 @@ import numpy as np
 from step import HERE, machine
 
 from foodjax import load_config, load_data
+from foodjax.config.check import checked, replace
 from foodjax.data.duplicate_groups import groups_of
 from foodjax.evaluation import label_errors
 from foodjax.run import linear, out_of_fold
@@ -148,7 +149,7 @@ def main() -> None:
     changes = {"data.dir": str(args.data), "model.init_from": str(args.weights), "train.solver": "probe"}
     changes |= {"data.cache_dir": str(args.cache or "")}
     variant = f":size={args.size}" if args.size else ""
-    config = load_config(f"food10_probe{variant}", **{name.replace(".", "__"): v for name, v in changes.items()})
+    config = replace(checked(load_config(f"food10_probe{variant}")), changes)
     data = load_data(config)
     engine = Engine(config, data.train.class_names)
     state = engine.create_state()
