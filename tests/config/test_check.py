@@ -139,7 +139,7 @@ def test_which_keys_are_no_part_of_an_experiment_and_which_an_evaluation_may_cha
     }
     assert set(check.names_in("evaluation", "place")) == {
         *("data.dir", "data.source", "data.tfds_name", "data.tfds_dir", "data.on_error", "data.cache_dir"),
-        *("data.labels", "data.class_level", "data.eval_batch_size", "eval.calibrate"),
+        *("data.labels", "data.class_level", "data.exclude", "data.eval_batch_size", "eval.calibrate"),
         *("eval.size", "eval.crop_area", "eval.flip"),
     }
 
