@@ -6,6 +6,7 @@ labelled so have. The counts of such classes by given label estimate how many la
 what; so many are found, those with the largest margin. They are sorted by the probability of the given class.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ def find(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
 
     Args:
         probabilities: out-of-fold, finite, (N, K), each row with the sum 1.
-        labels: int (N,), the given classes; every class has a photograph.
+        labels: int (N,), the given classes.
 
     Raises:
         UserError: cleanlab cannot be imported.
@@ -52,8 +53,10 @@ def find(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    # In one process: a fork of one that has threads of JAX could hang.
-    is_found = find_label_issues(labels, probabilities, n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes with too few photographs to find more
+        # In one process: a fork of one that has threads of JAX could hang.
+        is_found = find_label_issues(labels, probabilities, n_jobs=1)
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
     others = probabilities.copy()
     others[np.arange(len(labels)), labels] = -1

@@ -10,6 +10,7 @@ from experiments import demo
 from foodjax.commands.labels import labels as find_labels
 from foodjax.config.check import checked, replace
 from foodjax.data import exclude, photographs, sets
+from foodjax.evaluation import label_errors
 from foodjax.report import labels as report_labels
 from foodjax.run import label_check, probe
 from foodjax.system.cells import read_csv, to_csv
@@ -146,6 +147,17 @@ def test_a_run_that_has_seen_the_labels_is_refused(workdir):
     config, _ = read_description(workdir)
     with pytest.raises(UserError, match="is no run of foodjax probe: its network has seen the labels"):
         label_check.of_run(config, workdir)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_class_without_photographs_is_none_and_warns_of_nothing():
+    given = np.arange(40) % 2
+    probabilities = np.full((40, 3), 0.05)
+    probabilities[np.arange(40), given] = 0.9
+    probabilities[3] = [0.95, 0.03, 0.02]  # labelled 1
+    found = label_errors.find(probabilities, given)
+    assert (found.order[0], found.suggested[3]) == (3, 0)
+    assert np.flatnonzero(found.is_found).tolist() == [3]
 
 
 @pytest.mark.slow
