@@ -116,7 +116,7 @@ class Page(html.parser.HTMLParser):
         if tag == "svg" and not values.get("aria-label"):
             self.silent.append(values)
         self.ids.add(values.get("id"))
-        if tag not in ("meta", "link", "img", "br", "wbr"):
+        if tag not in ("meta", "link", "img", "br", "wbr", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -208,6 +208,25 @@ def inspect_page(config, data) -> str:
 
     originals = Originals(config)
     return inspect.to_page(config, inspect.look(config, data, originals, Path("inspect.html")), originals)
+
+
+def suspected(data, count=12):
+    """Returns the training photographs of an experiment with probabilities that suspect the first `count` labels."""
+    import numpy as np
+
+    from foodjax.evaluation.label_errors import Suspects
+    from foodjax.run.label_check import Checked, Place
+
+    labels, num_classes = data.train.labels[data.parts.train], len(data.train.class_names)
+    wrong, number = np.arange(len(labels)) < count, np.arange(len(labels))
+    suggested = (labels + 1 + number % (num_classes - 1)) % num_classes
+    probabilities = np.full((len(labels), num_classes), 0.01 / (num_classes - 1))
+    probabilities[number, np.where(wrong, suggested, labels)] = 0.99 - 0.01 * number / len(labels)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    scores = probabilities[number, labels]
+    places = tuple(Place("train", row) for row in data.parts.train.tolist())
+    suspects = Suspects(np.lexsort((number, scores)), scores, suggested, wrong)
+    return Checked(data, places, labels, probabilities, number % 5, suspects)
 
 
 def encode(image, kind="PNG", **options) -> bytes:

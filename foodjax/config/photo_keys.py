@@ -97,6 +97,10 @@ class Data:
         "tell", choice("tell", "drop"), "", "drop: train without the pictures that validation or test holds too",
         since=10,
     )  # fmt: skip
+    exclude: str = key(
+        "", TEXT, "", "list of photographs (text, or CSV with a column file) left out of training and validation",
+        since=13, scope="place",
+    )  # fmt: skip
     cache_dir: str = key("", TEXT, "", "prepared pictures; empty: the user's cache folder", scope="place")
     drawn_train: int = key(150, integer(1, 10**6), "images", "of each class to train on, with `data.source=drawn`")
     drawn_test: int = key(30, integer(1, 10**6), "images", "of each class to test on, with `data.source=drawn`")

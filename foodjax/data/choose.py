@@ -185,3 +185,20 @@ def _short_sides(source: Source, examples: Sequence[Example]) -> list[int]:
         except Exception:  # noqa: S112, preparing tells what is wrong with it
             continue
     return sides
+
+
+def no_validation(config: Config, counts: np.ndarray) -> UserError:
+    """Returns the error for a share that takes no picture of any class, with one that takes some of each."""
+    fraction = config.data.validation_fraction
+    if counts.max() < 2:
+        return UserError(
+            f"no class has a second image to validate on: needs at least 3 photographs of each class (one to train, to "
+            f"validate and to test on), or a part val/ (data.validation_fraction is {fraction:g})"
+        )
+    share = share_for(counts[counts > 1].min())
+    left = int(sum(counts) - sum(int(share * count) for count in counts))
+    smaller = f" (with data.batch_size={left} at most)" if left < config.data.batch_size else ""
+    return UserError(
+        f"data.validation_fraction is {fraction:g}, less than one image of any class: needs at least "
+        f"{share_for(counts.max()):g}, and {share:g} for an image of each class{smaller}"
+    )

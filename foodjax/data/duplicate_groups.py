@@ -28,8 +28,6 @@ def rows_to_drop(pairs: Sequence[Pair], train: str = "train") -> np.ndarray:
 def group_numbers(pairs: Sequence[Pair], part: str, rows: np.ndarray) -> np.ndarray:
     """Returns the group of each photograph of a part; one without a duplicate is a group of its own.
 
-    Duplicates of duplicates are in one group, also where a photograph of another part connects them.
-
     Args:
         pairs: of `find_duplicates`, or those of `leaks.Duplicates`.
         part: the name that `pairs` has for it.
@@ -38,9 +36,24 @@ def group_numbers(pairs: Sequence[Pair], part: str, rows: np.ndarray) -> np.ndar
     Returns:
         int64 (N,), equal within a group alone.
     """
+    return groups_of(pairs, [(part, row) for row in np.asarray(rows).tolist()])
+
+
+def groups_of(pairs: Sequence[Pair], places: Sequence[tuple[str, int]]) -> np.ndarray:
+    """Returns the group of each photograph of several parts; one without a duplicate is a group of its own.
+
+    Duplicates of duplicates are in one group, also where a photograph that is not asked for connects them.
+
+    Args:
+        pairs: of `find_duplicates`, or those of `leaks.Duplicates`.
+        places: part, as `pairs` names it, and row of each of N photographs.
+
+    Returns:
+        int64 (N,), equal within a group alone.
+    """
     found = _group_of(pairs)
     own = 1 + max(found.values(), default=-1)
-    return np.array([found.get((part, row), own + i) for i, row in enumerate(np.asarray(rows).tolist())], np.int64)
+    return np.array([found.get(place, own + i) for i, place in enumerate(places)], np.int64)
 
 
 def joined(groups: np.ndarray, others: np.ndarray) -> np.ndarray:

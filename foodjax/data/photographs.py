@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from foodjax.data import exclude
 from foodjax.data.leaks import Duplicates
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
@@ -60,6 +61,8 @@ def of_data(data: Data) -> list[Photograph]:
         if name == "train":
             pairs = zip(prepared.ids, of_set, strict=True)
             of_set = [p._replace(reason=DUPLICATE) if p.reason and i in dropped else p for i, p in pairs]
+        for row in data.exclusion.rows.get(name, ()) if data.exclusion else ():
+            of_set[row] = of_set[row]._replace(reason=exclude.REASON)
         rows += of_set
     return rows + of_unused(data.unused, sizes)
 

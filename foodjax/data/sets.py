@@ -8,11 +8,11 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
+from foodjax.data import exclude
 from foodjax.data.balance import warnings
-from foodjax.data.choose import choose, share_for
+from foodjax.data.choose import choose, no_validation
 from foodjax.data.duplicates import Pair
 from foodjax.data.fold_split import groups_of, split_fold
-from foodjax.data.found import Found, group
 from foodjax.data.leaks import Duplicates, apply, is_exempt, search
 from foodjax.data.prepare import prepare
 from foodjax.data.prepared import Prepared
@@ -20,10 +20,9 @@ from foodjax.data.sources.base import Source, Unused
 from foodjax.data.sources.find import create_source
 from foodjax.data.sources.joined import of_folds
 from foodjax.data.split import Indices, all_rows, first_of_each, split
+from foodjax.data.told import tell
 from foodjax.system.console import say, track
 from foodjax.system.errors import UserError
-
-_LINES = 10  # on the terminal, about files that are not used
 
 
 class Data(NamedTuple):
@@ -38,6 +37,8 @@ class Data(NamedTuple):
         left_out: the photographs of the data's own validation part where it is not used.
         more: sets of eval.more, by their names.
         groups: id -> group of training photographs, where data.group names them.
+        exclusion: what data.exclude leaves out; None without it.
+        exclusion_lines: the same, in words.
     """
 
     train: Prepared
@@ -48,6 +49,8 @@ class Data(NamedTuple):
     left_out: tuple[Unused, ...] = ()
     more: tuple[tuple[str, Prepared], ...] = ()
     groups: Mapping[str, str] = {}
+    exclusion: exclude.Exclusion | None = None
+    exclusion_lines: tuple[str, ...] = ()
 
     @property
     def unused(self) -> list[Unused]:
@@ -133,8 +136,8 @@ def _load_fold(config: Config, train_set: Prepared, groups: Mapping[str, str] | 
 
 
 def _warn(config: Config, data: Data) -> None:
-    lines = data.duplicates.lines() if data.duplicates else []
-    for line in (*lines, *warnings(config, data.train, data.validation, data.parts)):
+    duplicates = data.duplicates.lines() if data.duplicates else []
+    for line in (*data.exclusion_lines, *duplicates, *warnings(config, data.train, data.validation, data.parts)):
         say(line)
 
 
@@ -148,26 +151,6 @@ def _sets(train_set: Prepared, test_set: Prepared, own_validation: Prepared | No
 def _unused(sets: Mapping[str, Prepared], left_out: tuple[Unused, ...]) -> list[Unused]:
     rows = [row for prepared in sets.values() for row in prepared.found.left_out]
     return [*rows, *left_out, *sets["train"].found.unused]
-
-
-def tell(found: Found, unused: Sequence[Unused] | None = None) -> None:
-    """Prints how the photographs were found, and the files that are not used, grouped by class and reason.
-
-    Args:
-        found: of one prepared set.
-        unused: the files; None: those that `found` has.
-    """
-    for note in found.notes:
-        say(note)
-    unused = [*found.left_out, *found.unused] if unused is None else unused
-    groups = group(unused)
-    if groups:
-        say(f"{len(unused):,} files are not used:")
-    for part, name, reason, count, first in groups[:_LINES]:
-        place = ", ".join(filter(None, (part, f"class '{name}'" if name else "")))
-        say(f"  {place + ': ' if place else ''}{count:,}, {reason}; '{first}'")
-    if len(groups) > _LINES:
-        say(f"  and {len(groups) - _LINES} more groups")
 
 
 def split_data(
@@ -190,7 +173,8 @@ def split_data(
         groups: id -> group of training photographs, which stay in one fold; of `fold_split.groups_of`.
 
     Raises:
-        UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size.
+        UserError: a part is empty, or smaller than a batch, or the pictures have another size than data.image_size, or
+            data.exclude cannot be used.
     """
     for prepared in (train_set, test_set):
         side = prepared.images.shape[1]
@@ -216,7 +200,12 @@ def split_data(
             validation_is_from_test=False,
             validation_is_given=True,
         )
-    duplicates, sets = None, _sets(train_set, test_set, own_validation)
+    sets, duplicates = _sets(train_set, test_set, own_validation), None
+    exclusion, lines = None, ()
+    if place := config.data.exclude:
+        exclusion, before = exclude.find(place, exclude.read(place), sets), parts
+        parts = exclude.apply(exclusion, parts, train_set)
+        lines = tuple(exclusion.lines(before, parts))
     if pairs is None and config.data.duplicates == "drop" and not is_exempt(config):
         pairs = search(sets, config)
     if pairs is not None:
@@ -226,27 +215,13 @@ def split_data(
     if not len(parts.validation):
         labels = test_set.labels if parts.validation_is_from_test else train_set.labels
         of = np.concatenate([parts.train, parts.validation]) if config.data.fold else slice(None)
-        raise _no_validation(config, np.bincount(labels[of], minlength=len(train_set.class_names)))
+        raise no_validation(config, np.bincount(labels[of], minlength=len(train_set.class_names)))
     if len(parts.train) < config.data.batch_size:
         raise UserError(
             f"data.batch_size is {config.data.batch_size}, but there are only {len(parts.train)} training images: "
             f"use at most {len(parts.train)}"
         )
-    return Data(train_set, test_set, parts, own_validation, duplicates, groups=groups or {})
-
-
-def _no_validation(config: Config, counts: np.ndarray) -> UserError:
-    """Returns the error for a share that takes no picture of any class, with one that takes some of each."""
-    fraction = config.data.validation_fraction
-    if counts.max() < 2:
-        return UserError(
-            f"no class has a second image to validate on: needs at least 3 photographs of each class (one to train, to "
-            f"validate and to test on), or a part val/ (data.validation_fraction is {fraction:g})"
-        )
-    share = share_for(counts[counts > 1].min())
-    left = int(sum(counts) - sum(int(share * count) for count in counts))
-    smaller = f" (with data.batch_size={left} at most)" if left < config.data.batch_size else ""
-    return UserError(
-        f"data.validation_fraction is {fraction:g}, less than one image of any class: needs at least "
-        f"{share_for(counts.max()):g}, and {share:g} for an image of each class{smaller}"
-    )
+    return Data(
+        train_set, test_set, parts, own_validation, duplicates,
+        groups=groups or {}, exclusion=exclusion, exclusion_lines=lines,
+    )  # fmt: skip

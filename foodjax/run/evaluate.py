@@ -15,7 +15,8 @@ from foodjax.data import identity, photographs
 from foodjax.data.cache import with_known_cache
 from foodjax.data.leaks import Duplicates
 from foodjax.data.prepared import Prepared
-from foodjax.data.sets import Data, tell
+from foodjax.data.sets import Data
+from foodjax.data.told import tell
 from foodjax.evaluation import numbers
 from foodjax.evaluation import temperature as temperature_lib
 from foodjax.evaluation.predictions import Predictions

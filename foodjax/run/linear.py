@@ -101,8 +101,8 @@ def fit(
     features, labels = np.asarray(features), np.asarray(labels)
     tried = _check_strengths(strengths)
     weights = np.ones(num_classes) if class_weights is None else np.asarray(class_weights, np.float64)
-    _check(features, labels, num_classes, weights)
-    rotated, mean, deviation = _standardised(features, num_folds * num_classes)
+    check(features, labels, num_classes, weights)
+    rotated, mean, deviation = standardise(features, num_folds * num_classes)
     folds = stratified_folds(labels, num_classes, num_folds, seed, groups)
     table: tuple[Strength, ...] = ()
     strength = tried[len(tried) // 2]
@@ -120,8 +120,26 @@ def fit(
     return Linear(kernel.astype(np.float32), bias.astype(np.float32), strength, table, int(folds.max()) + 1)
 
 
-def _standardised(features: np.ndarray, num_logits: int) -> tuple[Rotated, np.ndarray, np.ndarray]:
-    """Returns the standardised features, their means (D,) and deviations (D,); those of constant ones are infinite."""
+class Standardised(NamedTuple):
+    """Standardised features (N, D).
+
+    Attributes:
+        rotated: the features, each of mean 0 and deviation 1, by their principal axes.
+        mean: of each feature before, (D,).
+        deviation: the same; infinite for a feature that was constant.
+    """
+
+    rotated: Rotated
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def standardise(features: np.ndarray, num_logits: int) -> Standardised:
+    """Standardises features (N, D); `num_logits` are computed of each photograph later.
+
+    Raises:
+        UserError: there is not enough memory.
+    """
     num, dim = features.shape
     # In float64: the features and their rotation twice; then the rotation, and logits and probabilities of all folds.
     needed = 8 * num * max(3 * dim, dim + 4 * num_logits)
@@ -132,7 +150,7 @@ def _standardised(features: np.ndarray, num_logits: int) -> tuple[Rotated, np.nd
     deviation = np.sqrt(np.einsum("nd,nd->d", standardised, standardised) / num)
     deviation[deviation <= _CONSTANT * np.maximum(np.abs(mean), deviation.max())] = np.inf
     standardised /= deviation
-    return rotate(standardised), mean, deviation
+    return Standardised(rotate(standardised), mean, deviation)
 
 
 def _cross_validate(
@@ -184,7 +202,13 @@ def _check_strengths(strengths: Sequence[float] | None) -> tuple[float, ...]:
     return tuple(sorted({float(strength) for strength in strengths}, reverse=True))
 
 
-def _check(features: np.ndarray, labels: np.ndarray, num_classes: int, weights: np.ndarray) -> None:
+def check(features: np.ndarray, labels: np.ndarray, num_classes: int, weights: np.ndarray) -> None:
+    """Checks what a classifier is fitted to: features (N, D), labels (N,), weights of the classes (K,).
+
+    Raises:
+        UserError: a feature is not finite; a class has no photograph; there are fewer than two classes.
+        ValueError: sizes do not agree, or a label is none of the classes.
+    """
     if features.ndim != 2 or labels.shape != features.shape[:1] or weights.shape != (num_classes,):
         raise ValueError(
             f"features are {features.shape}, labels {labels.shape}, class weights {weights.shape}: needs (N, D), (N,) "

@@ -186,7 +186,12 @@ def compute_features(
     Returns:
         float32 (V, N, D): V is 2 with eval.flip, for the pictures and their mirror images, else 1.
     """
-    config, variables = engine.config, dict(state.variables)
+    return features_of(engine, state.variables, data, rows, cached=cached)
+
+
+def features_of(engine: Engine, variables: Any, data: Prepared, rows: np.ndarray, *, cached: bool = True) -> np.ndarray:
+    """Returns what `compute_features` does, for variables in the place of a state."""
+    config, variables = engine.config, dict(variables)
     frozen = {**variables, "params": {k: v for k, v in variables["params"].items() if k != HEAD}}
     width = variables["params"][HEAD]["kernel"].shape[0]
     size, views = engine.eval_batch_size(len(rows)), 2 if config.eval.flip else 1

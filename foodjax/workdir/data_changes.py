@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from foodjax.data import identity
 from foodjax.data.identity import Photograph
 from foodjax.data.sets import Data
-from foodjax.workdir.data_record import Recorded, all_of, groups, is_same, sets_of
+from foodjax.workdir.data_record import Recorded, all_of, excluded, groups, is_same, same_excluded, sets_of
 
 
 def describe(recorded: Recorded, data: Data) -> str:
@@ -19,7 +19,14 @@ def describe(recorded: Recorded, data: Data) -> str:
     for group in groups(data):
         then[group[0]] = [one for part in group for one in recorded.photographs[part]]
         now[group[0]] = [one for part in group for one in identity.photographs(*parts[part])]
-    return compare(then, now)
+    lines = [compare(then, now)]
+    if not same_excluded(recorded, data):
+        lines.append(f"data.exclude leaves out {_of_list(len(recorded.excluded), len(excluded(data)))}")
+    return ", ".join(filter(None, lines))
+
+
+def _of_list(then: int, now: int) -> str:
+    return f"{now:,} photographs and left out {then:,}" if then != now else f"{now:,} other photographs"
 
 
 def of_digests(part: str, then: int, now: int) -> str:

@@ -21,6 +21,7 @@ from foodjax.workdir import run_record
 
 FILE = "data.json"
 UNUSED = "unused"  # photographs of the train set that are in no part of the run
+EXCLUDED = "excluded"  # those that data.exclude names; they are among the unused ones, or of the validation set
 
 
 class Recorded(NamedTuple):
@@ -30,11 +31,13 @@ class Recorded(NamedTuple):
         digests: part -> what `run_record.digests` returned; without "content" in runs of older versions.
         photographs: part, or UNUSED -> its photographs, in the run's order; empty in runs of older versions.
         is_whole: whether these are all photographs of the data.
+        excluded: those that data.exclude names.
     """
 
     digests: dict[str, dict[str, Any]]
     photographs: dict[str, list[Photograph]] = {}
     is_whole: bool = False
+    excluded: tuple[Photograph, ...] = ()
 
 
 def sets_of(data: Data) -> dict[str, tuple[Prepared, np.ndarray]]:
@@ -50,6 +53,17 @@ def all_of(data: Data) -> dict[str, tuple[Prepared, np.ndarray]]:
     return sets | {UNUSED: (data.train, np.setdiff1d(np.arange(len(data.train.ids)), np.concatenate(used)))}
 
 
+def excluded(data: Data) -> list[Photograph]:
+    """Returns the photographs that data.exclude names, of the train set and of the data's own validation set."""
+    sets, rows = {"train": data.train, "validation": data.own_validation}, data.exclusion.rows if data.exclusion else {}
+    return [one for part, of in sets.items() if of and part in rows for one in identity.photographs(of, rows[part])]
+
+
+def _columns(photographs: list[Photograph]) -> dict[str, Any]:
+    columns = list(zip(*photographs, strict=True)) or [()] * len(Photograph._fields)
+    return dict(zip(Photograph._fields, columns, strict=True))
+
+
 def write(workdir: Path, data: Data) -> None:
     """Writes data.json, unless it is there with this content.
 
@@ -58,9 +72,11 @@ def write(workdir: Path, data: Data) -> None:
     """
     found: dict[str, Any] = {}
     for part, (prepared, rows) in all_of(data).items():
-        columns = list(zip(*identity.photographs(prepared, rows), strict=True)) or [()] * len(Photograph._fields)
-        found[part] = dict(zip(Photograph._fields, columns, strict=True))
+        found[part] = _columns(identity.photographs(prepared, rows))
     num_known = sum(len(found[part]["id"]) for group in groups(data) for part in group)
+    if data.exclusion:
+        num_known += len(data.exclusion.rows.get("validation", ()))
+        found[EXCLUDED] = _columns(excluded(data))
     counts = data.train.found.counts
     # The test part of the data is none of a fold's run.
     of_run = (n for part, n in counts.items() if part != "test") if data.parts.test_is_from_train else counts.values()
@@ -80,12 +96,13 @@ def read(workdir: files.PathLike) -> Recorded | None:
         found = {part: _photographs(stored[part]) for part in (*PARTS, UNUSED)}
         own = {part: {"images": len(found[part]), "content": identity.content(found[part])} for part in PARTS}
         whole = stored["is_whole"] is True
+        left_out = tuple(_photographs(stored[EXCLUDED])) if EXCLUDED in stored else ()
     except (OSError, ValueError, KeyError, TypeError):
         return Recorded(last) if last else None
     # A start that ended between the two files leaves digests of other photographs in run.json: they count for nothing.
     if last and all(last[part].get("content") == own[part]["content"] for part in PARTS):
         own = last
-    return Recorded(own, found, whole)
+    return Recorded(own, found, whole, left_out)
 
 
 def _photographs(stored: Any) -> list[Photograph]:
@@ -132,10 +149,17 @@ def as_recorded(recorded: Recorded, data: Data) -> Data | None:
 
     None: these are not the photographs of the run.
     """
+    if recorded.photographs and not same_excluded(recorded, data):
+        return None
     if recorded.photographs and (found := _by_content(recorded.photographs, data)):
         return found
     same = all(is_same(recorded.digests[part], *of) for part, of in sets_of(data).items())
     return data if same else None
+
+
+def same_excluded(recorded: Recorded, data: Data) -> bool:
+    """Returns whether data.exclude names the photographs that it named then, whatever the list is called."""
+    return Counter(map(_key, recorded.excluded)) == Counter(map(_key, excluded(data)))
 
 
 def _by_content(then: dict[str, list[Photograph]], data: Data) -> Data | None:

@@ -21,7 +21,8 @@ _MAX_CONFIG = 2**20  # bytes; a config of a hundred blocks has 20 KB
 # What a process that died at its very start, or refused its photographs, may have left, and the pictures of a smoke
 # test.
 _OWN = {
-    "config.json", "dataset.json", "imported.json", ".lock", ".lock.owner", "inspect", "photographs.csv", "prepared",
+    "config.json", "dataset.json", "imported.json", ".lock", ".lock.owner", "inspect", "labels", "photographs.csv",
+    "prepared",
 }  # fmt: skip
 
 

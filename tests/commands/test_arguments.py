@@ -48,7 +48,7 @@ MISTAKES = [
     (["--mode"], "--mode needs a verb, such as evaluate"),
     (["train", "--mode", "evaluate"], "the verb is 'train' and --mode is 'evaluate': needs one of them"),
     (["summary", "--config", "demo", "--jobs", "5", "--port", "9"], "summary takes no --jobs: sweep does"),
-    (["train", "--output", "x"], "train takes no --output: evaluate, predict, compare, reproduce, export do"),
+    (["train", "--output", "x"], "train takes no --output: evaluate, predict, labels, compare, reproduce, export do"),
     (["compare", "x", "--workdir", "x"], "compare takes no --workdir: train, evaluate, predict"),
     (["train", "--workdr", "x"], "--workdr is no flag of train; did you mean --workdir?: needs one of --config"),
     (["train", "--train.epochs=5"], "the key train.epochs is set by --config.train.epochs=VALUE"),

@@ -133,14 +133,14 @@ def test_a_key_is_understood_by_its_old_name(old, new, value):
 def test_which_keys_are_no_part_of_an_experiment_and_which_an_evaluation_may_change():
     assert set(check.not_identity()) == {
         *("data.cache_dir", "data.tfds_dir", "data.backend", "data.eval_batch_size", "train.steps_per_dispatch"),
-        *("data.dir", "data.source", "data.tfds_name", "data.labels", "data.class_level"),
+        *("data.dir", "data.source", "data.tfds_name", "data.labels", "data.class_level", "data.exclude"),
         *("train.epochs", "train.patience", "checkpoint.every_steps", "checkpoint.every_minutes"),
         *("log.writers", "log.every_steps", "log.norms", "train.profile", "train.deterministic"),
         *("eval.more", "eval.more_every"),
     }
     assert set(check.names_in("evaluation", "place")) == {
         *("data.dir", "data.source", "data.tfds_name", "data.tfds_dir", "data.on_error", "data.cache_dir", "data.fold"),
-        *("data.labels", "data.class_level", "data.eval_batch_size", "eval.calibrate"),
+        *("data.labels", "data.class_level", "data.exclude", "data.eval_batch_size", "eval.calibrate"),
         *("eval.size", "eval.crop_area", "eval.flip", "eval.top5"),
     }
 

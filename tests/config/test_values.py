@@ -29,7 +29,7 @@ OTHER = {
     "model.dtype": "bfloat16", "model.activation": "silu", "model.norm": "group", "optimizer.name": "sgd",
     "optimizer.schedule": "cosine", "train.class_weights": (1.0, 2.5), "eval.crop_area": 0.5,
     "train.progressive_resizing": ((0, 48), (20, 64)), "data.geometry": "crop", "data.decoding": "plain",
-    "data.labels": "labels.csv", "data.fold": "2/5", "data.group": "patient",
+    "data.labels": "labels.csv", "data.exclude": "labels/labels.csv", "data.fold": "2/5", "data.group": "patient",
     "model.backbone": "resnet50", "model.input_mean": (0.5, 0.25, 0.0), "model.input_deviation": (0.5, 0.25, 1.0),
     "train.solver": "probe", "train.monitor": "val_accuracy", "train.loss": "focal", "train.profile": (5, 10),
     "eval.more": (("v2", "/data/v2"), ("sketch", "sketches")),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import fake_run, inspect_page
+from helpers import fake_run, inspect_page, suspected
 
 from foodjax.config.check import checked
 from foodjax.report import run_report, templating
@@ -58,6 +58,16 @@ def inspect(tiny_config):
 
 
 @pytest.fixture
+def labels(tiny_config):
+    from foodjax.data.sets import load_data
+    from foodjax.report import labels
+
+    config = checked(tiny_config)
+    found = suspected(load_data(config))
+    return labels.to_page(found, config, labels.listed(found), "The probabilities are made up.")
+
+
+@pytest.fixture
 def comparison():
     rng = np.random.default_rng(0)
     labels = ["baseline", "pooling=average,hidden=256,dropout=0.3", *(f"norm=group,norm_groups={k}" for k in range(9))]
@@ -94,7 +104,7 @@ def web():
     return text.replace("<details>", "<details open>")
 
 
-PAGES = ["report", "inspect", "comparison", "serve", "web"]
+PAGES = ["report", "inspect", "labels", "comparison", "serve", "web"]
 
 
 @pytest.fixture

@@ -149,8 +149,8 @@ def test_evaluation_of_other_classes_alone_is_one_line(run, workdir, tmp_path):
 
 def test_a_run_of_the_first_classes_leaves_the_others_of_its_own_data_out_on_purpose(tmp_path, capsys):
     from foodjax.data.prepare import prepare
-    from foodjax.data.sets import tell
     from foodjax.data.sources.find import create_source
+    from foodjax.data.told import tell
 
     folders(tmp_path / "own", counts=COUNTS)
     config = config_of(tmp_path / "own", tmp_path, num_classes=2)
@@ -162,8 +162,8 @@ def test_a_run_of_the_first_classes_leaves_the_others_of_its_own_data_out_on_pur
 
 def test_a_run_is_told_of_the_classes_that_its_training_left_out(tmp_path, capsys):
     from foodjax.data.prepare import prepare
-    from foodjax.data.sets import tell
     from foodjax.data.sources.find import create_source
+    from foodjax.data.told import tell
 
     folders(tmp_path / "own", counts=COUNTS)
     paint(tmp_path / "own" / "test" / "apple" / "0.png", (1, 2, 3))

@@ -20,7 +20,7 @@ from foodjax.data.sources.tree import MAX_DEPTH, Folder
 from foodjax.system.errors import UserError, first_line
 
 # In the order of preference; lower case, letters and digits alone.
-_FILE = (
+FILE_COLUMNS = (
     "file", "filename", "filepath", "path", "image", "imagename", "imagefile", "imagefilename", "imagepath", "imageid",
     "img", "imgname", "imgpath", "imgid", "photo", "photoid", "picture", "photograph", "name", "id",
 )  # fmt: skip
@@ -202,7 +202,9 @@ def _columns(rows: list[list[str]], name: str, files: _Files, group: str) -> _Co
     def finds(column: int) -> bool:
         return any(len(row) > column and files.find(row[column]) for row in rows[1:50])
 
-    of_files = sorted((k for k, cell in enumerate(head) if cell in _FILE), key=lambda k: _FILE.index(head[k]))
+    of_files = sorted(
+        (k for k, cell in enumerate(head) if cell in FILE_COLUMNS), key=lambda k: FILE_COLUMNS.index(head[k])
+    )
     file = next(filter(finds, of_files), of_files[0] if of_files else -1)
     split = next((k for k, cell in enumerate(head) if cell in _SPLIT), -1)
     of_labels = sorted((k for k, cell in enumerate(head) if cell in _LABEL), key=lambda k: _LABEL.index(head[k]))
