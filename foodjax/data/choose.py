@@ -21,6 +21,7 @@ from foodjax.data.formats import FORMATS, open_heif
 from foodjax.data.prepared import Prepared
 from foodjax.data.sources.base import Example, Source
 from foodjax.data.sources.find import select_classes
+from foodjax.system.errors import UserError
 
 KEYS = ("data.validation_fraction", "data.image_size", "data.batch_size")
 OF_BACKBONE = ("model.input_mean", "model.input_deviation")
