@@ -25,10 +25,10 @@ from foodjax.workdir.metrics import read_metrics
 
 # With a bare Path, of the folders that notebooks use: foodjax alone calls these.
 INNER = {
-    "Instruments.__init__", "Loop.__init__", "Profiler.__init__", "check", "choose_folder", "command_of",
-    "create_trials", "evaluate_best", "find_duplicates_of", "load_for", "load_or_compute", "look", "open_data",
-    "open_test_set", "read", "read_known", "read_scores", "read_trained", "validation_examples", "with_stored", "work",
-    "write_data",
+    "Instruments.__init__", "Loop.__init__", "Profiler.__init__", "check", "check_output", "choose_folder",
+    "command_of", "create_trials", "evaluate_best", "find_duplicates_of", "load_for", "load_or_compute", "look",
+    "of_predictions", "of_run", "open_data", "open_test_set", "read", "read_known", "read_scores", "read_trained",
+    "validation_examples", "with_stored", "work", "write", "write_data",
 }  # fmt: skip
 
 

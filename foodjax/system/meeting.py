@@ -12,6 +12,7 @@ import time
 from foodjax.system.errors import UserError
 
 _MORE = 10.0  # seconds beyond those of the meeting, for the answer
+_LATE = 2.0  # seconds after a refusal, for the others that get it too
 _GO = ""
 
 
@@ -42,30 +43,33 @@ def receive(server: socket.socket, processes: int, seconds: float) -> bool:
         seconds: that it waits.
     """
     here: dict[int, socket.socket] = {}
-    refusal, deadline, extra = "", time.monotonic() + seconds, []
+    refusal, deadline, extra, awaited = "", time.monotonic() + seconds, [], processes
     with server, contextlib.ExitStack() as stack:
-        while len(here) < processes and not refusal:
+        while len(here) + len(extra) < awaited:
             server.settimeout(max(0.01, deadline - time.monotonic()))
             try:
                 one = stack.enter_context(server.accept()[0])
                 one.settimeout(5)
-                number, told = json.loads(one.makefile().readline())
+                number, told = map(int, json.loads(one.makefile().readline()))
             except TimeoutError:
                 if time.monotonic() < deadline:
                     continue  # a stranger, who says nothing
-                missing = ", ".join(str(process) for process in range(processes) if process not in here)
-                refusal = f"of {processes} processes number {missing} did not come within {seconds:.0f} s"
+                if not refusal:
+                    missing = ", ".join(str(process) for process in range(processes) if process not in here)
+                    refusal = f"of {processes} processes number {missing} did not come within {seconds:.0f} s"
                 break
             except (OSError, ValueError, TypeError):
                 continue  # a stranger
-            if told != processes:
-                refusal = f"process 0 was told that there are {processes} processes, and process {number} {told}"
-            elif number in here:
-                refusal = f"two processes were told that they are number {number} of {processes}"
-            if refusal:
-                extra.append(one)
-            else:
+            if told == processes and number not in here:
                 here[number] = one
+                continue
+            if told != processes:
+                why = f"process 0 was told that there are {processes} processes, and process {number} {told}"
+            else:
+                why = f"two processes were told that they are number {number} of {processes}"
+            refusal, awaited = refusal or why, max(awaited, told)
+            deadline = min(deadline, time.monotonic() + _LATE)
+            extra.append(one)
         for one in (*here.values(), *extra):
             with contextlib.suppress(OSError):
                 one.sendall(json.dumps(refusal).encode() + b"\n")

@@ -1,5 +1,6 @@
 """The meeting of processes, with threads in their place."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -38,6 +39,11 @@ def test_those_that_do_not_come_are_named():
 def test_numbers_that_do_not_fit_are_refused():
     found = hold([(0, 2), (1, 3)], 2)
     assert set(found) == {"process 0 was told that there are 2 processes, and process 1 3"}
+
+
+def test_those_that_come_after_a_refusal_get_it_too():
+    (found,) = set(hold([(0, 2), (1, 3), (2, 3)], 2))
+    assert re.fullmatch("process 0 was told that there are 2 processes, and process [12] 3", found)
 
 
 def test_a_number_is_given_once():
