@@ -88,29 +88,16 @@ def local(tree: Any) -> Any:
     return tree if hosts.count() == 1 else jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
-# XLA's options for the steps on CPU, each with its reason. With jaxlib 0.10.2:
-_CPU_OPTIONS = {
-    # Without the fusion of convolutions into the YNNPACK library. It made the train step 1.3 (our own direct forms) to
-    # 3.6 times (plain Flax) slower.
-    "xla_cpu_experimental_ynn_fusion_type": "",
-    # Operations in an order that frees buffers early: 461 MiB for the tutorial's train step, not 591. The default
-    # order is for operations that run at once; those of the steps have all cores each.
-    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-}
-
-
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """Returns XLA's compiler options for the steps on the default platform: those of them that this JAX knows."""
-    options = _CPU_OPTIONS if jax.default_backend() == "cpu" else {}
-    if _are_known(options):
-        return options
-    return {name: value for name, value in options.items() if _are_known({name: value})}
+    """Returns XLA's compiler options for the steps on the default platform.
 
-
-def _are_known(options: dict[str, str]) -> bool:
+    On CPU they turn off the fusion of convolutions into the YNNPACK library: with jaxlib 0.10.2 it made the train step
+    1.3 (our own direct forms) to 3.6 times (plain Flax) slower. A JAX without this option gets none.
+    """
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.default_backend() == "cpu" else {}
     try:
         jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
     except jax.errors.JaxRuntimeError:
-        return False
-    return True
+        return {}
+    return options
