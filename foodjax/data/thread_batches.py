@@ -2,7 +2,7 @@
 
 import weakref
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +17,7 @@ _AHEAD = 4  # batches that are ready or in work
 
 def train_batches(
     data: Prepared, rows: np.ndarray, config: Config, start: int, stop: int, part: slice = slice(None)
-) -> Generator[Batch]:
+) -> Iterator[Batch]:
     """Yields the batches of `host_batches.TrainBatches`, made by threads a few steps ahead.
 
     The threads end with the last batch, after an error, and when the iterator is closed or dropped. An error in making
