@@ -1,17 +1,22 @@
 """data.exclude: a list of photographs that are left out of training and validation, such as those with wrong labels."""
 
 import csv
-import io
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from foodjax.data.formats import suffix_of
 from foodjax.data.prepared import Prepared
-from foodjax.data.sources.labels import FILE_COLUMNS
+from foodjax.data.sources.tables import (
+    FILE_COLUMNS,
+    column_name,
+    delimiter_of,
+    end_of,
+    to_rows,
+    to_text,
+    without_suffix,
+)
 from foodjax.data.split import Indices
 from foodjax.system import files
 from foodjax.system.cells import from_cell
@@ -61,21 +66,17 @@ def read(place: str) -> list[str]:
     """
     flag = f"data.exclude={place}"
     try:
-        content = files.read_bytes(files.to_path(place), _MOST)
-        is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")  # "Unicode text" of spreadsheets
-        text = content.decode("utf-16") if is_wide else content.decode("utf-8-sig", "surrogateescape")
+        text = to_text(files.read_bytes(files.to_path(place), _MOST))
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else "") or first_line(error)
         raise UserError(f"{flag} cannot be read ({reason}): needs a list of photographs, text or CSV") from None
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t|", key=head.count)
-    cells = [re.sub(r"[\W_]", "", cell.lower()) for cell in head.split(delimiter)]
+    cells = [column_name(cell) for cell in text.split("\n", 1)[0].split(delimiter_of(text))]
     column = next((cells.index(name) for name in FILE_COLUMNS if name in cells), None)
     if column is None:
         names = text.splitlines()
     else:
         try:
-            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))[1:]
+            rows = to_rows(text)[1:]
         except csv.Error as error:
             raise UserError(f"{flag} is no table ({first_line(error)}): needs CSV with a column file") from None
         names = [from_cell(row[column]) for row in rows if len(row) > column]
@@ -151,8 +152,7 @@ def _plain(name: str) -> str:
 
 def _end(name: str) -> str:
     """Returns the last folder and the file of a path, without suffix."""
-    end = "/".join(name.replace("\\", "/").split("/")[-2:])
-    return end[: len(end) - len(suffix_of(end.rsplit("/", 1)[-1]))]
+    return without_suffix(end_of(name.replace("\\", "/"), 2))
 
 
 def _some(names: tuple[str, ...]) -> str:

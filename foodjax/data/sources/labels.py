@@ -5,25 +5,20 @@ suffix, as in Kaggle's train.csv.
 """
 
 import csv
-import io
-import re
 import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from foodjax.data.formats import is_picture, suffix_of, why_unused
+from foodjax.data.formats import is_picture, why_unused
 from foodjax.data.sources import refuse
 from foodjax.data.sources.base import Example, Unused
 from foodjax.data.sources.locate import WHOLE, Located
 from foodjax.data.sources.part_names import part_of
+from foodjax.data.sources.tables import FILE_COLUMNS, column_name, end_of, to_rows, to_text, without_suffix
 from foodjax.data.sources.tree import MAX_DEPTH, Folder
 from foodjax.system.errors import UserError, first_line
 
-# In the order of preference; lower case, letters and digits alone.
-FILE_COLUMNS = (
-    "file", "filename", "filepath", "path", "image", "imagename", "imagefile", "imagefilename", "imagepath", "imageid",
-    "img", "imgname", "imgpath", "imgid", "photo", "photoid", "picture", "photograph", "name", "id",
-)  # fmt: skip
+# In the order of preference; as `column_name` has them.
 _LABEL = (
     "label", "labels", "class", "classname", "classes", "category", "categoryname", "target", "species", "breed",
     "tag", "y", "labelname", "classid", "labelid", "categoryid",
@@ -59,14 +54,14 @@ class _Files:
             if is_picture(path.rsplit("/", 1)[-1]):
                 plain = _plain(path)
                 self._exact[plain] = path
-                for end in {_end(plain, 1), _end(plain, 2)}:
+                for end in {end_of(plain, 1), end_of(plain, 2)}:
                     self._names.setdefault(end, []).append(path)
-                    self._stems.setdefault(_without_suffix(end), []).append(path)
+                    self._stems.setdefault(without_suffix(end), []).append(path)
 
     def learn(self, names: Iterable[str]) -> bool:
         """Takes all names of a table; returns whether its paths fit no folder here, so that last names decide."""
         paths = [plain for name in names if "/" in (plain := _plain(name))]
-        self._folders_fit = any(path in self._exact or self._ending(_end(path, 2)) for path in paths)
+        self._folders_fit = any(path in self._exact or self._ending(end_of(path, 2)) for path in paths)
         return bool(paths) and not self._folders_fit
 
     def _ending(self, end: str) -> list[str]:
@@ -82,12 +77,12 @@ class _Files:
         called = _plain(called)
         if called in self._exact:
             return [self._exact[called]]
-        found = self._ending(_end(called, 2))
+        found = self._ending(end_of(called, 2))
         if not found and not self._folders_fit:
-            found = self._ending(_end(called, 1))
+            found = self._ending(end_of(called, 1))
         for count in range(min(called.count("/") + 1, MAX_DEPTH), 2, -1):  # as much of the path as fits
-            end = _end(called, count)
-            if fitting := [path for path in found if end in (_end(_plain(path), count), _end(_bare(path), count))]:
+            end = end_of(called, count)
+            if fitting := [path for path in found if end in (end_of(_plain(path), count), end_of(_bare(path), count))]:
                 return fitting
         if len(found) > 1 and hints:  # train.csv means train/0.jpg, not test/0.jpg
             parts = [p for p in found if any(word in hints or part_of(word) in hints for word in p.split("/")[:-1])]
@@ -101,15 +96,7 @@ def _plain(path: str) -> str:
 
 
 def _bare(path: str) -> str:
-    return _without_suffix(_plain(path))
-
-
-def _end(path: str, count: int) -> str:
-    return "/".join(path.split("/")[-count:])
-
-
-def _without_suffix(path: str) -> str:
-    return path[: len(path) - len(suffix_of(path.rsplit("/", 1)[-1]))]
+    return without_suffix(_plain(path))
 
 
 def read_labels(content: bytes, name: str, root: Folder, where: str, group: str = "") -> Located:
@@ -182,12 +169,8 @@ def _words(said: tuple[str, str, str]) -> str:
 
 
 def _rows(content: bytes, name: str) -> list[list[str]]:
-    is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")  # "Unicode text" of spreadsheets
     try:
-        text = content.decode("utf-16") if is_wide else content.decode("utf-8-sig", "surrogateescape")
-        head = text.split("\n", 1)[0]
-        delimiter = max(",;\t|", key=head.count)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        rows = to_rows(to_text(content))
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{name} is not a table ({first_line(error)}): needs CSV with the columns file,label") from None
     if not rows:
@@ -197,7 +180,7 @@ def _rows(content: bytes, name: str) -> list[list[str]]:
 
 def _columns(rows: list[list[str]], name: str, files: _Files, group: str) -> _Columns:
     of_groups = _group_column(rows[0], name, group) if group else -1
-    head = [re.sub(r"[\W_]", "", cell.lower()) for cell in rows[0]]
+    head = [column_name(cell) for cell in rows[0]]
 
     def finds(column: int) -> bool:
         return any(len(row) > column and files.find(row[column]) for row in rows[1:50])
