@@ -96,6 +96,8 @@ def load_source(source: Source, config: Config) -> Data:
     Raises:
         UserError: the data cannot be used, or a part of it is empty.
     """
+    if config.data.exclude:
+        exclude.read(config.data.exclude)  # a mistake in it costs no preparation
     groups = groups_of(config, source := of_folds(source) if config.data.fold else source)
     train_set = prepare(source, "train", config, track)
     if config.data.fold:

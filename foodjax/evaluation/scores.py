@@ -13,6 +13,8 @@ from foodjax.system import files
 from foodjax.system.cells import to_csv
 from foodjax.system.console import cell
 
+COLUMNS = ("id", "true", "predicted", "probability")  # of predictions.csv
+
 
 class ClassScores(NamedTuple):
     """The scores of one class, each in 0..1.
@@ -138,7 +140,7 @@ def write_files(
     table = [row if row.support else (row.name, "", "", "", 0) for row in scores.classes]
     texts = {
         "classes.csv": to_csv(["class", "precision", "recall", "f_score", "support"], table),
-        "predictions.csv": to_csv(["id", "true", "predicted", "probability"], rows),
+        "predictions.csv": to_csv(COLUMNS, rows),
         "evaluation.json": json.dumps(scores._asdict() | more, indent=2) + "\n",
     }
     files.write_all(folder, texts)

@@ -8,6 +8,7 @@ import numpy as np
 
 from foodjax.config.keys import Config
 from foodjax.data.originals import Originals
+from foodjax.evaluation.scores import COLUMNS
 from foodjax.report import pictures, templating
 from foodjax.run.label_check import Checked
 from foodjax.system import files
@@ -141,7 +142,7 @@ def _predictions(checked: Checked) -> str:
             (checked.set_of(place).ids[place.row], names[label], names[best], f"{probs[best]:.6f}", int(fold),
              *(f"{p:.6f}" for p in probs))
         )  # fmt: skip
-    return to_csv(("id", "true", "predicted", "probability", "fold", *names), rows)
+    return to_csv((*COLUMNS, "fold", *names), rows)
 
 
 def to_page(checked: Checked, config: Config, found: list[Suspect], how: str) -> str:

@@ -21,6 +21,7 @@ from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.evaluation import label_errors
 from foodjax.evaluation.label_errors import Suspects
+from foodjax.evaluation.scores import COLUMNS
 from foodjax.models.weights.source import is_weights
 from foodjax.run import out_of_fold
 from foodjax.run.chosen import load_chosen
@@ -148,9 +149,11 @@ def of_predictions(config: Config, table: Path) -> Checked:
         UserError: the table or the data cannot be used, or they do not fit.
     """
     label_errors.check_cleanlab()
+    flag = f"--predictions {table}"
+    rows = _read(table, flag)  # before the data, which may be a download
     config, data = load_chosen(config)
-    names, flag = data.train.class_names, f"--predictions {table}"
-    rows = _read(table, flag, names)
+    names = data.train.class_names
+    _check_columns(rows, flag, names)
     place_of: dict[str, list[Place]] = {}
     for of, found in _parts(data).values():
         for row in found.tolist():
@@ -186,21 +189,25 @@ def of_predictions(config: Config, table: Path) -> Checked:
     return _checked(data, places, labels, np.array(probabilities), held_out)
 
 
-def _read(table: Path, flag: str, names: Sequence[str]) -> list[dict[str, str]]:
+def _read(table: Path, flag: str) -> list[dict[str, str]]:
     """Returns the rows of a table of predictions."""
-    needed = ("id", "true", "predicted", "probability")
     try:
         rows = read_csv(table)
     except (OSError, csv.Error) as error:
         raise UserError(f"{flag} cannot be read ({getattr(error, 'strerror', None) or first_line(error)})") from None
     columns = rows[0].keys() if rows else ()
-    if lacking := [name for name in needed if name not in columns]:
+    if lacking := [name for name in COLUMNS if name not in columns]:
         raise UserError(f"{flag} lacks the column {lacking[0]}: needs a table such as predictions.csv of an evaluation")
+    return rows
+
+
+def _check_columns(rows: list[dict[str, str]], flag: str, names: Sequence[str]) -> None:
+    """Raises UserError where a table has columns of some classes and not of all."""
+    columns = rows[0].keys() if rows else ()
     some = [name for name in names if name in columns]
     if some and len(some) < len(names):
         missing = next(name for name in names if name not in columns)
         raise UserError(f"{flag} has a column {some[0]!r} and none {missing!r}: needs one for each class, or none")
-    return rows
 
 
 def _probabilities(row: dict[str, str], number: dict[str, int], where: str) -> np.ndarray:

@@ -4,12 +4,11 @@ import csv
 from collections.abc import Sequence
 
 from foodjax.config.variants import slug
+from foodjax.evaluation.scores import COLUMNS
 from foodjax.study import fold_runs
 from foodjax.study.results import RunResult
 from foodjax.system.cells import read_csv, to_csv
 from foodjax.system.errors import UserError
-
-COLUMNS = ("id", "true", "predicted", "probability")  # of evaluation/predictions.csv
 
 
 def to_table(group: Sequence[RunResult]) -> str:

@@ -122,6 +122,12 @@ def of_arrays(ids, num_classes=2) -> Prepared:
     return Prepared(("a", "b"), np.zeros((len(ids), 4, 4, 3), np.uint8), labels, ids)
 
 
+def test_a_list_that_is_not_there_is_told_before_photographs_are_prepared(load, tmp_path):
+    with pytest.raises(UserError, match=r"gone.csv cannot be read"):
+        load("bars/0", exclude=str(tmp_path / "gone.csv"), cache_dir=str(tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_name_that_fits_two_photographs_is_refused():
     found = {"train": of_arrays(["one/a/1.jpg", "two/a/1.jpg"]), "test": of_arrays(["three/a/1.jpg"])}
     assert exclude.find("x", ["two/a/1.jpg"], found).rows["train"].tolist() == [1]

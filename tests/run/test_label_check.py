@@ -52,6 +52,12 @@ def write_table(path, whole=True, rows=None):
     return path
 
 
+def test_a_table_that_is_missing_is_told_before_the_data_is_opened(config, tmp_path):
+    elsewhere = replace(config, {"data.dir": str(tmp_path / "nothing")})
+    with pytest.raises(UserError, match=r"--predictions .+none\.csv cannot be read"):
+        find_labels(elsewhere, tmp_path / "run", predictions=tmp_path / "none.csv")
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["all probabilities", "the predicted one alone"])
 def test_wrong_labels_are_found_in_a_table(config, tmp_path, whole, capsys):
     table = write_table(tmp_path / "table.csv", whole)
