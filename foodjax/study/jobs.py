@@ -18,13 +18,12 @@ from foodjax.system.errors import UserError
 from foodjax.system.imports import import_problem
 from foodjax.system.signals import Interrupt, Interrupted
 
-CLUSTERS = ("slurm", "local")  # local: processes of this machine
 _POLL = 2.0  # seconds
 _ROUNDS = 3  # in which no run was finished, before the sweep gives up
 
 
 def check(cluster: str) -> str:
-    """Returns the cluster that jobs can be submitted to: "local" where there is no SLURM.
+    """Returns the cluster that jobs can be submitted to: "local", processes of this machine, where there is no SLURM.
 
     Raises:
         UserError: submitit cannot be imported.
