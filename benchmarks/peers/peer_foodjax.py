@@ -12,7 +12,7 @@ from foodjax.steps.state import create_train_state
 from foodjax.steps.step import make_steps
 
 
-def create_steps(images, labels, backbone=None):
+def create_steps(images, labels, backbone=None, bfloat16=False):
     """Returns the callables "train" and "predict"; each ends when its result is there.
 
     The network is the tutorial's, or a backbone with ten classes, which AdamW trains with statistics of the batch.
@@ -22,8 +22,13 @@ def create_steps(images, labels, backbone=None):
     if backbone:
         config = foodjax.default_config()
         config.data.image_size, config.model.backbone = images.shape[1], backbone
+    if bfloat16:
+        config.model.dtype = "bfloat16"
     config = checked(config)
     model, tx = create_model(config, 10), create_optimizer(config)
+    import os; from foodjax.models.native import library
+    if os.environ.get("NATIVE"):
+        print(library.load(), library.level(), file=__import__("sys").stderr); model = model.clone(native=library.level())
     train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))
     state = create_train_state(config, model, tx)
     batch = {"image": images, "label": labels}

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from foodjax.models.forms import by_platform, is_plain
+from foodjax.models.forms import by_platform, is_plain, native_level
+from foodjax.models.native.conv import fits, native_conv
 from foodjax.models.slices import cut
 from foodjax.models.winograd import Padding, winograd_conv
 
@@ -46,13 +47,8 @@ def conv(
         x = lax.slice_in_dim(x, 0, min(needed, inputs), axis=axis + 1)
         pads.append((before, max(needed - inputs, 0)))
         pixels *= outputs
-    h, w, channels, _ = kernel.shape
-    # Winograd's sums cancel: bfloat16 has too few digits for them.
-    if h == w == _WINOGRAD_KERNEL and channels >= _WINOGRAD_CHANNELS and x.dtype != jnp.bfloat16:
-        on_cpu = winograd_conv
-    elif pixels < h * w:  # XLA's own form is plain loops here: 36 times as slow for 3 x 3 kernels on 2 x 2 maps
-        on_cpu = product_conv
-    else:
+    on_cpu = FORMS[form_on_cpu(native_level(), str(x.dtype), kernel.shape, pixels)]
+    if on_cpu is direct_conv:
         return direct_conv(x, kernel, tuple(pads))
     return by_platform(
         x,
@@ -60,6 +56,31 @@ def conv(
         cpu=functools.partial(on_cpu, padding=tuple(pads)),
         default=functools.partial(direct_conv, padding=tuple(pads)),
     )
+
+
+def form_on_cpu(level: str, dtype: str, kernel: tuple[int, ...], pixels: int) -> str:
+    """Returns the fastest form of a convolution on CPU: a name in `FORMS`.
+
+    Args:
+        level: of the native kernels, `native.library.level`; "" for none.
+        dtype: of the maps.
+        kernel: its shape (h, w, C, F).
+        pixels: number of output pixels of a picture.
+
+    Example:
+        >>> form_on_cpu("", "float32", (3, 3, 64, 64), 900)
+        'direct'
+        >>> form_on_cpu("avx512_bf16", "bfloat16", (3, 3, 64, 64), 900)
+        'native'
+    """
+    h, w, channels, features = kernel
+    if h == w == _WINOGRAD_KERNEL and channels >= _WINOGRAD_CHANNELS:
+        return "winograd"
+    if pixels < h * w:  # XLA's own form is plain loops here: 36 times as slow for 3 x 3 kernels on 2 x 2 maps
+        return "product"
+    if level and dtype in ("float32", "bfloat16") and fits(features):
+        return "native" if dtype == "float32" or level == "avx512_bf16" else "native32"
+    return "direct"
 
 
 def direct_conv(
@@ -81,6 +102,17 @@ def product_conv(
     )
     y = x.reshape(-1, h * w * channels) @ kernel.reshape(-1, features)
     return y.reshape(-1, rows, columns, features)
+
+
+def _native32_conv(x, kernel, padding):
+    """Convolves bfloat16 in float32, for a CPU that has no products of bfloat16."""
+    return native_conv(x.astype(jnp.float32), kernel.astype(jnp.float32), padding).astype(x.dtype)
+
+
+FORMS = {
+    "direct": direct_conv, "product": product_conv, "winograd": winograd_conv, "native": native_conv,
+    "native32": _native32_conv,
+}  # fmt: skip
 
 
 def space_to_depth(x: Float[Array, "B H W C"], patch: int) -> Float[Array, "B H2 W2 D"]:
