@@ -69,7 +69,9 @@ def machine() -> str:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", default="foodjax,foodjax-bfloat16,keras,torch,torch-bfloat16", help="plain Flax is the peer flax")
+    parser.add_argument(
+        "--peers", default="foodjax,foodjax-bfloat16,keras,torch,torch-bfloat16", help="plain Flax is the peer flax"
+    )
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=32)

@@ -53,6 +53,7 @@ WRONG = {
         jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 1, 4)), 1, ((1, 1), (1, 1))
     ),
     "models.layers": lambda module, _: init(module.Conv(6, 3, "SAME")),
+    "models.native.conv": lambda module, _: module.native_conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 32)), PADS),
     "models.ops": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
     "models.pointwise": lambda module, _: module.pointwise_conv(jnp.ones((2, 8, 8, 3)), jnp.ones((1, 1, 4, 6))),
     "models.winograd": lambda module, _: module.winograd_conv(

@@ -6,6 +6,7 @@ import foodjax
 from experiments import food10
 from foodjax.config.check import checked
 from foodjax.models.convnet import create_model
+from foodjax.models.native.choice import choose
 from foodjax.steps.devices import create_mesh
 from foodjax.steps.optimizer import create_optimizer
 from foodjax.steps.state import create_train_state
@@ -25,11 +26,10 @@ def create_steps(images, labels, backbone=None, bfloat16=False):
     if bfloat16:
         config.model.dtype = "bfloat16"
     config = checked(config)
-    model, tx = create_model(config, 10), create_optimizer(config)
-    import os; from foodjax.models.native import library
-    if os.environ.get("NATIVE"):
-        print(library.load(), library.level(), file=__import__("sys").stderr); model = model.clone(native=library.level())
-    train_step, eval_step = make_steps(config, model, tx, create_mesh(len(images)))
+    mesh = create_mesh(len(images))
+    native = choose(config.model.convolutions, mesh.size).level
+    model, tx = create_model(config, 10, native), create_optimizer(config)
+    train_step, eval_step = make_steps(config, model, tx, mesh)
     state = create_train_state(config, model, tx)
     batch = {"image": images, "label": labels}
     mask = {**batch, "mask": labels * 0 + 1.0}

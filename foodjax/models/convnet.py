@@ -92,12 +92,13 @@ def _pool(x: jax.Array, pooling: str) -> jax.Array:
     return x.mean(axis=(1, 2)) if pooling == "average" else x.max(axis=(1, 2))
 
 
-def create_model(config: Config, num_classes: int) -> ConvNet:
+def create_model(config: Config, num_classes: int, native: str = "") -> ConvNet:
     """Builds the network from `config.model` and checks that every block leaves at least one pixel.
 
     Args:
         config: the whole experiment config; reads `model`, `data.image_size` (pixels) and `train.freeze_batch_stats`.
         num_classes: K, the number of logits.
+        native: level of the native kernels, of `native.choice.choose`; "" for XLA's convolutions.
 
     Returns:
         The module; `model.init(key, images, train=False)` makes its parameters.
@@ -130,7 +131,7 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
         )
     return ConvNet(
         style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, model.drop_path, num_classes, model.dtype,
-        model.backbone, config.standard,
+        model.backbone, config.standard, native,
     )  # fmt: skip
 
 

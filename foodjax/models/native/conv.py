@@ -48,9 +48,7 @@ def _conv(x, kernel, padding):
 
 def _call(x, kernel, shape, padding, *, turned):
     (top, _), (left, _) = padding
-    call = jax.ffi.ffi_call(
-        library.target("conv"), jax.ShapeDtypeStruct(shape, x.dtype), vmap_method="sequential"
-    )
+    call = jax.ffi.ffi_call(library.target("conv"), jax.ShapeDtypeStruct(shape, x.dtype), vmap_method="sequential")
     return call(x, kernel, top=np.int64(top), left=np.int64(left), turned=turned)
 
 

@@ -6,6 +6,7 @@ Without such a CPU or a compiler there are none, and XLA's own convolution takes
 import ctypes
 import functools
 import hashlib
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -15,7 +16,6 @@ import threading
 from pathlib import Path
 
 import jax
-import jaxlib
 
 from foodjax.system import cpu
 from foodjax.system.errors import first_line
@@ -89,7 +89,9 @@ class _NotCompiledError(Exception):
 def _digest() -> str:
     """Returns a digest of what the kernels are made from."""
     flags = " ".join(_flags(level_of(cpu.flags())))
-    return hashlib.sha256(_SOURCE.read_bytes() + f"{flags} {jaxlib.__version__}".encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        _SOURCE.read_bytes() + f"{flags} {importlib.metadata.version('jaxlib')}".encode()
+    ).hexdigest()[:16]
 
 
 def target(name: str) -> str:
