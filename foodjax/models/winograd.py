@@ -53,7 +53,7 @@ def cook_toom(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def winograd_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding, tile: int = 4
 ) -> Float[Array, "B H2 W2 F"]:
-    """Convolves with stride 1 like `ops.conv`; the relative error in float32 stays below 1e-5.
+    """Convolves with stride 1 like `convolution.padded_conv`; the relative error in float32 stays below 1e-5.
 
     Args:
         x: (B, H, W, C).

@@ -22,7 +22,7 @@ def fits(features: int) -> bool:
 def native_conv(
     x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
 ) -> Float[Array, "B H2 W2 F"]:
-    """Convolves with stride 1 like `ops.conv`, on a CPU for which `library.load` has found kernels.
+    """Convolves with stride 1 like `convolution.padded_conv`, on a CPU for which `library.load` has found kernels.
 
     Sums are float32, also over the pixels for the gradient of the kernel; bfloat16 is rounded once, at the end.
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from foodjax.models import forms
+from foodjax.models.convolution import conv, direct_conv, form_on_cpu
 from foodjax.models.native import library
 from foodjax.models.native.choice import Choice, choose
 from foodjax.models.native.conv import native_conv
-from foodjax.models.ops import conv, direct_conv, form_on_cpu
 
 
 @pytest.fixture(scope="module")
