@@ -105,6 +105,7 @@ def run(
             hosts.by_first(lambda: write_data(workdir, data))
             with run_record.recorded(workdir, config, data, origin or {}) as add:
                 add("convolutions", engine.convolutions.level or "xla")
+                add("dtype", engine.dtype)
                 end, evaluated = work(engine, workdir, data, add)
             if report is not None and hosts.is_first():
                 report(evaluated, workdir)
@@ -149,6 +150,8 @@ def describe(engine: Engine, data: Data) -> None:
         print(f"convolutions: native kernels ({engine.convolutions.level})")
     elif engine.convolutions.reason:
         print(f"convolutions: XLA's, the slower ones, as {engine.convolutions.reason}")
+    if engine.dtype != engine.config.model.dtype:
+        say(f"model.dtype={engine.config.model.dtype} is computed in {engine.dtype}, which is faster on this CPU")
     print(
         f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
         + (f"; {data.duplicates}" if data.duplicates else "")

@@ -1,5 +1,6 @@
 """The native kernels against XLA's convolution. They are compiled here, where a CPU and a compiler are there."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -8,10 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import food10
+from foodjax.config.blocks import Conv, ResNetStage
+from foodjax.config.check import checked
+from foodjax.config.keys import Config
 from foodjax.models import forms
 from foodjax.models.convolution import conv, direct_conv, form_on_cpu
 from foodjax.models.native import library
-from foodjax.models.native.choice import Choice, choose
+from foodjax.models.native.choice import Choice, choose, dtype_of
 from foodjax.models.native.conv import native_conv
 
 
@@ -150,6 +155,28 @@ def test_xlas_convolutions_are_chosen_on_demand_and_for_several_devices(monkeypa
     monkeypatch.setattr(library, "level", lambda: "")
     assert choose("auto", 1) == Choice("")
     assert choose("native", 1) == Choice("", "this CPU has no AVX-512")
+
+
+CONV = Conv(64, 3, ("SAME",), 2, 0.0)
+
+
+@pytest.mark.parametrize(
+    "blocks,backbone,level,platform,expected",
+    [
+        ((CONV,), "", "avx512_bf16", "cpu", "bfloat16"),
+        ((CONV,), "", "avx512", "cpu", "float32"),
+        ((CONV,), "", "", "cpu", "float32"),
+        ((CONV,), "", "", "gpu", "bfloat16"),
+        ((dataclasses.replace(CONV, features=48),), "", "avx512_bf16", "cpu", "float32"),
+        ((CONV, ResNetStage(64, 1, 1)), "", "avx512_bf16", "cpu", "float32"),
+        ((), "resnet18", "avx512_bf16", "cpu", "float32"),
+        ((), "resnet18", "", "gpu", "bfloat16"),
+    ],
+)
+def test_bfloat16_is_computed_where_it_pays(blocks, backbone, level, platform, expected):
+    model = dataclasses.replace(checked(food10.get_config()).model, dtype="bfloat16", blocks=blocks, backbone=backbone)
+    assert dtype_of(Config(model=model), level, platform) == expected
+    assert dtype_of(Config(model=dataclasses.replace(model, dtype="float32")), level, platform) == "float32"
 
 
 @pytest.fixture
