@@ -64,7 +64,7 @@ class Model:
     )  # fmt: skip
     convolutions: str = key(
         "auto", choice("auto", "native", "xla"), "",
-        "on a CPU: foodjax's own kernels, or XLA's; auto: its own where they can be used: docs/performance.md",
+        "on a CPU: foodjax's own kernels, or XLA's; auto: its own where they can be used: docs/speed.md",
         since=14, before="xla", scope="place",
     )  # fmt: skip
     input_size: int = key(
