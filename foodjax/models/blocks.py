@@ -30,11 +30,17 @@ class ConvBlock(nn.Module):
         """Maps (B, H, W, C) to (B, H', W', features)."""
         spec, whole = self.spec, style.norm != "none" or is_watched(self, "activation1")
         heights, widths = (_useful_sizes(spec, size, whole) for size in x.shape[1:3])
-        for i, (padding, size) in enumerate(zip(spec.padding, zip(heights, widths, strict=True), strict=True), start=1):
-            x = Conv(spec.features, spec.kernel, padding, style.norm == "none", name=f"conv{i}")(x, size)
-            x = style.activate(style.normalise(x, train=train, name=f"norm{i}"))
+        bias, relu = style.norm == "none", style.norm == "none" and style.activation == "relu"
+        # ReLU and the maximum may change places: of the last maps, only what pooling keeps is then stored.
+        pools = [1] * len(spec.padding)
+        if relu and not whole:
+            pools[-1] = spec.pool
+        sizes = zip(heights, widths, strict=True)
+        for i, (padding, size, pool) in enumerate(zip(spec.padding, sizes, pools, strict=True), start=1):
+            x = Conv(spec.features, spec.kernel, padding, bias, pool, relu, name=f"conv{i}")(x, size)
+            x = x if relu else style.activate(style.normalise(x, train=train, name=f"norm{i}"))
             x = tap(self, f"activation{i}", x)
-        x = max_pool(x, spec.pool)
+        x = max_pool(x, spec.pool // pools[-1])
         return Dropout(spec.dropout, name="dropout")(x, train=train)
 
 

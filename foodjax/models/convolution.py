@@ -7,12 +7,14 @@ is faster in Winograd's form, and one of tiny maps as a matrix product. Accelera
 import functools
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from foodjax.models.forms import by_platform, native_level
 from foodjax.models.native.conv import fits, native_conv
+from foodjax.models.ops import add_bias, max_pool
 from foodjax.models.slices import cut
 from foodjax.models.winograd import Padding, winograd_conv
 
@@ -23,18 +25,28 @@ _WINOGRAD_CHANNELS = 64
 
 
 def conv(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: str, size: tuple[int, int] | None = None
+    x: Float[Array, "B H W C"],
+    kernel: Float[Array, "h w C F"],
+    padding: str,
+    size: tuple[int, int] | None = None,
+    bias: Float[Array, "F"] | None = None,
+    *,
+    pool: int = 1,
+    relu: bool = False,
 ) -> Float[Array, "B H2 W2 F"]:
-    """Convolves with stride 1, without bias.
+    """Convolves with stride 1.
 
     Args:
         x: (B, H, W, C).
         kernel: (h, w, C, F).
         padding: "SAME" (zeros around the picture) or "VALID".
         size: number of rows and columns to compute, from the first on; None computes all.
+        bias: (F,), added to each pixel; None adds none.
+        pool: side of the windows of which the maximum is taken, as `ops.max_pool` does.
+        relu: whether negative results become 0.
 
     Returns:
-        (B, H, W, F) for SAME, (B, H - h + 1, W - w + 1, F) for VALID; or (B, *size, F).
+        (B, H, W, F) for SAME, (B, H - h + 1, W - w + 1, F) for VALID; or (B, *size, F); rows and columns // pool.
     """
     pads = []
     for axis, taps in enumerate(kernel.shape[:2]):
@@ -44,38 +56,68 @@ def conv(
         needed = outputs + taps - 1 - before
         x = lax.slice_in_dim(x, 0, min(needed, inputs), axis=axis + 1)
         pads.append((before, max(needed - inputs, 0)))
-    return padded_conv(x, kernel, tuple(pads))
+    return padded_conv(x, kernel, tuple(pads), bias, pool=pool, relu=relu)
 
 
 def padded_conv(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
+    x: Float[Array, "B H W C"],
+    kernel: Float[Array, "h w C F"],
+    padding: Padding,
+    bias: Float[Array, "F"] | None = None,
+    *,
+    pool: int = 1,
+    relu: bool = False,
 ) -> Float[Array, "B H2 W2 F"]:
-    """Convolves with stride 1, without bias.
+    """Convolves with stride 1.
 
     Args:
         x: (B, H, W, C).
         kernel: (h, w, C, F).
         padding: zeros before and after the rows, and the columns.
+        bias: (F,), added to each pixel; None adds none.
+        pool: side of the windows of which the maximum is taken, as `ops.max_pool` does.
+        relu: whether negative results become 0.
 
     Returns:
-        (B, H + zeros - h + 1, W + zeros - w + 1, F).
+        (B, H + zeros - h + 1, W + zeros - w + 1, F), rows and columns // pool.
     """
     pixels = math.prod(
         side + sum(zeros) - taps + 1 for side, zeros, taps in zip(x.shape[1:3], padding, kernel.shape[:2], strict=True)
     )
-    on_cpu = FORMS[form_on_cpu(native_level(), str(x.dtype), kernel.shape, pixels)]
-    if on_cpu is direct_conv:
-        return direct_conv(x, kernel, padding)
-    return by_platform(
-        x,
-        kernel,
-        cpu=functools.partial(on_cpu, padding=padding),
-        default=functools.partial(direct_conv, padding=padding),
-    )
+    form = form_on_cpu(native_level(), str(x.dtype), kernel.shape, pixels)
+
+    if form.startswith("native"):
+        dtype = x.dtype if form == "native" else jnp.float32  # a CPU that has no products of bfloat16
+
+        def native(x, kernel, *bias):
+            y = native_conv(x.astype(dtype), kernel.astype(dtype), padding, *bias, pool=pool, relu=relu)
+            return y.astype(x.dtype)
+
+        def direct(x, kernel, *bias):
+            y = direct_conv(x, kernel, padding)
+            y = max_pool(y + bias[0].astype(y.dtype) if bias else y, pool)
+            return jax.nn.relu(y) if relu else y
+
+        operands = (x, kernel) if bias is None else (x, kernel, bias)
+        return by_platform(*operands, cpu=native, default=direct)
+    if form == "direct":
+        y = direct_conv(x, kernel, padding)
+    else:
+        on_cpu = winograd_conv if form == "winograd" else product_conv
+        y = by_platform(
+            x,
+            kernel,
+            cpu=functools.partial(on_cpu, padding=padding),
+            default=functools.partial(direct_conv, padding=padding),
+        )
+    y = max_pool(y if bias is None else add_bias(y, bias.astype(x.dtype)), pool)
+    return jax.nn.relu(y) if relu else y
 
 
 def form_on_cpu(level: str, dtype: str, kernel: tuple[int, ...], pixels: int) -> str:
-    """Returns the fastest form of a convolution on CPU: a name in `FORMS`.
+    """Returns the fastest form of a convolution on CPU.
+
+    It is "direct" (XLA's own), "product", "winograd", "native", or "native32", which computes bfloat16 in float32.
 
     Args:
         level: of the native kernels, `native.library.level`; "" for none.
@@ -118,14 +160,3 @@ def product_conv(
     )
     y = x.reshape(-1, h * w * channels) @ kernel.reshape(-1, features)
     return y.reshape(-1, rows, columns, features)
-
-
-def _native32_conv(x, kernel, padding):
-    """Convolves bfloat16 in float32, for a CPU that has no products of bfloat16."""
-    return native_conv(x.astype(jnp.float32), kernel.astype(jnp.float32), padding).astype(x.dtype)
-
-
-FORMS = {
-    "direct": direct_conv, "product": product_conv, "winograd": winograd_conv, "native": native_conv,
-    "native32": _native32_conv,
-}  # fmt: skip

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from foodjax.models.convolution import conv
-from foodjax.models.ops import add_bias, drop_path, dropout
+from foodjax.models.ops import drop_path, dropout
 
 HEAD = "logits"  # the last layer of every network: its name among the parameters
 _ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}
@@ -54,22 +54,24 @@ class Conv(nn.Module):
         kernel: side of the square kernel, in pixels.
         padding: "SAME" or "VALID".
         use_bias: False if a normalisation follows, since it adds a bias itself.
+        pool: side of the windows of which the maximum is taken, pixels.
+        relu: whether negative results become 0, after that.
     """
 
     features: int
     kernel: int
     padding: str
     use_bias: bool = True
+    pool: int = 1
+    relu: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], size: tuple[int, int] | None = None) -> Float[Array, "B H2 W2 F"]:
         """Maps (B, H, W, C) to (B, H', W', features), H' = H (SAME) or H - kernel + 1 (VALID), or the first `size`."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-        y = conv(x, kernel.astype(x.dtype), self.padding, size)
-        if not self.use_bias:
-            return y
-        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        return conv(x, kernel.astype(x.dtype), self.padding, size, bias, pool=self.pool, relu=self.relu)
 
 
 class SqueezeExcite(nn.Module):

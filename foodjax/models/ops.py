@@ -6,11 +6,12 @@ Pooling stores the positions of its maxima: the gradient is then far cheaper tha
 
 import functools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from foodjax.models.forms import by_platform, is_plain
 from foodjax.models.slices import cut
@@ -146,13 +147,27 @@ def _max_pool_fwd(x, window):
 
 
 def _max_pool_bwd(window, residuals, gradient):
-    where, (height, width) = residuals
+    return (unpool(gradient, residuals[0], window, residuals[1]),)
+
+
+_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
+
+
+def unpool(
+    gradient: Float[Array, "B H2 W2 C"], where: UInt8[Array, "B H2 W2 C"], window: int, size: Sequence[int]
+) -> Float[Array, "B H W C"]:
+    """Returns the gradient of the input of `max_pool`: that of each window at the place of its maximum.
+
+    Args:
+        gradient: of the output, (B, H // window, W // window, C).
+        where: places of the maxima, counted through the window in row order.
+        window: side of the window, in pixels.
+        size: rows H and columns W of the input.
+    """
+    height, width = size
     batch, h, w, channels = gradient.shape
     row = lax.broadcasted_iota(jnp.uint8, (1, 1, window, 1, window, 1), 2)
     column = lax.broadcasted_iota(jnp.uint8, (1, 1, window, 1, window, 1), 4)
     chosen = where[:, :, None, :, None] == row * window + column
     x = jnp.where(chosen, gradient[:, :, None, :, None], 0).reshape(batch, h * window, w * window, channels)
-    return (jnp.pad(x, ((0, 0), (0, height - h * window), (0, width - w * window), (0, 0))),)
-
-
-_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
+    return jnp.pad(x, ((0, 0), (0, height - h * window), (0, width - w * window), (0, 0)))

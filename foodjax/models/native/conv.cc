@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
@@ -36,7 +37,6 @@ struct Float32 {
   static __m512 Add(__m512 sum, __m512i a, __m512i b) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
   }
-  static void Store(Number* to, __m512 x) { _mm512_storeu_ps(to, x); }
 };
 
 #ifdef __AVX512BF16__
@@ -46,11 +46,14 @@ struct BFloat16 {
   static __m512 Add(__m512 sum, __m512i a, __m512i b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
-  static void Store(Number* to, __m512 x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
-  }
 };
+
+void Store(uint16_t* to, __m512 x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+}
 #endif
+
+void Store(float* to, __m512 x) { _mm512_storeu_ps(to, x); }
 
 struct Shape {
   int64_t batch, height, width, channels;
@@ -108,14 +111,21 @@ std::vector<Word> Pack(const typename T::Number* kernel, int64_t taps, int64_t c
   return packed;
 }
 
+// What is done to the sums: a bias of each feature, or nullptr, and then max(., 0).
+struct Ending {
+  const float* bias;
+  bool relu;
+};
+
 // Computes P neighbouring pixels of N registers of features. `depth` words of x lie side by side for each row of the
 // kernel: those of its w pixels.
-template <typename T, int P, int N>
-void Pixels(const Word* x, int64_t row, int64_t pixel, const Word* kernel, int64_t rows, int64_t depth,
-            typename T::Number* y, int64_t features) {
+template <typename T, int P, int N, typename Number>
+void Pixels(const Word* x, int64_t row, int64_t pixel, const Word* kernel, int64_t rows, int64_t depth, Ending ending,
+            Number* y, int64_t features) {
   __m512 sum[P][N];
   for (int p = 0; p < P; ++p)
-    for (int n = 0; n < N; ++n) sum[p][n] = _mm512_setzero_ps();
+    for (int n = 0; n < N; ++n)
+      sum[p][n] = ending.bias ? _mm512_loadu_ps(ending.bias + n * kLanes) : _mm512_setzero_ps();
   for (int64_t i = 0; i < rows; ++i, x += row)
     for (int64_t d = 0; d < depth; ++d, kernel += N * kLanes) {
       __m512i weights[N];
@@ -126,18 +136,19 @@ void Pixels(const Word* x, int64_t row, int64_t pixel, const Word* kernel, int64
         for (int n = 0; n < N; ++n) sum[p][n] = T::Add(sum[p][n], value, weights[n]);
       }
     }
+  const __m512 least = _mm512_set1_ps(ending.relu ? 0 : -INFINITY);
   for (int p = 0; p < P; ++p)
-    for (int n = 0; n < N; ++n) T::Store(y + p * features + n * kLanes, sum[p][n]);
+    for (int n = 0; n < N; ++n) Store(y + p * features + n * kLanes, _mm512_max_ps(least, sum[p][n]));
 }
 
 // Computes `count` pixels of a row, P at a time; the rest with fewer.
-template <typename T, int P, int N>
+template <typename T, int P, int N, typename Number>
 void Row(int64_t count, const Word* x, int64_t row, int64_t pixel, const Word* kernel, int64_t rows, int64_t depth,
-         typename T::Number* y, int64_t features) {
+         Ending ending, Number* y, int64_t features) {
   for (; count >= P; count -= P, x += P * pixel, y += P * features)
-    Pixels<T, P, N>(x, row, pixel, kernel, rows, depth, y, features);
+    Pixels<T, P, N>(x, row, pixel, kernel, rows, depth, ending, y, features);
   if constexpr (P > 1) {
-    if (count > 0) Row<T, P - 1, N>(count, x, row, pixel, kernel, rows, depth, y, features);
+    if (count > 0) Row<T, P - 1, N>(count, x, row, pixel, kernel, rows, depth, ending, y, features);
   }
 }
 
@@ -155,35 +166,68 @@ void PaddedRow(const Number* image, const Shape& in, int64_t r, int64_t left, in
   std::fill(to + until * c, to + width * c, Number(0));
 }
 
-// y[b, r, s] = sum over i, j of x[b, r + i - top, s + j - left] kernel[i, j].
+// Takes the maximum of windows of `window` rows of float32, and its place in the window, for N registers of features.
+template <int N, typename Number>
+void Maxima(const float* rows, int64_t row, int64_t window, int64_t count, Ending ending, Number* y, uint8_t* places,
+            int64_t features) {
+  const __m512 least = _mm512_set1_ps(ending.relu ? 0 : -INFINITY);
+  for (int64_t s = 0; s < count; ++s, y += features, places += features)
+    for (int n = 0; n < N; ++n) {
+      __m512 best = _mm512_loadu_ps(rows + s * window * N * kLanes + n * kLanes);
+      __m512i place = _mm512_setzero_si512();
+      for (int64_t i = 1; i < window * window; ++i) {
+        const float* at = rows + i / window * row + (s * window + i % window) * N * kLanes + n * kLanes;
+        const __m512 value = _mm512_loadu_ps(at);
+        const __mmask16 above = _mm512_cmp_ps_mask(value, best, _CMP_GT_OQ) |
+                                _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);  // a NaN stays one
+        best = _mm512_mask_mov_ps(best, above, value);
+        place = _mm512_mask_mov_epi32(place, above, _mm512_set1_epi32(static_cast<int>(i)));
+      }
+      Store(y + n * kLanes, _mm512_max_ps(least, best));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(places + n * kLanes), _mm512_cvtepi32_epi8(place));
+    }
+}
+
+// y[b, r, s] = sum over i, j of x[b, r + i - top, s + j - left] kernel[i, j]; then the bias, the maximum of each window
+// with its place, and max(., 0), as far as they are asked for.
 template <typename T>
 void Convolve(ffi::ThreadPool& pool, const typename T::Number* x, Shape in, const typename T::Number* kernel, int64_t h,
-              int64_t w, bool turned, int64_t top, int64_t left, typename T::Number* y, Shape out) {
+              int64_t w, bool turned, int64_t top, int64_t left, Ending ending, int64_t window, typename T::Number* y, uint8_t* places, Shape out) {
   using Number = typename T::Number;
-  constexpr int64_t kRows = 8;  // of a task
+  const int64_t most = std::max<int64_t>(1, 8 / window);  // rows of a task
   const int64_t pixel = in.channels / T::kPerWord, features = out.channels, block = features % 64 ? 32 : 64;
-  const int64_t parts = (out.height + kRows - 1) / kRows, width = out.width + w - 1;
+  const int64_t parts = (out.height + most - 1) / most, pixels = out.width * window, width = pixels + w - 1;
   const std::vector<Word> packed = Pack<T>(kernel, h * w, in.channels, features, turned, block);
-  const bool inside = top == 0 && left == 0 && out.height + h - 1 <= in.height && width <= in.width;
+  const bool inside = top == 0 && left == 0 && out.height * window + h - 1 <= in.height && width <= in.width;
   ParallelFor(pool, out.batch * parts, [&](int64_t task) {
-    const int64_t b = task / parts, first = task % parts * kRows, rows = std::min(kRows, out.height - first);
+    const int64_t b = task / parts, first = task % parts * most, rows = std::min(most, out.height - first);
     const Number* image = x + b * in.height * in.width * in.channels;
-    const Word* source = reinterpret_cast<const Word*>(image + first * in.width * in.channels);
-    const int64_t row = (inside ? in.width : width) * pixel;
+    const Word* source = reinterpret_cast<const Word*>(image + first * window * in.width * in.channels);
+    const int64_t row = (inside ? in.width : width) * pixel, sums = pixels * block, copied = rows * window + h - 1;
+    Word* copy = Scratch((inside ? 0 : copied * row) + (places ? window * sums : 0));
+    float* maps = reinterpret_cast<float*>(copy + (inside ? 0 : copied * row));
     if (!inside) {
-      Word* copy = Scratch((rows + h - 1) * row);
-      for (int64_t i = 0; i < rows + h - 1; ++i)
-        PaddedRow(image, in, first + i - top, left, width, reinterpret_cast<Number*>(copy + i * row));
+      for (int64_t i = 0; i < copied; ++i)
+        PaddedRow(image, in, first * window + i - top, left, width, reinterpret_cast<Number*>(copy + i * row));
       source = copy;
     }
     for (int64_t f = 0; f < features; f += block)
       for (int64_t r = 0; r < rows; ++r) {
         const Word* weights = packed.data() + f * h * w * pixel;
-        Number* to = y + (b * out.height + first + r) * out.width * features + f;
-        if (block == 64)
-          Row<T, 6, 4>(out.width, source + r * row, row, pixel, weights, h, w * pixel, to, features);
-        else
-          Row<T, 12, 2>(out.width, source + r * row, row, pixel, weights, h, w * pixel, to, features);
+        const Ending own{ending.bias ? ending.bias + f : nullptr, ending.relu};
+        const int64_t at = (b * out.height + first + r) * out.width * features + f;
+        auto compute = [&](const Word* from, auto* to, int64_t stride, bool relu) {
+          const Ending ends{own.bias, relu};
+          if (block == 64) Row<T, 6, 4>(pixels, from, row, pixel, weights, h, w * pixel, ends, to, stride);
+          else Row<T, 12, 2>(pixels, from, row, pixel, weights, h, w * pixel, ends, to, stride);
+        };
+        if (!places) {
+          compute(source + r * row, y + at, features, own.relu);
+          continue;
+        }
+        for (int64_t k = 0; k < window; ++k) compute(source + (r * window + k) * row, maps + k * sums, block, false);
+        if (block == 64) Maxima<4>(maps, sums, window, out.width, own, y + at, places + at, features);
+        else Maxima<2>(maps, sums, window, out.width, own, y + at, places + at, features);
       }
   });
 }
@@ -283,13 +327,13 @@ void KernelGradient(ffi::ThreadPool& pool, const typename T::Number* x, Shape in
 }
 
 template <typename T>
-void RunConv(ffi::ThreadPool& pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::AnyBuffer y, int64_t top, int64_t left,
-             bool turned) {
+void RunConv(ffi::ThreadPool& pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, Ending ending, ffi::AnyBuffer y,
+             int64_t top, int64_t left, bool turned, int64_t window = 1, uint8_t* places = nullptr) {
   using Number = const typename T::Number*;
   const auto sides = kernel.dimensions();
   Convolve<T>(pool, static_cast<Number>(x.untyped_data()), Shape(x.dimensions()),
-              static_cast<Number>(kernel.untyped_data()), sides[0], sides[1], turned, top, left,
-              static_cast<typename T::Number*>(y.untyped_data()), Shape(y.dimensions()));
+              static_cast<Number>(kernel.untyped_data()), sides[0], sides[1], turned, top, left, ending,
+              window, static_cast<typename T::Number*>(y.untyped_data()), places, Shape(y.dimensions()));
 }
 
 template <typename T>
@@ -302,11 +346,26 @@ void RunGradient(ffi::ThreadPool& pool, ffi::AnyBuffer x, ffi::AnyBuffer g, ffi:
                     gradient.typed_data());
 }
 
-ffi::Error Conv(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> y,
-                int64_t top, int64_t left, bool turned) {
-  if (x.element_type() == ffi::F32) RunConv<Float32>(pool, x, kernel, *y, top, left, turned);
+// The bias has no numbers where none is added.
+ffi::Error Conv(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::Buffer<ffi::F32> bias,
+                ffi::Result<ffi::AnyBuffer> y, int64_t top, int64_t left, bool turned, bool relu) {
+  const Ending ending{bias.element_count() ? bias.typed_data() : nullptr, relu};
+  if (x.element_type() == ffi::F32) RunConv<Float32>(pool, x, kernel, ending, *y, top, left, turned);
 #ifdef __AVX512BF16__
-  else if (x.element_type() == ffi::BF16) RunConv<BFloat16>(pool, x, kernel, *y, top, left, turned);
+  else if (x.element_type() == ffi::BF16) RunConv<BFloat16>(pool, x, kernel, ending, *y, top, left, turned);
+#endif
+  else return ffi::Error::InvalidArgument("needs float32, or bfloat16 on a CPU that multiplies it");
+  return ffi::Error::Success();
+}
+
+ffi::Error PooledConv(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::Buffer<ffi::F32> bias,
+                      ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::Buffer<ffi::U8>> places, int64_t top, int64_t left,
+                      int64_t window, bool relu) {
+  const Ending ending{bias.element_count() ? bias.typed_data() : nullptr, relu};
+  uint8_t* at = places->typed_data();
+  if (x.element_type() == ffi::F32) RunConv<Float32>(pool, x, kernel, ending, *y, top, left, false, window, at);
+#ifdef __AVX512BF16__
+  else if (x.element_type() == ffi::BF16) RunConv<BFloat16>(pool, x, kernel, ending, *y, top, left, false, window, at);
 #endif
   else return ffi::Error::InvalidArgument("needs float32, or bfloat16 on a CPU that multiplies it");
   return ffi::Error::Success();
@@ -329,10 +388,24 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(FoodjaxConv, Conv,
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
                                   .Ret<ffi::AnyBuffer>()
                                   .Attr<int64_t>("top")
                                   .Attr<int64_t>("left")
-                                  .Attr<bool>("turned"));
+                                  .Attr<bool>("turned")
+                                  .Attr<bool>("relu"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(FoodjaxPooledConv, PooledConv,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Ret<ffi::Buffer<ffi::U8>>()
+                                  .Attr<int64_t>("top")
+                                  .Attr<int64_t>("left")
+                                  .Attr<int64_t>("window")
+                                  .Attr<bool>("relu"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(FoodjaxConvKernelGradient, Gradient,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()

@@ -28,6 +28,11 @@ LEVELS = {
 }
 _SOURCE = Path(__file__).parent / "conv.cc"
 _COMPILERS = ("c++", "g++", "clang++")
+_SYMBOLS = {
+    "conv": "FoodjaxConv",
+    "pooled_conv": "FoodjaxPooledConv",
+    "kernel_gradient": "FoodjaxConvKernelGradient",
+}
 _TIMEOUT = 300  # seconds; it takes 3
 
 
@@ -76,7 +81,7 @@ def _load() -> str:
         library = ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError, _NotCompiledError) as error:
         return first_line(error)
-    for name, symbol in (("conv", "FoodjaxConv"), ("kernel_gradient", "FoodjaxConvKernelGradient")):
+    for name, symbol in _SYMBOLS.items():
         jax.ffi.register_ffi_target(target(name), jax.ffi.pycapsule(getattr(library, symbol)), platform="cpu")
     return ""
 

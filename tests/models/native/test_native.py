@@ -18,6 +18,7 @@ from foodjax.models.convolution import conv, direct_conv, form_on_cpu
 from foodjax.models.native import library
 from foodjax.models.native.choice import Choice, choose, dtype_of
 from foodjax.models.native.conv import native_conv
+from foodjax.models.ops import max_pool
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +73,49 @@ def test_values_and_gradients_are_those_of_xla(level, dtype, name):
         assert np.linalg.norm(np.subtract(found, true, dtype=float)) < bound * np.linalg.norm(true)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("pool,relu", [(1, True), (2, True), (2, False), (3, True), (4, True)])
+def test_bias_pooling_and_relu_are_those_of_xla(level, dtype, pool, relu):
+    if dtype == "bfloat16" and level != "avx512_bf16":
+        pytest.skip("this CPU does not multiply bfloat16")
+    rng = np.random.default_rng(0)
+    # Few digits, so that bfloat16 rounds nothing and there are windows with equal maxima.
+    x, kernel = (jnp.asarray(rng.integers(-2, 3, shape), dtype) for shape in ((3, 15, 14, 32), (3, 3, 32, 96)))
+    bias = jnp.asarray(rng.integers(-8, 9, 96), jnp.float32)
+    padding = ((1, 1), (0, 1))
+
+    def run(form, *arguments):
+        y, vjp = jax.vjp(form, *arguments)
+        return y, *vjp(jnp.asarray(rng.integers(-1, 2, y.shape), y.dtype))
+
+    def expected(x, kernel, bias):
+        y = max_pool(direct_conv(x, kernel, padding) + bias, pool)
+        return jax.nn.relu(y) if relu else y
+
+    found = run(lambda *a: native_conv(a[0], a[1], padding, a[2], pool=pool, relu=relu), x, kernel, bias)
+    rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
+    rng.integers(-2, 3, (3, 15, 14, 32)), rng.integers(-2, 3, (3, 3, 32, 96)), rng.integers(-8, 9, 96)
+    true = run(expected, x.astype(jnp.float32), kernel.astype(jnp.float32), bias)
+    bound = 0 if dtype == "float32" else 4e-3
+    for ours, theirs in zip(found, true, strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours.astype(float), theirs.astype(float), rtol=bound, atol=bound)
+
+
+def test_a_nan_stays_one(level):
+    x = jnp.ones((1, 8, 8, 32)).at[0, 3, 3, 3].set(jnp.nan)
+    y = native_conv(x, jnp.ones((3, 3, 32, 32)), ((1, 1), (1, 1)), pool=2, relu=True)
+    np.testing.assert_array_equal(
+        np.isnan(y[0, :, :, 0]),
+        np.isnan(max_pool(direct_conv(x, jnp.ones((3, 3, 32, 32)), ((1, 1), (1, 1))), 2)[0, :, :, 0]),
+    )
+
+
 THREADS = """
 import sys, hashlib, jax, jax.numpy as jnp, numpy as np
 from foodjax.models.native import library
 from foodjax.models.native.conv import native_conv
+from foodjax.models.ops import max_pool
 assert library.load() == ""
 rng = np.random.default_rng(0)
 x, k = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((10, 20, 20, 64), (3, 3, 64, 64)))
