@@ -14,6 +14,7 @@ from foodjax.config.photo_keys import Augment
 from foodjax.data.augment.apply import apply_params, mixed_labels, output_size
 from foodjax.data.augment.part import part_of
 from foodjax.data.augment.sample import sample_params
+from foodjax.data.mapped import release
 from foodjax.data.prepared import Prepared
 
 _STREAM = 0
@@ -60,6 +61,7 @@ def train_batch(data: Prepared, rows: np.ndarray, config: Config, step: int, par
         needed, sampled = part_of(sampled, own)
         picked, labels = picked[needed], {name: values[own] for name, values in labels.items()}
     images = data.images[np.sort(picked)][np.argsort(np.argsort(picked))]  # read the file in order
+    release(data.images, step, batch_size)
     images = apply_params(images, sampled, output_size(config, step, len(rows) // batch_size))
     return {"image": images[: len(own)], **labels}
 
@@ -111,6 +113,7 @@ def eval_batches(
         picked = rows[first : first + batch_size]
         here = own[own < len(picked)]
         images = data.images[picked[here]]
+        release(data.images, i, batch_size)
         if augment is not None:
             # Training counts its steps from 0 and a seed cannot be negative: the offset keeps the two apart.
             sampled = sample_params(augment, seed, 2**40 + i, len(picked), images.shape[1])._replace(mix=None)

@@ -58,3 +58,32 @@ def test_a_large_buffer_of_any_thread_is_kept_for_the_next():
 
     assert faults(GLIBC_TUNABLES="glibc.malloc.hugetlb=1")[1] >= 100
     assert faults(GLIBC_TUNABLES=TUNABLES)[1] < 10
+
+
+APART = """
+import ctypes, sys
+from foodjax.system import malloc
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+if sys.argv[1] == "apart":
+    malloc.keep_small_blocks_apart()
+step = 500 << 20
+places = set()
+for _ in range(5):
+    place = libc.malloc(step)
+    places.add(place)
+    between = libc.malloc(2 << 20)  # of another thread, while the step computes
+    libc.free(place)
+    libc.malloc(2 << 20)  # before the next step; both stay
+print(len(places))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_small_blocks_leave_the_place_of_a_step_whole():
+    def places(how):
+        command, env = [sys.executable, "-c", APART, how], {**os.environ, "GLIBC_TUNABLES": TUNABLES}
+        return int(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
+
+    assert places("not") > 1
+    assert places("apart") == 1
