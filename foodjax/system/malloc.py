@@ -9,6 +9,7 @@ TUNABLES = ":".join(
 )
 _MMAP_THRESHOLD = -3  # of mallopt
 _APART, _WALL = 256 * 2**20, 2**16  # bytes
+_MOST_WALLS = 10**4
 
 
 def tune_malloc() -> None:
@@ -46,9 +47,12 @@ def keep_small_blocks_apart() -> None:
         [ctypes.c_size_t],
         [ctypes.c_void_p],
     )
-    place = libc.malloc(_APART)
-    libc.malloc(_WALL)  # stays: what is freed would join the end of the heap otherwise
-    libc.free(place)
+    place, walls = libc.malloc(_APART), []
+    # A block behind it stays: otherwise the place would join the end of the heap. The first ones may fill older gaps.
+    while place and len(walls) < _MOST_WALLS and not (walls and (walls[-1] or 0) > place):
+        walls.append(libc.malloc(_WALL))
+    for block in (place, *walls[:-1]):
+        libc.free(block)
 
 
 def return_large_blocks() -> None:
