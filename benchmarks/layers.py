@@ -1,0 +1,141 @@
+"""Benchmark of each layer of the tutorial's network in several forms, and of the machine's rate of matrix products.
+
+    pip install -e '.[bench]'
+    python benchmarks/layers.py
+    python benchmarks/layers.py --forms foodjax,XLA --types float32
+
+A layer is timed forward, and for the gradients of its input and of its kernel, alone, in a batch of 32. GFLOP/s count
+the multiplications and additions of the textbook's form, so that a form that saves some (Winograd's) may exceed the
+machine's rate, which is that of a large matrix product in the same type. PyTorch is left out where it is not installed.
+A form that differs from XLA's float32 convolution is an error. Writes benchmarks/results/layers.json.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from foodjax.system.malloc import tune_malloc  # noqa: E402
+
+tune_malloc()  # as main.py does, before JAX
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from layer_forms import DIRECTIONS, FORMS, LAYERS, Layer, product, product_options  # noqa: E402
+from step import machine  # noqa: E402
+
+ERRORS = {"float32": 1e-3, "bfloat16": 0.1}  # the largest that is allowed, of the largest value
+
+
+def median_ms(run: Callable[[], Any], rounds: int, longest: float = 2.0) -> float:
+    """Returns the median of a function's times, ms, after a first call; of one that takes `longest` s, of one call."""
+    run()
+    times = []
+    while len(times) < rounds and (not times or times[0] < longest):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return 1e3 * statistics.median(times)
+
+
+def product_rate(dtype: str, rounds: int, side: int = 2048) -> float:
+    """Returns the GFLOP/s of a large matrix product, with sums of float32."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(side, side)), dtype)
+    squared = jax.jit(product, compiler_options=product_options(dtype))
+    return 2e-6 * side**3 / median_ms(lambda: squared(x, x).block_until_ready(), rounds)
+
+
+def draw(layer: Layer, batch: int) -> tuple[np.ndarray, ...]:
+    """Returns an input, a kernel and a gradient of the output, float32, whose sums are of size one."""
+    rng = np.random.default_rng(0)
+    x, kernel, y = layer.shapes(batch)
+    inputs = np.prod(kernel[:-1])
+    return tuple(
+        (scale * rng.normal(size=shape)).astype(np.float32)
+        for shape, scale in ((x, 1), (kernel, inputs**-0.5), (y, layer.features**-0.5))
+    )
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Returns an array of JAX or PyTorch as NumPy's of float32."""
+    return np.asarray(array.astype(np.float32) if hasattr(array, "astype") else array.float())
+
+
+def error_of(name: str, expected: np.ndarray, found: np.ndarray, dtype: str) -> float:
+    """Returns the largest difference, of the largest value; ends the program where a form computes something else."""
+    error = float(np.abs(expected - found).max() / np.abs(expected).max())
+    if not error < ERRORS[dtype]:
+        sys.exit(f"{name} in {dtype} differs by {error:.1e} of the largest value: needs less than {ERRORS[dtype]}")
+    return error
+
+
+def available(names: list[str]) -> list[str]:
+    """Returns the forms whose packages are installed, and prints what is left out."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        print("PyTorch is not installed and left out: pip install -e '.[bench]'")
+        return [name for name in names if name != "PyTorch"]
+    return names
+
+
+def show(table: dict) -> None:
+    """Prints a row for each layer, direction and type: ms, and the share of the machine's rate of products."""
+    forms = table["forms"]
+    print(f"{table['machine']}; batch {table['batch_size']}, medians of {table['rounds']}")
+    for dtype, rate in table["product_gflops"].items():
+        print(f"{dtype} products: {rate:.0f} GFLOP/s")
+        print(f"| layer | GFLOP | | {' | '.join(forms)} |\n|---|---|---|{'---|' * len(forms)}")
+        for row in table["layers"]:
+            for direction in DIRECTIONS:
+                found = (row[dtype].get(form, {}).get(direction) for form in forms)
+                cells = (f"{x['ms']:.1f} ms, {100 * x['share']:.0f} %" if x else "" for x in found)
+                print(f"| {row['layer']} | {row['gflop']:.2f} | {direction} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--forms", default=",".join(FORMS))
+    parser.add_argument("--types", default="float32,bfloat16")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "layers.json")
+    args = parser.parse_args()
+    types = args.types.split(",")
+    table = {"machine": machine(), "batch_size": args.batch_size, "rounds": args.rounds}
+    table["product_gflops"] = {dtype: product_rate(dtype, args.rounds) for dtype in types}
+    rows = [{"layer": str(layer), "gflop": layer.gflop(args.batch_size)} for layer in LAYERS]
+    for row in rows:
+        row |= {dtype: {} for dtype in types}
+    table |= {"forms": available(args.forms.split(",")), "layers": rows}
+    for name in table["forms"]:
+        for layer, row in zip(LAYERS, rows, strict=True):
+            arrays = draw(layer, args.batch_size)
+            expected = {k: to_numpy(run()) for k, run in FORMS["XLA"].runs(layer, arrays, "float32").items()}
+            for dtype in types:
+                if not FORMS[name].fits(layer, dtype):
+                    continue
+                row[dtype][name] = {}
+                for direction, run in FORMS[name].runs(layer, arrays, dtype).items():
+                    found = to_numpy(run())
+                    error = error_of(f"{name}, {layer}, {direction}", expected[direction], found, dtype)
+                    ms = median_ms(run, args.rounds)
+                    rate = 1e3 * row["gflop"] / ms
+                    share = rate / table["product_gflops"][dtype]
+                    row[dtype][name][direction] = {"ms": ms, "gflops": rate, "share": share, "error": error}
+        print(f"{name}: measured", flush=True)
+    show(table)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(table, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
