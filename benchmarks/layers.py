@@ -7,13 +7,18 @@
 A layer is timed forward, and for the gradients of its input and of its kernel, alone, in a batch of 32. GFLOP/s count
 the multiplications and additions of the textbook's form, so that a form that saves some (Winograd's) may exceed the
 machine's rate, which is that of a large matrix product in the same type. PyTorch is left out where it is not installed.
-A form that differs from XLA's float32 convolution is an error. Writes benchmarks/results/layers.json.
+A form that differs from XLA's float32 convolution is an error. Every form and type has a process of its own; what takes
+more than --limit seconds, compiled and computed once, is ended. Writes benchmarks/results/layers.json.
 """
 
 import argparse
+import importlib.util
 import json
+import signal
 import statistics
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +36,7 @@ import numpy as np  # noqa: E402
 from layer_forms import DIRECTIONS, FORMS, LAYERS, Layer, product, product_options  # noqa: E402
 from step import machine  # noqa: E402
 
+ITEMS = [(layer, direction) for layer in LAYERS for direction in DIRECTIONS]
 ERRORS = {"float32": 1e-3, "bfloat16": 0.1}  # the largest that is allowed, of the largest value
 
 
@@ -78,12 +84,57 @@ def error_of(name: str, expected: np.ndarray, found: np.ndarray, dtype: str) -> 
 
 def available(names: list[str]) -> list[str]:
     """Returns the forms whose packages are installed, and prints what is left out."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        print("PyTorch is not installed and left out: pip install -e '.[bench]'")
-        return [name for name in names if name != "PyTorch"]
-    return names
+    if importlib.util.find_spec("torch"):
+        return names
+    print("PyTorch is not installed and left out: pip install -e '.[bench]'")
+    return [name for name in names if name != "PyTorch"]
+
+
+def work(form: str, dtype: str, first: int, args: argparse.Namespace) -> None:
+    """Prints the numbers of each of ITEMS from `first` on as a line, null for layers that the form does not fit."""
+    runs, expected = {}, {}
+    for layer, direction in ITEMS[first:]:
+        if not FORMS[form].fits(layer, dtype):
+            print("null", flush=True)
+            continue
+        if layer not in runs:
+            arrays = draw(layer, args.batch_size)
+            runs = {layer: FORMS[form].runs(layer, arrays, dtype)}
+            expected = FORMS["XLA"].runs(layer, arrays, "float32")
+        run = runs[layer][direction]
+        name = f"{form}, {layer}, {direction}"
+        error = error_of(name, to_numpy(expected[direction]()), to_numpy(run()), dtype)
+        print(json.dumps({"ms": median_ms(run, args.rounds), "error": error}), flush=True)
+
+
+def measure(form: str, dtype: str, args: argparse.Namespace) -> list[dict | None]:
+    """Returns the numbers of ITEMS; "ms" is None where the limit was not kept."""
+    found: list[dict | None] = []
+    options = [f"--rounds={args.rounds}", f"--batch_size={args.batch_size}"]
+    while len(found) < len(ITEMS):
+        command = [sys.executable, __file__, *options, "--work", json.dumps([form, dtype, len(found)])]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            while True:
+                timer = threading.Timer(args.limit, process.kill)
+                timer.start()
+                line = process.stdout.readline()
+                timer.cancel()
+                if not line:
+                    break
+                found.append(json.loads(line))
+        if process.returncode == -signal.SIGKILL:
+            found.append({"ms": None})
+        elif process.returncode:
+            sys.exit(process.returncode)
+    return found
+
+
+def cell(numbers: dict | None) -> str:
+    """Returns what the printed table says of a form."""
+    if not numbers:
+        return ""
+    return f"{numbers['ms']:.1f} ms, {100 * numbers['share']:.0f} %" if numbers["ms"] else "too long"
 
 
 def show(table: dict) -> None:
@@ -91,13 +142,11 @@ def show(table: dict) -> None:
     forms = table["forms"]
     print(f"{table['machine']}; batch {table['batch_size']}, medians of {table['rounds']}")
     for dtype, rate in table["product_gflops"].items():
-        print(f"{dtype} products: {rate:.0f} GFLOP/s")
+        print(f"\n{dtype} products: {rate:.0f} GFLOP/s\n")
         print(f"| layer | GFLOP | | {' | '.join(forms)} |\n|---|---|---|{'---|' * len(forms)}")
-        for row in table["layers"]:
-            for direction in DIRECTIONS:
-                found = (row[dtype].get(form, {}).get(direction) for form in forms)
-                cells = (f"{x['ms']:.1f} ms, {100 * x['share']:.0f} %" if x else "" for x in found)
-                print(f"| {row['layer']} | {row['gflop']:.2f} | {direction} | {' | '.join(cells)} |")
+        for row in (row for row in table["rows"] if row["type"] == dtype):
+            cells = " | ".join(cell(row["forms"][form]) for form in forms)
+            print(f"| {row['layer']} | {row['gflop']:.2f} | {row['direction']} | {cells} |")
 
 
 def main() -> None:
@@ -107,31 +156,27 @@ def main() -> None:
     parser.add_argument("--types", default="float32,bfloat16")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--limit", type=float, default=60, help="seconds")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "layers.json")
+    parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    types = args.types.split(",")
-    table = {"machine": machine(), "batch_size": args.batch_size, "rounds": args.rounds}
-    table["product_gflops"] = {dtype: product_rate(dtype, args.rounds) for dtype in types}
-    rows = [{"layer": str(layer), "gflop": layer.gflop(args.batch_size)} for layer in LAYERS]
-    for row in rows:
-        row |= {dtype: {} for dtype in types}
-    table |= {"forms": available(args.forms.split(",")), "layers": rows}
-    for name in table["forms"]:
-        for layer, row in zip(LAYERS, rows, strict=True):
-            arrays = draw(layer, args.batch_size)
-            expected = {k: to_numpy(run()) for k, run in FORMS["XLA"].runs(layer, arrays, "float32").items()}
-            for dtype in types:
-                if not FORMS[name].fits(layer, dtype):
-                    continue
-                row[dtype][name] = {}
-                for direction, run in FORMS[name].runs(layer, arrays, dtype).items():
-                    found = to_numpy(run())
-                    error = error_of(f"{name}, {layer}, {direction}", expected[direction], found, dtype)
-                    ms = median_ms(run, args.rounds)
-                    rate = 1e3 * row["gflop"] / ms
-                    share = rate / table["product_gflops"][dtype]
-                    row[dtype][name][direction] = {"ms": ms, "gflops": rate, "share": share, "error": error}
-        print(f"{name}: measured", flush=True)
+    if args.work:
+        work(*args.work, args)
+        return
+    table: dict[str, Any] = {"machine": machine(), "batch_size": args.batch_size, "rounds": args.rounds}
+    table["forms"] = available(args.forms.split(","))
+    table["product_gflops"] = {dtype: product_rate(dtype, args.rounds) for dtype in args.types.split(",")}
+    table["rows"] = []
+    for dtype, product_gflops in table["product_gflops"].items():
+        found = {form: measure(form, dtype, args) for form in table["forms"]}
+        for k, (layer, direction) in enumerate(ITEMS):
+            gflop, forms = layer.gflop(args.batch_size), {form: rows[k] for form, rows in found.items()}
+            for numbers in filter(None, forms.values()):
+                if numbers["ms"]:
+                    numbers["gflops"] = 1e3 * gflop / numbers["ms"]
+                    numbers["share"] = numbers["gflops"] / product_gflops
+            row = {"type": dtype, "layer": str(layer), "direction": direction, "gflop": gflop, "forms": forms}
+            table["rows"].append(row)
     show(table)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(table, indent=2) + "\n")
