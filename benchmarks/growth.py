@@ -3,12 +3,12 @@
     python benchmarks/growth.py
     python benchmarks/growth.py --axes batch,side --networks light --figure ""
 
-Every point runs in a process of its own, whose peak is the system's (ru_maxrss). Of a step: the median time, the
-operations that XLA counts, and its temporary bytes. One value changes at a time: the batch, the side of the pictures,
-the number of residual blocks, the classes; the others stay at those of BASES. What grows faster than its work has more
-ms per GFLOP, or more MiB per megapixel of the batch. The light network is food10_fast's. Of a start: photographs of 48
-pixels (start_large.py draws them) are listed and prepared, then found in the cache; 20 batches are made, and "own" is
-the memory that is no page of a file. Writes benchmarks/results/growth.json and docs/growth.png.
+Every point runs in a process of its own, whose peak is the system's (ru_maxrss). Of a step: the median time, that of
+all cores together, the operations that XLA counts, and temporary bytes. One value changes at a time: the batch, the
+side of the pictures, the number of residual blocks, the classes; the others stay at those of BASES. What grows faster
+than its work has more ms per GFLOP, or more MiB per megapixel of the batch. The light network is food10_fast's. Of a
+start: photographs of 48 pixels (start_large.py draws them) are listed and prepared, then found in the cache; 20 batches
+are made, and "own" is the memory that is no page of a file. Writes benchmarks/results/growth.json and docs/growth.png.
 """
 
 import argparse
@@ -81,16 +81,17 @@ def step_point(network: str, batch: int, side: int, blocks: int, classes: int) -
     data = {"image": pictures, "label": rng.integers(0, classes, batch, dtype=np.int32)}
     begin = time.perf_counter()
     step = make_steps(config, model, tx, create_mesh(batch))[0].lower(state, data).compile()
-    compiling, times = time.perf_counter() - begin, []
-    while len(times) < 3 or (sum(times) < 2 and len(times) < 20):
-        begin = time.perf_counter()
+    compiling, times, processors = time.perf_counter() - begin, [], []
+    while len(times) < 4 or (sum(times) < 2 and len(times) < 20):
+        begin, used = time.perf_counter(), time.process_time()
         state, _ = jax.block_until_ready(step(state, data))
         times.append(time.perf_counter() - begin)
+        processors.append(time.process_time() - used)
     cost, memory = step.cost_analysis(), step.memory_analysis()
     found = cost[0] if isinstance(cost, list) else cost
     return {
-        "seconds": statistics.median(times[1:]), "gflop": found["flops"] / 1e9, "compile_seconds": compiling,
-        "temporary_mib": memory.temp_size_in_bytes / MIB,
+        "seconds": statistics.median(times[1:]), "processor_seconds": statistics.median(processors[1:]),
+        "gflop": found["flops"] / 1e9, "compile_seconds": compiling, "temporary_mib": memory.temp_size_in_bytes / MIB,
         "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
     }  # fmt: skip
 
@@ -138,24 +139,31 @@ def run_point(kind: str, **values: Any) -> dict[str, float]:
         return json.loads(out.read().splitlines()[-1]) | {"peak_mib": usage.ru_maxrss / 1024}
 
 
+COLUMNS = {
+    "ms/picture": lambda row: 1e3 * row["seconds"] / row["batch"],
+    "GFLOP/picture": lambda row: row["gflop"] / row["batch"],
+    "ms/GFLOP": lambda row: 1e3 * row["seconds"] / row["gflop"],
+    "of all cores": lambda row: 1e3 * row["processor_seconds"] / row["gflop"],
+    "MiB/megapixel": lambda row: row["temporary_mib"] / (1e-6 * row["batch"] * row["side"] ** 2),
+    "temporary MiB": lambda row: row["temporary_mib"],
+    "peak MiB": lambda row: row["peak_mib"],
+    "compile s": lambda row: row["compile_seconds"],
+}
+
+
 def measure_steps(axes: dict[tuple[str, str], tuple[int, ...]]) -> list[dict]:
     """Measures the points of each axis, those that several axes share once, and prints a row for each."""
     known, rows = {}, []
     for (network, axis), sizes in axes.items():
         print(f"\n{network} network, {UNITS[axis]}; the others: {BASES[network]}")
-        print(f"{axis:>8}{'ms/picture':>12}{'GFLOP/picture':>15}{'ms/GFLOP':>10}{'MiB/megapixel':>15}"
-              f"{'temporary MiB':>15}{'peak MiB':>10}{'compile s':>11}")  # fmt: skip
+        print(f"{axis:>8}" + "".join(f"{name:>15}" for name in COLUMNS))
         for size in sizes:
             values = BASES[network] | {axis: size}
             key = json.dumps([network, values])
             known[key] = known.get(key) or run_point("step", network=network, **values)
-            row, batch = known[key], values["batch"]
-            megapixels = batch * values["side"] ** 2 / 1e6
-            rows.append({"network": network, "axis": axis, **values, **row, "megapixels": megapixels})
-            print(f"{size:8,}{1e3 * row['seconds'] / batch:12.2f}{row['gflop'] / batch:15.3f}"
-                  f"{1e3 * row['seconds'] / row['gflop']:10.2f}{row['temporary_mib'] / megapixels:15.0f}"
-                  f"{row['temporary_mib']:15.0f}{row['peak_mib']:10.0f}{row['compile_seconds']:11.1f}",
-                  flush=True)  # fmt: skip
+            row = {"network": network, "axis": axis, **values, **known[key]}
+            rows.append(row)
+            print(f"{size:8,}" + "".join(f"{value(row):15.2f}" for value in COLUMNS.values()), flush=True)
     return rows
 
 

@@ -7,8 +7,8 @@ extracted food-101/. foodjax decodes once (timed separately, on all cores; --ori
 alone) and then reads its prepared cache: with tf.data ("foodjax", of which the ratios are), with data.backend=threads,
 and with data.backend=device, whose batches the device makes in a step. The peers read and decode files in every epoch:
 Keras' ImageDataGenerator with one thread as in `fit` and with one for each core, a plain tf.data pipeline, and
-torchvision with a worker process for each core, where it is installed. "tf.data, in memory" has the
-decoded pictures there. Every round takes the same number of batches from each in turn. Writes benchmarks/results/input.json.
+torchvision with a worker process for each core, where it is installed. "tf.data, in memory" has the decoded pictures
+there. Every round takes the same number of batches from each in turn. Writes benchmarks/results/input.json.
 """
 
 import argparse
