@@ -57,9 +57,6 @@ def config_of(network: str, batch: int, side: int, blocks: int, classes: int) ->
 
 def step_point(network: str, batch: int, side: int, blocks: int, classes: int) -> dict[str, float]:
     """Returns the numbers of a training step; runs in the process of the point."""
-    from foodjax.system.malloc import tune_malloc
-
-    tune_malloc()  # as main.py does, before JAX
     import jax
     import numpy as np
 
@@ -226,6 +223,9 @@ def main() -> None:
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
+        from foodjax.system.malloc import tune_malloc
+
+        tune_malloc()  # as main.py does, before JAX
         print(json.dumps(POINTS[args.point.pop("kind")](**args.point)))
         return
     axes, networks, begin = args.axes.split(","), args.networks.split(","), time.perf_counter()
