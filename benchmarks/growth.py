@@ -194,7 +194,9 @@ def draw_figure(table: dict, path: Path) -> None:
     from foodjax.report.palette import COLOURS, looks
 
     axes = list(dict.fromkeys(row["axis"] for row in table["steps"]))
-    figure, grid = plt.subplots(2, len(axes), figsize=(2.6 * len(axes), 4.6), squeeze=False, layout="constrained")
+    figure, grid = plt.subplots(
+        2, len(axes), figsize=(2.6 * len(axes), 4.6), squeeze=False, sharey="row", layout="constrained"
+    )
     heights = {"processor ms per picture": lambda row: 1e3 * row["processor_seconds"] / row["batch"],
                "temporary MiB per picture": lambda row: row["temporary_mib"] / row["batch"]}  # fmt: skip
     for column, axis in enumerate(axes):
@@ -205,6 +207,11 @@ def draw_figure(table: dict, path: Path) -> None:
                 if rows:
                     panel.loglog([row[axis] for row in rows], [height(row) for row in rows], color=look.colour,
                                  marker=look.marker, dashes=look.dashes or (None, None), label=network)  # fmt: skip
+            first = next(row["network"] for row in table["steps"] if row["axis"] == axis)
+            sizes = AXES[first, axis]
+            panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+            panel.minorticks_off()
+            panel.yaxis.set_major_formatter("{x:g}")
             panel.grid(color=COLOURS["grid"])
             panel.set_xlabel(UNITS[axis])
             if not column:
