@@ -33,7 +33,7 @@ class Layer(NamedTuple):
     def pads(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Zeros before and after the rows, and the columns."""
         before = (self.taps - 1) // 2 if self.padding == "SAME" else 0
-        return ((before, before),) * 2
+        return (before, before), (before, before)
 
     @property
     def outputs(self) -> int:
@@ -132,7 +132,8 @@ def by_rows(layer: Layer, x: jax.Array, kernel: jax.Array) -> jax.Array:
     x = jnp.pad(x, ((0, 0), *layer.pads, (0, 0)))
     x = jnp.concatenate([x[:, :, j : j + n] for j in range(taps)], -1)  # (B, H, n, taps * C)
     rows = kernel.reshape(taps, -1, layer.features)
-    return sum(product(x[:, i : i + n], rows[i]) for i in range(taps)).astype(x.dtype)
+    parts = [product(x[:, i : i + n], rows[i]) for i in range(taps)]
+    return sum(parts[1:], parts[0]).astype(x.dtype)
 
 
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -149,6 +149,37 @@ def show(table: dict) -> None:
             print(f"| {row['layer']} | {row['gflop']:.2f} | {row['direction']} | {cells} |")
 
 
+def summarise(table: dict) -> None:
+    """Prints a row for each layer as docs/performance.md has it: foodjax' times, and the fastest of the other forms."""
+    for dtype, most in table["product_gflops"].items():
+        rows = [row for row in table["rows"] if row["type"] == dtype]
+        total = fastest = work = 0.0
+        print(f"\nfoodjax in {dtype}; {most:.0f} GFLOP/s of products\n")
+        print("| layer | GFLOP | forward | input | kernel | GFLOP/s | share | fastest other form |")
+        print("|---|---|---|---|---|---|---|---|")
+        for k in range(0, len(rows), len(DIRECTIONS)):
+            found = [row["forms"] for row in rows[k : k + len(DIRECTIONS)]]
+            sums = {}
+            for form in table["forms"]:
+                times = [forms[form]["ms"] if forms[form] else None for forms in found]
+                if all(times):
+                    sums[form] = sum(times)
+            if "foodjax" not in sums:
+                continue
+            own, gflop = sums.pop("foodjax"), len(DIRECTIONS) * rows[k]["gflop"]
+            cells = " | ".join(f"{forms['foodjax']['ms']:.1f} ms" for forms in found)
+            best = min(sums, key=sums.__getitem__, default="")
+            other = f"{best}, {sums[best]:.1f} ms" if best else ""
+            rate = 1e3 * gflop / own
+            numbers = f"{rate:.0f} | {rate / most:.0%}"
+            print(f"| {rows[k]['layer']} | {rows[k]['gflop']:.2f} | {cells} | {numbers} | {other} |")
+            total, fastest, work = total + own, fastest + min([own, *sums.values()]), work + gflop
+        if total:
+            rate = 1e3 * work / total
+            numbers = f"{total:.0f} ms | {rate:.0f} | {rate / most:.0%} | all of the fastest: {fastest:.0f} ms"
+            print(f"| all | {work / len(DIRECTIONS):.2f} | | | {numbers} |")
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -178,6 +209,7 @@ def main() -> None:
             row = {"type": dtype, "layer": str(layer), "direction": direction, "gflop": gflop, "forms": forms}
             table["rows"].append(row)
     show(table)
+    summarise(table)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(table, indent=2) + "\n")
 
