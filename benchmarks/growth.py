@@ -207,8 +207,7 @@ def draw_figure(table: dict, path: Path) -> None:
                 if rows:
                     panel.loglog([row[axis] for row in rows], [height(row) for row in rows], color=look.colour,
                                  marker=look.marker, dashes=look.dashes or (None, None), label=network)  # fmt: skip
-            first = next(row["network"] for row in table["steps"] if row["axis"] == axis)
-            sizes = AXES[first, axis]
+            sizes = AXES[next(row["network"] for row in table["steps"] if row["axis"] == axis), axis]
             panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
             panel.minorticks_off()
             panel.yaxis.set_major_formatter("{x:g}")
