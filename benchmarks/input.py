@@ -206,11 +206,12 @@ def main() -> None:
     torchvision = None
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        config, data, table["prepare"] = prepared(args.data, folder / "cache")
-        if args.originals:
-            found = [prepared(args.originals, folder / f"cache{i}")[2] for i in range(args.rounds)]
-            rate = statistics.median(one["images_per_second"] for one in found)
-            table["prepare_originals"] = found[0] | {"images_per_second": rate}
+        config, data, _ = prepared(args.data, folder / "cache")
+        for name, root in {"prepare": args.data, "prepare_originals": args.originals}.items():
+            if root:
+                found = [prepared(root, folder / f"{name}{i}")[2] for i in range(3)]
+                rate = statistics.median(one["images_per_second"] for one in found)
+                table[name] = found[0] | {"images_per_second": rate}
         links = link(args.data, folder / "links")
         peers = ours(config, data) | theirs(links)
         if find_spec("torchvision"):
