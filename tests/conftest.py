@@ -94,8 +94,11 @@ def picture():
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
-    """Processes keep prepared data and compiled programs in the test's folder."""
+    """Processes keep prepared data in the test's folder, and compiled programs where this process has its own."""
+    import jax
+
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.jax_compilation_cache_dir)
 
 
 @pytest.fixture(scope="module")

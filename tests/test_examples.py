@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import one_device_environment
 
 import foodjax
 
@@ -12,10 +13,8 @@ import foodjax
 ORDER = ["load_config", "load_data", "train", "evaluate", "Predictor", "compare"]
 NAMES = [*ORDER, *sorted(set(foodjax.__all__) - {"__version__", *ORDER})]
 PROGRAM = """
-import doctest, importlib, json, pkgutil, sys
+import doctest, json, sys
 import foodjax
-for module in pkgutil.walk_packages(foodjax.__path__, "foodjax."):
-    importlib.import_module(module.name)
 runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
 finder, found = doctest.DocTestFinder(recurse=False), {}
 for name in sys.argv[1:]:
@@ -28,7 +27,8 @@ print(json.dumps(found), file=sys.stderr)
 @pytest.mark.slow
 def test_every_public_name_has_an_example_that_runs(tmp_path):
     command = [sys.executable, "-c", PROGRAM, *NAMES]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+    environment = one_device_environment()
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400)
     found = json.loads(done.stderr.splitlines()[-1])
     assert {name: failed for name, (failed, _) in found.items()} == dict.fromkeys(NAMES, 0), done.stdout
     assert all(tried >= 2 for _, tried in found.values())

@@ -66,7 +66,7 @@ def programs(tmp_path_factory):
     (folder / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
     without = cache | {"PYTHONPATH": str(folder / "site")}
-    experiment, runs = write_experiment(folder, ["", VARIANT], epochs=1), folder / "runs"
+    experiment, runs = write_experiment(folder, ["", VARIANT], epochs=1, backend="tf"), folder / "runs"
     sweep = run_main("sweep", "--config", experiment, "--workdir", runs, environment=without)
     (folder / "ring.png").write_bytes(draw_png("ring", 0, 0))
     write_keras_weights(runs / "baseline-seed0", folder / "run.weights.h5")

@@ -118,7 +118,7 @@ runpy.run_path("main.py", run_name="__main__")
 
 def train_without_tensorflow(config, workdir, *overrides):
     return run_main(
-        "--config", "experiments/demo.py", "--workdir", workdir,
+        "--config", "experiments/demo.py:blocks=1", "--workdir", workdir,
         f"--config.data.cache_dir={config.data.cache_dir}", "--config.data.drawn_train=20",
         "--config.data.drawn_test=5", "--config.data.image_size=16", "--config.train.epochs=2", *overrides,
         program=("-c", WITHOUT), timeout=600,

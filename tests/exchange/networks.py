@@ -65,8 +65,18 @@ def config_of(size, blocks, values):
     return checked(config)
 
 
+_made: dict[str, Served] = {}
+
+
 def create(size, blocks, values, temperature=1.3, seed=0) -> Served:
-    """Returns a network with random weights and running statistics."""
+    """Returns a network with random weights and running statistics; the same arguments return the same one."""
+    key = repr((size, blocks, values, temperature, seed))
+    if key not in _made:
+        _made[key] = _create(size, blocks, values, temperature, seed)
+    return _made[key]
+
+
+def _create(size, blocks, values, temperature, seed) -> Served:
     config = config_of(size, blocks, values)
     names = tuple(f"class {k}" for k in range(7))
     model = create_model(config, len(names))

@@ -94,7 +94,7 @@ def test_a_file_and_its_script_predict_what_foodjax_predicts(format, workdir, tm
 @pytest.mark.parametrize("name,network", [*BLOCKS.items(), *BACKBONES.items()])
 def test_stablehlo_computes_the_same(name, network):
     served = create(*network)
-    images = pictures(served, 3)
+    images = pictures(served)
     program = jax.export.deserialize(bytearray(to_stablehlo(served)))
     assert program.platforms == ("cpu", "cuda", "tpu")
     np.testing.assert_allclose(program.call(images), by_foodjax(served, images), atol=1e-4)
@@ -108,7 +108,7 @@ def test_litert_computes_the_same(name, network, tmp_path):
     from foodjax.exchange.litert import to_litert
 
     served = create(*network)
-    images = pictures(served, 3)
+    images = pictures(served)
     path = tmp_path / "model.tflite"
     path.write_bytes(to_litert(served))
     expected = by_foodjax(served, images)
@@ -123,7 +123,7 @@ def test_a_folder_of_weights_comes_back(name, tmp_path):
     served = create(*BLOCKS[name])
     for file, content in to_folder(served).items():
         (tmp_path / file).write_bytes(content)
-    images = pictures(served, 3)
+    images = pictures(served)
     back = read_folder(tmp_path)
     assert back.config == served.config
     np.testing.assert_allclose(jax.jit(back.function(plain=False))(images), by_foodjax(served, images), atol=1e-4)

@@ -81,13 +81,10 @@ def test_a_stem_is_a_convolution_with_the_stride_of_its_patch():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size, padding",
-    [
-        ((14, 15), ("SAME", "VALID")),
-        pytest.param((15, 17), ("SAME", "SAME", "SAME"), marks=pytest.mark.slow),
-        pytest.param((17, 18), ("VALID", "SAME"), marks=pytest.mark.slow),
-    ],
+    [((14, 15), ("SAME", "VALID")), ((15, 17), ("SAME", "SAME", "SAME")), ((17, 18), ("VALID", "SAME"))],
 )
 def test_what_pooling_drops_is_computed_only_for_those_who_look(size, padding):
     block = ConvBlock(specs.Conv(4, kernel=5, padding=padding, pool=3, dropout=0.0))

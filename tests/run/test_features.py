@@ -216,6 +216,7 @@ def start(tmp_path, seconds):
     return subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_processes_at_once_compute_once(tmp_path):
     processes = [start(tmp_path, 2) for _ in range(3)]
     assert [process.communicate(timeout=120)[0] for process in processes] == ["42.0\n"] * 3

@@ -261,13 +261,13 @@ def test_the_main_job_on_drawn_pictures(tmp_path):
         f"--config.data.cache_dir={tmp_path}/cache", "--config.data.drawn_train=32", "--config.data.drawn_test=8",
         "--config.data.image_size=16", "--config.train.epochs=2", "--config.data.eval_batch_size=64",
     ]  # fmt: skip
-    workdir = tmp_path / "run"
-    result = run_main("--config", "experiments/demo.py", *small, "--workdir", workdir)
+    workdir, demo = tmp_path / "run", "experiments/demo.py:blocks=1"
+    result = run_main("--config", demo, *small, "--workdir", workdir)
     assert result.returncode == 0, result.stderr
     assert "280 train, 40 validation, 80 test images" in result.stdout
     assert "devices: " in result.stdout
     assert "\x1b" not in result.stdout
-    again = run_main("--config", "experiments/demo.py", "--mode", "evaluate", "--workdir", workdir)
+    again = run_main("--config", demo, "--mode", "evaluate", "--workdir", workdir)
     assert again.returncode == 0, again.stderr
     assert accuracy_line(again.stdout) == accuracy_line(result.stdout)
     alone = run_main("--mode", "evaluate", "--workdir", workdir)
@@ -279,7 +279,7 @@ def test_the_main_job_on_drawn_pictures(tmp_path):
     report = json.loads((workdir / "evaluation" / "evaluation.json").read_text())
     assert report["accuracy"] == np.mean([row["true"] == row["predicted"] for row in rows])
     assert list((workdir / "tensorboard").rglob("events*"))
-    other = run_main("--config", "experiments/demo.py", "--workdir", workdir, "--config.seed=1")
+    other = run_main("--config", demo, "--workdir", workdir, "--config.seed=1")
     assert other.returncode == 2
     assert "different experiment" in other.stderr
 
@@ -300,27 +300,30 @@ def test_the_main_job_on_real_photographs(food_photos, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum,status", [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_a_signal_keeps_the_checkpoints_and_the_run_goes_on(tmp_path, signum, status):
+def test_a_signal_keeps_the_checkpoints_and_the_run_goes_on(tmp_path):
     arguments = [
-        "--config", "experiments/demo.py", f"--config.data.cache_dir={tmp_path}/cache", "--workdir", f"{tmp_path}/run",
+        "--config", "experiments/demo.py:blocks=1", f"--config.data.cache_dir={tmp_path}/cache",
+        "--workdir", f"{tmp_path}/run", "--config.train.patience=2000",
         "--config.data.drawn_train=40", "--config.data.drawn_test=8", "--config.data.image_size=16",
     ]  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = start_main(*arguments, "--config.train.epochs=2000", **pipes)
-    deadline = time.monotonic() + 120
-    while len(read_metrics(tmp_path / "run" / "metrics.jsonl")) < 2 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signum)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == status, err
-    assert "the same command continues" in out
-    assert "Traceback" not in err
-    done = len(read_metrics(tmp_path / "run" / "metrics.jsonl"))
+    metrics, done = tmp_path / "run" / "metrics.jsonl", 0
+    for signum, status in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+        process = start_main(*arguments, "--config.train.epochs=2000", **pipes)
+        deadline = time.monotonic() + 120
+        while len(read_metrics(metrics)) < done + 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == status, err
+        assert "the same command continues" in out
+        assert (f"continuing {tmp_path}/run after epoch" in out) == (done > 0)
+        assert "Traceback" not in err
+        done = len(read_metrics(metrics))
     result = run_main(*arguments, f"--config.train.epochs={done + 1}")
     assert result.returncode == 0, result.stderr
     assert f"continuing {tmp_path}/run after epoch" in result.stdout
-    assert [row["epoch"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")] == list(range(1, done + 2))
+    assert [row["epoch"] for row in read_metrics(metrics)] == list(range(1, done + 2))
 
 
 def test_two_processes_do_not_share_a_workdir(tmp_path):

@@ -26,12 +26,11 @@ ENVIRONMENTS = {
     "neither home nor account": {"HOME": None, "PYTHONPATH": "{tmp}/begin"},
     "an empty home": {"HOME": ""},
     "a home that cannot be written": {"HOME": "/proc"},
-    "float64": {"JAX_ENABLE_X64": "1"},
-    "a dumb terminal of 40 columns, plain C": {
-        "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"
+    "float64, and a cache of one's own": {"JAX_ENABLE_X64": "1", "JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"},
+    "a dumb terminal of 40 columns, plain C, no place for temporary files": {
+        "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb",
+        "TMPDIR": "/no/such/place",
     },
-    "no place for temporary files": {"TMPDIR": "/no/such/place"},
-    "a cache of one's own": {"JAX_COMPILATION_CACHE_DIR": "{tmp}/mine"},
     "one core": "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
     "3 GiB of addresses": address_limit(3),
 }  # fmt: skip
@@ -94,9 +93,9 @@ def test_every_verb_in_an_odd_environment(tmp_path, tmp_path_factory, workdir, p
         assert done.returncode == 0, (arguments, done.stderr[-2000:])
         assert "Traceback" not in done.stderr
     assert not (here / "~").exists()
-    if name == "float64":
+    if name.startswith("float64"):
         assert "JAX_ENABLE_X64 is left out: runs are computed in float32" in done.stdout
-    if name == "a cache of one's own":
+    if "JAX_COMPILATION_CACHE_DIR" in ENVIRONMENTS[name]:
         assert any((tmp_path / "mine").iterdir())
 
 
