@@ -22,7 +22,7 @@ from foodjax.models.layers import HEAD
 from foodjax.models.torch_weights import to_blocks
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
-from foodjax.steps.devices import create_mesh, own_part, put_batch, replicated
+from foodjax.steps.devices import create_mesh, once_options, own_part, put_batch, replicated
 from foodjax.steps.optimizer import create_chain, create_schedule
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
@@ -107,6 +107,7 @@ class Engine:
         create = jax.jit(
             lambda: create_train_state(self.config, self.model, self.tx),
             out_shardings=NamedSharding(self.mesh, PartitionSpec()),
+            compiler_options=once_options(),
         )
         _check_memory(create.eval_shape())  # creating it then traces nothing again
         state, origin = create(), self.config.model.init_from
