@@ -95,24 +95,17 @@ def compiler_options() -> dict[str, str]:
     On CPU they turn off the fusion of convolutions into the YNNPACK library: with jaxlib 0.10.2 it made the train step
     1.3 (our own direct forms) to 3.6 times (plain Flax) slower. A JAX without this option gets none.
     """
-    return _accepted({"xla_cpu_experimental_ynn_fusion_type": ""})
-
-
-@functools.cache
-def once_options() -> dict[str, str]:
-    """Returns XLA's compiler options for a program that runs once, such as the one that creates the state.
-
-    On CPU they have LLVM optimise less: the tutorial's state is compiled in a third of the time, to the same bits.
-    """
-    return _accepted({"xla_backend_optimization_level": "1"})
-
-
-def _accepted(options: dict[str, str]) -> dict[str, str]:
-    """Returns options for the CPU; none on another platform, and none where this JAX does not know them."""
-    if jax.default_backend() != "cpu":
-        return {}
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.default_backend() == "cpu" else {}
     try:
         jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
     except jax.errors.JaxRuntimeError:
         return {}
     return options
+
+
+def once_options() -> dict[str, str]:
+    """Returns XLA's compiler options for a program that runs once, such as the one that creates the state.
+
+    On CPU they have LLVM optimise less: the tutorial's state is compiled in a third of the time, to the same bits.
+    """
+    return {"xla_backend_optimization_level": "1"} if jax.default_backend() == "cpu" else {}
