@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from foodjax.config.check import replace
 from foodjax.config.keys import Config
 from foodjax.config.photo_keys import Augment
-from foodjax.data.batches import eval_batches
+from foodjax.data.batches import Batch, eval_batches
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.evaluation.predictions import Predictions, collect_predictions
@@ -26,7 +26,7 @@ from foodjax.steps.devices import create_mesh, once_options, own_part, put_batch
 from foodjax.steps.optimizer import create_chain, create_schedule
 from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
-from foodjax.system import hosts, memory
+from foodjax.system import memory
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -113,8 +113,19 @@ class Engine:
         state, origin = create(), self.config.model.init_from
         if weights is not None:
             state = transfer.initialise(state, weights, keep=(), origin="the weights")
-            return self._on_mesh(state)
+            return replicated(state, self.mesh)
         return self._start_from(state, origin) if origin else state
+
+    def compile_train_step(self, batch: Batch) -> None:
+        """Compiles the train step for a batch of these shapes, so that its first call finds it compiled.
+
+        Raises:
+            UserError: the network does not fit into memory.
+        """
+        place, state = NamedSharding(self.mesh, PartitionSpec()), self.abstract_state()
+        _check_memory(state)  # first: compiling may take long
+        state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state)
+        self.train_step.lower(state, batch).compile()
 
     def _start_from(self, state: TrainState, source: str) -> TrainState:
         """Returns `state` with the weights of another run, or of a file of PyTorch's world."""
@@ -136,11 +147,7 @@ class Engine:
             left = "all but those of the last layer" if keep else "all of them"
         state = transfer.initialise(state, variables, keep=keep, origin=flag)
         say(f"weights from {source}: {left}")
-        return self._on_mesh(state)
-
-    def _on_mesh(self, state: TrainState) -> TrainState:
-        """Returns a state with the weights of a file where those of other processes' devices are too."""
-        return replicated(state, self.mesh) if hosts.count() > 1 else state
+        return replicated(state, self.mesh)  # as the steps return it: for another place they would be traced again
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
