@@ -24,7 +24,7 @@ from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
 from foodjax.steps.devices import create_mesh, once_options, own_part, put_batch, replicated
 from foodjax.steps.optimizer import create_chain, create_schedule
-from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
+from foodjax.steps.state import TrainState, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
 from foodjax.system import memory
 from foodjax.system.console import say
@@ -89,6 +89,12 @@ class Engine:
         self.class_weights = weighted.train.class_weights
         self.train_step, self.eval_step = make_steps(weighted, self.model, self.tx, self.mesh)
         self.train_steps = make_train_steps(weighted, self.model, self.tx, self.mesh)
+        # As one program: it is traced, compiled, and kept in the compilation cache, once.
+        self._create = jax.jit(
+            lambda: create_train_state(config, self.model, self.tx),
+            out_shardings=NamedSharding(self.mesh, PartitionSpec()),
+            compiler_options=once_options(),
+        )
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of a step, from 0; optimizer.rates and layer_decay scale it for some weights."""
@@ -103,14 +109,8 @@ class Engine:
         Raises:
             UserError: the weights of model.init_from cannot be used.
         """
-        # As one program: it is compiled, and kept in the compilation cache, once.
-        create = jax.jit(
-            lambda: create_train_state(self.config, self.model, self.tx),
-            out_shardings=NamedSharding(self.mesh, PartitionSpec()),
-            compiler_options=once_options(),
-        )
-        _check_memory(create.eval_shape())  # creating it then traces nothing again
-        state, origin = create(), self.config.model.init_from
+        _check_memory(self.abstract_state())
+        state, origin = self._create(), self.config.model.init_from
         if weights is not None:
             state = transfer.initialise(state, weights, keep=(), origin="the weights")
             return replicated(state, self.mesh)
@@ -122,9 +122,8 @@ class Engine:
         Raises:
             UserError: the network does not fit into memory.
         """
-        place, state = NamedSharding(self.mesh, PartitionSpec()), self.abstract_state()
+        state = self.abstract_state()
         _check_memory(state)  # first: compiling may take long
-        state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state)
         self.train_step.lower(state, batch).compile()
 
     def _start_from(self, state: TrainState, source: str) -> TrainState:
@@ -151,7 +150,7 @@ class Engine:
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
-        return abstract_train_state(self.config, self.model, self.tx)
+        return self._create.eval_shape()
 
     def load_weights(self, workdir: PathLike) -> tuple[int, Any]:
         """Returns the step of the best checkpoint of a workdir, and its weights, `TrainState.variables`, on the mesh.
