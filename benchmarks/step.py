@@ -24,7 +24,9 @@ class Peer:
     """A worker process that times steps on demand."""
 
     def __init__(self, name: str, batch_size: int, *more: str):
-        command = [sys.executable, str(HERE / "peers" / "worker.py"), name, str(batch_size), *more]
+        module, _, precision = name.partition("-")
+        more = (*more, "--bfloat16") if precision == "bfloat16" else more
+        command = [sys.executable, str(HERE / "peers" / "worker.py"), module, str(batch_size), *more]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         while (line := self._read()) != "ready":
             print(f"{name}: {line}")
@@ -67,7 +69,9 @@ def machine() -> str:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", default="foodjax,keras,torch", help="plain Flax is the peer flax")
+    parser.add_argument(
+        "--peers", default="foodjax,foodjax-bfloat16,keras,torch,torch-bfloat16", help="plain Flax is the peer flax"
+    )
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=32)
@@ -98,11 +102,11 @@ def main() -> None:
     for peer in peers.values():
         peer.close()
     print(f"{table['machine']}; batch {args.batch_size}, medians of {args.rounds} interleaved rounds")
-    print(f"{'':10}{'train':>12}{'x Keras':>10}{'predict':>14}{'x Keras':>10}{'peak MiB':>11}")
+    print(f"{'':18}{'train':>12}{'x Keras':>10}{'predict':>14}{'x Keras':>10}{'peak MiB':>11}")
     for name in peers:
         train, predict = table["train"][name], table["predict"][name]
         print(
-            f"{name:10}{train['images_per_second']:8.1f} i/s{train.get('times_keras', 0):10.2f}"
+            f"{name:18}{train['images_per_second']:8.1f} i/s{train.get('times_keras', 0):10.2f}"
             f"{predict['images_per_second']:10.1f} i/s{predict.get('times_keras', 0):10.2f}"
             f"{table['peak_memory_mib'][name]:11.0f}"
         )

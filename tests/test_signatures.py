@@ -49,11 +49,15 @@ WRONG = {
     ),
     "models.blocks": lambda _, config: init_first_block(config),
     "models.convnet": lambda module, config: init(module.create_model(config, 3), train=False),
+    "models.convolution": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
     "models.depthwise": lambda module, _: module.depthwise_conv(
         jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 1, 4)), 1, ((1, 1), (1, 1))
     ),
     "models.layers": lambda module, _: init(module.Conv(6, 3, "SAME")),
-    "models.ops": lambda module, _: module.conv(jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 6)), "SAME"),
+    "models.native.conv": lambda module, _: module.native_conv(
+        jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 4, 32)), ((1, 1), (1, 1))
+    ),
+    "models.ops": lambda module, _: module.add_bias(jnp.ones((2, 8, 8, 3)), jnp.ones(4)),
     "models.pointwise": lambda module, _: module.pointwise_conv(jnp.ones((2, 8, 8, 3)), jnp.ones((1, 1, 4, 6))),
     "models.winograd": lambda module, _: module.winograd_conv(
         jnp.ones((2, 8, 8, 3)), jnp.ones((5, 5, 4, 6)), ((2, 2), (2, 2))

@@ -22,7 +22,7 @@ def create_model():
     return nn.Sequential(*layers).to(DEVICE, memory_format=torch.channels_last)
 
 
-def create_steps(images, labels, wait=True):
+def create_steps(images, labels, wait=True, bfloat16=False):
     """Returns the callables "train" and "predict"; with `wait` each ends when its result is there."""
     model = create_model()
     optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-4, alpha=0.9, eps=1e-7)
@@ -30,7 +30,7 @@ def create_steps(images, labels, wait=True):
     labels = torch.tensor(labels).long().to(DEVICE)
     if DEVICE == "cuda":
         model = torch.compile(model)
-    cast = torch.autocast(DEVICE, torch.bfloat16, enabled=os.environ.get("TORCH_BFLOAT16") == "1")
+    cast = torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat16 or os.environ.get("TORCH_BFLOAT16") == "1")
 
     def finish():
         if wait and DEVICE == "cuda":

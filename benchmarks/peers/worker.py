@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("name", help="of a module peer_NAME")
     parser.add_argument("batch_size", type=int)
     parser.add_argument("--tuned_malloc", action="store_true")
+    parser.add_argument("--bfloat16", action="store_true", help="model.dtype, or PyTorch's autocast")
     parser.add_argument("--backbone", help="in the place of the tutorial's network")
     parser.add_argument("--side", type=int, default=128, help="of the pictures")
     args = parser.parse_args()
@@ -37,7 +38,8 @@ def main() -> None:
     images = rng.integers(0, 256, (batch_size, side, side, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, batch_size, dtype=np.int32)
     peer = importlib.import_module(f"peer_{name}")
-    steps = peer.create_steps(images, labels, *([args.backbone] if args.backbone else []))
+    options = {"backbone": args.backbone} if args.backbone else {}
+    steps = peer.create_steps(images, labels, **options, **({"bfloat16": True} if args.bfloat16 else {}))
     print("ready", flush=True)
     for line in sys.stdin:
         command = line.strip()

@@ -62,6 +62,11 @@ class Model:
         "float32", choice("float32", "bfloat16"), "",
         "of the computation; weights, loss and sums are always float32", since=5,
     )  # fmt: skip
+    convolutions: str = key(
+        "auto", choice("auto", "native", "xla"), "",
+        "on a CPU: foodjax's own kernels, or XLA's; auto: its own where they can be used: docs/speed.md",
+        since=14, before="xla", scope="place",
+    )  # fmt: skip
     input_size: int = key(
         0, integer(0, MAX_SIDE), "pixels", "side of what the network trains on; 0: `data.image_size`", since=3,
         shapes_state=True,

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from foodjax.config.backbones import BACKBONES
 from foodjax.config.blocks import Block
 from foodjax.config.keys import Config
+from foodjax.models import forms
 from foodjax.models.backbones.registry import create_backbone
 from foodjax.models.blocks import create_block
 from foodjax.models.layers import HEAD, Dropout, Style, drop_path_rates
@@ -38,6 +39,7 @@ class ConvNet(nn.Module):
             has float32's range).
         backbone: its name; "" has none.
         standard: mean and deviation of the channels, with which pictures are standardised; () and () leave them.
+        native: level of the native kernels that convolutions use on CPU, `native.library.level`; "" for none.
     """
 
     style: Style
@@ -50,10 +52,15 @@ class ConvNet(nn.Module):
     dtype: str
     backbone: str = ""
     standard: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    native: str = ""
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
         """Maps float32 images (B, H, W, C) in [0, 1] to float32 logits (B, K)."""
+        with forms.native(self.native):
+            return self._logits(images, train=train)
+
+    def _logits(self, images: jax.Array, *, train: bool) -> jax.Array:
         mean, deviation = self.standard
         x = images - jnp.array(mean, images.dtype) if mean else images
         x = x / jnp.array(deviation, x.dtype) if deviation else x
@@ -85,12 +92,13 @@ def _pool(x: jax.Array, pooling: str) -> jax.Array:
     return x.mean(axis=(1, 2)) if pooling == "average" else x.max(axis=(1, 2))
 
 
-def create_model(config: Config, num_classes: int) -> ConvNet:
+def create_model(config: Config, num_classes: int, native: str = "") -> ConvNet:
     """Builds the network from `config.model` and checks that every block leaves at least one pixel.
 
     Args:
         config: the whole experiment config; reads `model`, `data.image_size` (pixels) and `train.freeze_batch_stats`.
         num_classes: K, the number of logits.
+        native: level of the native kernels, of `native.choice.choose`; "" for XLA's convolutions.
 
     Returns:
         The module; `model.init(key, images, train=False)` makes its parameters.
@@ -123,7 +131,7 @@ def create_model(config: Config, num_classes: int) -> ConvNet:
         )
     return ConvNet(
         style, model.blocks, head.pooling, tuple(head.hidden), head.dropout, model.drop_path, num_classes, model.dtype,
-        model.backbone, config.standard,
+        model.backbone, config.standard, native,
     )  # fmt: skip
 
 

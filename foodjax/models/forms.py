@@ -11,6 +11,17 @@ from jax import lax
 
 # JAX counts it among the keys of its caches: a function that was traced in one form is traced again in the other.
 _IS_PLAIN = jax.make_user_context(False)
+_LEVEL = jax.make_user_context("")
+
+
+def native(level: str) -> Any:
+    """Returns a context in which networks are traced with the native kernels; `native.library.level`, "" for none."""
+    return _LEVEL(level)
+
+
+def native_level() -> str:
+    """Returns the level of the context of `native`; "" outside one."""
+    return _LEVEL.value
 
 
 def plain() -> Any:

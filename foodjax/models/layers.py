@@ -7,7 +7,8 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foodjax.models.ops import add_bias, conv, drop_path, dropout
+from foodjax.models.convolution import conv
+from foodjax.models.ops import add_bias, drop_path, dropout
 
 HEAD = "logits"  # the last layer of every network: its name among the parameters
 _ACTIVATIONS = {"relu": nn.relu, "gelu": nn.gelu, "silu": nn.silu}

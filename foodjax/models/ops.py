@@ -1,8 +1,7 @@
-"""Operations in the forms that XLA runs fast, with the values of the textbook forms: convolution, pooling, dropout.
+"""Operations in the forms that XLA runs fast, with the values of the textbook forms: pooling, dropout, bias.
 
-On CPU, a 5 x 5 convolution of many channels is fastest in Winograd's form, forward and backward, and one of tiny maps
-as a matrix product. Accelerators use XLA's own convolution. Pooling stores the positions of its maxima: the gradient is
-then far cheaper than reduce_window's select-and-scatter (which deterministic GPU runs may even refuse).
+Pooling stores the positions of its maxima: the gradient is then far cheaper than reduce_window's select-and-scatter
+(which deterministic GPU runs may even refuse).
 """
 
 import functools
@@ -15,72 +14,6 @@ from jaxtyping import Array, Float
 
 from foodjax.models.forms import by_platform, is_plain
 from foodjax.models.slices import cut
-from foodjax.models.winograd import Padding, winograd_conv
-
-# Measured: Winograd's form is faster for 5 x 5 kernels of 128 and 512 channels and not for 3 x 3. With few channels its
-# transforms cost more than the products they save; the limit of 64 is an estimate.
-_WINOGRAD_KERNEL = 5
-_WINOGRAD_CHANNELS = 64
-
-
-def conv(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: str, size: tuple[int, int] | None = None
-) -> Float[Array, "B H2 W2 F"]:
-    """Convolves with stride 1, without bias.
-
-    Args:
-        x: (B, H, W, C).
-        kernel: (h, w, C, F).
-        padding: "SAME" (zeros around the picture) or "VALID".
-        size: number of rows and columns to compute, from the first on; None computes all.
-
-    Returns:
-        (B, H, W, F) for SAME, (B, H - h + 1, W - w + 1, F) for VALID; or (B, *size, F).
-    """
-    pads, pixels = [], 1
-    for axis, taps in enumerate(kernel.shape[:2]):
-        before = (taps - 1) // 2 if padding == "SAME" else 0
-        inputs = x.shape[axis + 1]
-        outputs = size[axis] if size else inputs - (0 if padding == "SAME" else taps - 1)
-        needed = outputs + taps - 1 - before
-        x = lax.slice_in_dim(x, 0, min(needed, inputs), axis=axis + 1)
-        pads.append((before, max(needed - inputs, 0)))
-        pixels *= outputs
-    h, w, channels, _ = kernel.shape
-    # Winograd's sums cancel: bfloat16 has too few digits for them.
-    if h == w == _WINOGRAD_KERNEL and channels >= _WINOGRAD_CHANNELS and x.dtype != jnp.bfloat16:
-        on_cpu = winograd_conv
-    elif pixels < h * w:  # XLA's own form is plain loops here: 36 times as slow for 3 x 3 kernels on 2 x 2 maps
-        on_cpu = product_conv
-    else:
-        return direct_conv(x, kernel, tuple(pads))
-    return by_platform(
-        x,
-        kernel,
-        cpu=functools.partial(on_cpu, padding=tuple(pads)),
-        default=functools.partial(direct_conv, padding=tuple(pads)),
-    )
-
-
-def direct_conv(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
-) -> Float[Array, "B H2 W2 F"]:
-    """Convolves as `conv` does, with XLA's own convolution."""
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
-def product_conv(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C F"], padding: Padding
-) -> Float[Array, "B H2 W2 F"]:
-    """Convolves as `conv` does, by one matrix product of all patches and the kernel."""
-    h, w, channels, features = kernel.shape
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    rows, columns = x.shape[1] - h + 1, x.shape[2] - w + 1
-    x = jnp.concatenate(
-        [cut(x, slice(i, i + rows), slice(j, j + columns)) for i in range(h) for j in range(w)], axis=-1
-    )
-    y = x.reshape(-1, h * w * channels) @ kernel.reshape(-1, features)
-    return y.reshape(-1, rows, columns, features)
 
 
 def space_to_depth(x: Float[Array, "B H W C"], patch: int) -> Float[Array, "B H2 W2 D"]:

@@ -9,12 +9,14 @@ import jax
 from ml_collections import ConfigDict
 
 from foodjax.config import listed
-from foodjax.config.check import checked
+from foodjax.config.check import checked, replace
 from foodjax.config.keys import Config
 from foodjax.config.stored import to_json
 from foodjax.data.balance import class_weights
 from foodjax.data.sets import Data
 from foodjax.evaluation import numbers
+from foodjax.models.native import library
+from foodjax.models.native.choice import Choice
 from foodjax.run import profiler
 from foodjax.run.chosen import with_stored
 from foodjax.run.evaluate import Evaluation
@@ -83,6 +85,8 @@ def run(
     writer.check(config.log.writers)
     if not begun:
         check_init_from(config)  # a mistake in it costs no preparation, and leaves no workdir behind
+    if config.model.convolutions != "xla":
+        library.build()  # beside the preparation
     config, data = load_for(workdir, config, data, begun=begun)
     names, rows = data.train.class_names, data.parts.train
     numbers.check(config, len(names))
@@ -90,6 +94,7 @@ def run(
         profiler.check(config, config.train.epochs * (len(rows) // config.data.batch_size))
     weights = class_weights(config, data.train.labels[rows], len(names))
     engine = Engine(config, names, len(rows) // config.data.batch_size, class_weights=weights)
+    config = _with_choice(config, engine.convolutions, begun=begun)
     if config.optimizer.rates:
         engine.abstract_state()  # refuses a pattern that matches nothing before the workdir has its config
     if hosts.count() > 1:
@@ -99,6 +104,8 @@ def run(
             hosts.by_first(lambda: workdir_lib.write_description(workdir, config, engine.class_names))
             hosts.by_first(lambda: write_data(workdir, data))
             with run_record.recorded(workdir, config, data, origin or {}) as add:
+                add("convolutions", engine.convolutions.level or "xla")
+                add("dtype", engine.dtype)
                 end, evaluated = work(engine, workdir, data, add)
             if report is not None and hosts.is_first():
                 report(evaluated, workdir)
@@ -116,12 +123,35 @@ def run(
     return trained
 
 
+def _with_choice(config: Config, choice: Choice, *, begun: bool) -> Config:
+    """Returns a config that says which convolutions the run has, so that it continues with them.
+
+    Raises:
+        UserError: a new run asks for the native ones, and they cannot be used here.
+    """
+    wanted = config.model.convolutions
+    if wanted == "native" and not choice.level:
+        if not begun:
+            raise UserError(
+                f"model.convolutions is 'native', but {choice.reason}: needs a CPU with AVX-512, a C++ compiler and a "
+                f"single device, or 'auto'"
+            )
+        say(f"the run began with native convolutions and goes on with XLA's, as {choice.reason}: other last digits")
+    return replace(config, {"model.convolutions": choice.name}) if wanted == "auto" else config
+
+
 def describe(engine: Engine, data: Data) -> None:
     """Prints the devices, the number of classes and of images, and what of the config has no effect."""
     parts, devices = data.parts, jax.devices()
     counts = [len(parts.train), len(parts.validation), len(parts.test)]
     among = f" in {hosts.count()} processes" if hosts.count() > 1 else ""
     print(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}){among}")
+    if engine.convolutions.level:
+        print(f"convolutions: native kernels ({engine.convolutions.level})")
+    elif engine.convolutions.reason:
+        print(f"convolutions: XLA's, the slower ones, as {engine.convolutions.reason}")
+    if engine.dtype != engine.config.model.dtype:
+        say(f"model.dtype={engine.config.model.dtype} is computed in {engine.dtype}, which is faster on this CPU")
     print(
         f"data: {len(engine.class_names)} classes, {counts[0]} train, {counts[1]} validation, {counts[2]} test images"
         + (f"; {data.duplicates}" if data.duplicates else "")

@@ -19,6 +19,7 @@ from foodjax.models.backbones.convert import to_variables
 from foodjax.models.backbones.registry import NAME as BACKBONE
 from foodjax.models.convnet import create_model
 from foodjax.models.layers import HEAD
+from foodjax.models.native.choice import choose, dtype_of
 from foodjax.models.torch_weights import to_blocks
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
@@ -44,6 +45,8 @@ class Engine:
         config: the experiment.
         class_names: in label order.
         mesh: all devices.
+        convolutions: whether those on a CPU use the native kernels.
+        dtype: in which the network is computed.
         model: the network.
         tx: the optimizer.
         train_step, train_steps, eval_step: jitted over the mesh; each is compiled when it is first called.
@@ -81,7 +84,10 @@ class Engine:
         self.config, self.class_names = config, class_names
         self.weights_from: dict[str, str] = {}
         self.mesh = create_mesh(config.data.batch_size if batch_size is None else batch_size)
-        self.model = create_model(config, len(class_names))
+        self.convolutions = choose(config.model.convolutions, self.mesh.size)
+        self.dtype = dtype_of(config, self.convolutions.level, jax.default_backend())
+        computed = replace(config, {"model.dtype": self.dtype})
+        self.model = create_model(computed, len(class_names), self.convolutions.level)
         # With a schedule of the caller's, optimizer.unfreeze counts single steps.
         self._rate = learning_rate or create_schedule(config, steps_per_epoch)
         self.tx = create_chain(config, self._rate, 1 if learning_rate else steps_per_epoch)

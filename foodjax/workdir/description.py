@@ -55,9 +55,10 @@ def check(workdir: Path, config: Config) -> bool:
 
 
 def continued(workdir: Path, config: Config) -> Config:
-    """Returns the config that continues the run of a workdir: decoding "plain" where the run began with that.
+    """Returns the config that continues the run of a workdir: what changes its bits stays as the run began.
 
-    Runs of older versions did; a config that leaves data.decoding at its default still names the same experiment.
+    Decoding is "plain" where the run began with that, as those of older versions did; a config that leaves
+    data.decoding at its default still names the same experiment. model.convolutions=auto takes the run's own.
 
     Args:
         workdir: of a run, or a new one.
@@ -68,7 +69,15 @@ def continued(workdir: Path, config: Config) -> Config:
     """
     if not (workdir / "config.json").exists() or _is_imported_only(workdir):
         return config
-    decoding = read_description(workdir)[0].data.decoding
+    stored = read_description(workdir)[0]
+    if config.model.convolutions == "auto":
+        config = replace(config, {"model.convolutions": stored.model.convolutions})
+    elif config.model.convolutions != stored.model.convolutions != "auto":
+        print(
+            f"{workdir} continues with model.convolutions={config.model.convolutions} and began with "
+            f"{stored.model.convolutions}: the last digits differ from those of a run that goes on as it began"
+        )
+    decoding = stored.data.decoding
     if decoding == config.data.decoding or decoding != "plain":
         return config
     print(f"{workdir} continues with data.decoding=plain, as it began")

@@ -136,12 +136,12 @@ def test_which_keys_are_no_part_of_an_experiment_and_which_an_evaluation_may_cha
         *("data.dir", "data.source", "data.tfds_name", "data.labels", "data.class_level", "data.exclude"),
         *("train.epochs", "train.patience", "checkpoint.every_steps", "checkpoint.every_minutes"),
         *("log.writers", "log.every_steps", "log.norms", "train.profile", "train.deterministic"),
-        *("eval.more", "eval.more_every"),
+        *("eval.more", "eval.more_every", "model.convolutions"),
     }
     assert set(check.names_in("evaluation", "place")) == {
         *("data.dir", "data.source", "data.tfds_name", "data.tfds_dir", "data.on_error", "data.cache_dir", "data.fold"),
         *("data.labels", "data.class_level", "data.exclude", "data.eval_batch_size", "eval.calibrate"),
-        *("eval.size", "eval.crop_area", "eval.flip", "eval.top5"),
+        *("eval.size", "eval.crop_area", "eval.flip", "eval.top5", "model.convolutions"),
     }
 
 

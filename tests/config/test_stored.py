@@ -11,7 +11,9 @@ from foodjax.system.errors import UserError
 from foodjax.workdir import description
 
 CONFIG = checked(food10.get_config())
-OLD = check.replace(CONFIG, {"data.decoding": "plain"})  # as a run was that an older version stored
+OLD = check.replace(
+    CONFIG, {"data.decoding": "plain", "model.convolutions": "xla"}
+)  # as a run was that an older version stored
 # Formats that had no number yet, and what came with each.
 CAME = {since: [name for name, key in table().items() if key.since == since] for since in range(1, 7)}
 LATER = [name for names in CAME.values() for name in names]
@@ -105,6 +107,21 @@ def test_an_older_run_continues_with_the_decoding_that_it_began_with(tmp_path, c
     assert description.continued(tmp_path / "new", OLD) is OLD
     with pytest.raises(UserError, match="data.decoding is 'viewer' here and 'plain' there"):
         description.check(tmp_path / "new", OLD)
+
+
+def test_a_run_keeps_the_convolutions_that_it_began_with_unless_others_are_asked_for(tmp_path, capsys):
+    began, asked, left_open = (
+        check.replace(CONFIG, {"model.convolutions": name}) for name in ("native", "xla", "auto")
+    )
+    description.write_description(tmp_path, began, ("a", "b"))
+    assert description.continued(tmp_path, left_open) == began
+    assert capsys.readouterr().out == ""
+    assert description.continued(tmp_path, asked) == asked
+    assert capsys.readouterr().out == (
+        f"{tmp_path} continues with model.convolutions=xla and began with native: the last digits differ from those of "
+        f"a run that goes on as it began\n"
+    )
+    assert description.check(tmp_path, asked)
 
 
 def test_a_model_that_was_only_imported_is_trained_as_new_runs_are(tmp_path):

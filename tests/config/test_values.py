@@ -32,7 +32,7 @@ OTHER = {
     "data.labels": "labels.csv", "data.exclude": "labels/labels.csv", "data.fold": "2/5", "data.group": "patient",
     "model.backbone": "resnet50", "model.input_mean": (0.5, 0.25, 0.0), "model.input_deviation": (0.5, 0.25, 1.0),
     "train.solver": "probe", "train.monitor": "val_accuracy", "train.loss": "focal", "train.profile": (5, 10),
-    "eval.more": (("v2", "/data/v2"), ("sketch", "sketches")),
+    "model.convolutions": "native", "eval.more": (("v2", "/data/v2"), ("sketch", "sketches")),
     "train.balance": "classes", "data.duplicates": "drop",
     "log.writers": ("wandb", "tensorboard"),
     "optimizer.rates": (("block1/conv1/kernel", 0.1), ("logits/bias", 10.0)),

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foodjax.models import batch_norm, depthwise, forms, ops, pointwise
+from foodjax.models import batch_norm, convolution, depthwise, forms, ops, pointwise
 
 
 def test_the_form_is_part_of_the_key_of_compiled_functions():
@@ -19,8 +19,8 @@ def test_the_form_is_part_of_the_key_of_compiled_functions():
 X = np.random.default_rng(0).normal(size=(2, 9, 9, 64)).astype(np.float32)
 KERNEL = np.random.default_rng(1).normal(size=(5, 5, 64, 3)).astype(np.float32) / 40
 OPERATIONS = {
-    "winograd": lambda x: ops.conv(x, jnp.asarray(KERNEL), "SAME"),
-    "conv of tiny maps": lambda x: ops.conv(x[:, :2, :2], jnp.asarray(KERNEL[:3, :3]), "SAME"),
+    "winograd": lambda x: convolution.conv(x, jnp.asarray(KERNEL), "SAME"),
+    "conv of tiny maps": lambda x: convolution.conv(x[:, :2, :2], jnp.asarray(KERNEL[:3, :3]), "SAME"),
     "bias": lambda x: ops.add_bias(x, jnp.arange(64.0)),
     "max pool": lambda x: ops.max_pool(x, 2),
     "max pool of single pixels": lambda x: ops.max_pool(x, 1),

@@ -11,6 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from foodjax.models.batch_norm import batch_norm_train, scale_and_shift
+from foodjax.models.convolution import padded_conv
 from foodjax.models.depthwise import depthwise_conv
 from foodjax.models.layers import Style, is_watched
 from foodjax.models.pointwise import pointwise_conv
@@ -83,6 +84,8 @@ class Conv(nn.Module):
             y = depthwise_conv(x, kernel, self.stride, padding)
         elif k == 1:
             y = pointwise_conv(x, kernel, self.stride)
+        elif self.stride == 1:
+            y = padded_conv(x, kernel, padding)
         else:
             strides, numbers = (self.stride, self.stride), ("NHWC", "HWIO", "NHWC")
             y = jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=numbers)
