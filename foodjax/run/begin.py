@@ -25,8 +25,9 @@ def create_state(engine: Engine, steps_per_epoch: int) -> TrainState:
     """
     if engine.config.data.backend == "device" or hosts.count() > 1 or jax.default_backend() != "cpu":
         return engine.create_state()
+    lowered = engine.lower_train_step(empty_batch(engine.config, 0, steps_per_epoch))
     with ThreadPoolExecutor(1, "compile") as pool:
-        compiled = pool.submit(engine.compile_train_step, empty_batch(engine.config, 0, steps_per_epoch))
+        compiled = pool.submit(lowered.compile)
         state = engine.create_state()
         compiled.result()
     return state

@@ -122,15 +122,15 @@ class Engine:
             return replicated(state, self.mesh)
         return self._start_from(state, origin) if origin else state
 
-    def compile_train_step(self, batch: Batch) -> None:
-        """Compiles the train step for a batch of these shapes, so that its first call finds it compiled.
+    def lower_train_step(self, batch: Batch) -> jax.stages.Lowered:
+        """Traces the train step for a batch of these shapes. Once that is compiled, so is the first call.
 
         Raises:
             UserError: the network does not fit into memory.
         """
         state = self.abstract_state()
         _check_memory(state)  # first: compiling may take long
-        self.train_step.lower(state, batch).compile()
+        return self.train_step.lower(state, batch)
 
     def _start_from(self, state: TrainState, source: str) -> TrainState:
         """Returns `state` with the weights of another run, or of a file of PyTorch's world."""
