@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from foodjax.config.keys import Config
     from foodjax.data.sets import Data
-    from foodjax.run.observer import Observer
+    from foodjax.run.evaluate import Evaluation
+    from foodjax.run.observer import Epoch, Observer
     from foodjax.run.trained import Trained
 
 
@@ -55,12 +56,24 @@ def train(
         >>> 0 <= trained.test_accuracy <= 1
         True
     """
-    from foodjax.report import live, run_report
     from foodjax.run import solvers
 
     config = checked(config)
-    place, watching = workdir_of(workdir, config.name), [live.observe, *observers]
-    return solvers.train(config, place, watching, origin=origin, report=run_report.write_report, data=data)
+    place, watching = workdir_of(workdir, config.name), [_observe, *observers]
+    return solvers.train(config, place, watching, origin=origin, report=_write_report, data=data)
+
+
+def _observe(epoch: "Epoch") -> None:
+    """Draws the pictures of an epoch. The first step waits for no import of matplotlib."""
+    from foodjax.report import live
+
+    live.observe(epoch)
+
+
+def _write_report(evaluated: "Evaluation", workdir: PathLike) -> None:
+    from foodjax.report import run_report
+
+    run_report.write_report(evaluated, workdir)
 
 
 def _run(given: Given) -> None:

@@ -66,6 +66,21 @@ def train_batch(data: Prepared, rows: np.ndarray, config: Config, step: int, par
     return {"image": images[: len(own)], **labels}
 
 
+def empty_batch(config: Config, step: int, steps_per_epoch: int) -> Batch:
+    """Returns zeros with the shapes and dtypes of the batch of training step `step`.
+
+    Args:
+        config: the experiment.
+        step: counts from 0 over all epochs.
+        steps_per_epoch: number of steps of an epoch.
+    """
+    batch_size, side = config.data.batch_size, output_size(config, step, steps_per_epoch)
+    label, mixed = np.zeros(batch_size, np.int32), {}
+    if config.augment.mixup or config.augment.cutmix:
+        mixed = {"other": label, "share": np.zeros(batch_size, np.float32)}
+    return {"image": np.zeros((batch_size, side, side, 3), np.uint8), "label": label, **mixed}
+
+
 def pad_batch(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Batch:
     """Pads a batch of N <= B examples with zeros, whose mask is 0.
 

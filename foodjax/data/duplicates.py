@@ -143,14 +143,19 @@ def exact_groups(checksums: np.ndarray, digests: Sequence[str | None], load) -> 
 
 
 def components(links: list[tuple[int, int]], total: int) -> np.ndarray:
-    """Returns int (total,): the number of the connected component of each node."""
-    if not links:
-        return np.arange(total)
-    from scipy.sparse import coo_array, csgraph  # takes a third of a second, and a prediction has no use for it
+    """Returns int (total,): the number of the connected component of each node, by its first node from 0 upwards."""
+    first = list(range(total))  # a node of the same component, no later one; itself for the first
 
-    i, j = np.array(links, int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(links)), (i, j)), shape=(total, total))
-    return csgraph.connected_components(graph, directed=False)[1]
+    def find(i: int) -> int:
+        while first[i] != i:
+            first[i] = first[first[i]]
+            i = first[i]
+        return i
+
+    for i, j in links:
+        i, j = find(i), find(j)
+        first[max(i, j)] = min(i, j)
+    return np.unique([find(i) for i in range(total)], return_inverse=True)[1]
 
 
 def candidates(prints: Fingerprints, rows: np.ndarray) -> np.ndarray:

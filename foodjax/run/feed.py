@@ -82,7 +82,7 @@ class HostFeed:
     longest = 1
 
     def __init__(self, engine: Engine, data: Data, record: Record | None):
-        """Imports TensorFlow where data.backend is "tf"."""
+        """Selects what makes the batches; where data.backend is "tf", TensorFlow is imported after the first steps."""
         self._run, self._data, self._record = engine, data, record
         self._train_batches = select_train_batches(engine.config.data.backend)
         self._watch, self._part = IdleWatch(), own_part(engine.mesh, engine.config.data.batch_size)

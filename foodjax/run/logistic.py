@@ -15,7 +15,6 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 
 _MEMORY = 10  # steps that L-BFGS knows of
 _MAX_STEPS = 1000
@@ -40,10 +39,12 @@ class Rotated(NamedTuple):
 
 def rotate(features: np.ndarray) -> Rotated:
     """Rotates features (N, D), each of mean 0."""
+    from scipy import linalg  # takes a tenth of a second, and a training by steps has no use for it
+
     if len(features) < features.shape[1]:
         axes = np.linalg.svd(features, full_matrices=False)[2].T
     else:
-        axes = scipy.linalg.eigh(features.T @ features)[1]
+        axes = linalg.eigh(features.T @ features)[1]
     return Rotated(np.concatenate([features @ axes, np.ones((len(features), 1))], 1), axes)
 
 

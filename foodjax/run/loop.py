@@ -14,7 +14,7 @@ from foodjax.config.check import checked
 from foodjax.config.keys import Config
 from foodjax.data.mapped import release_all
 from foodjax.data.sets import Data
-from foodjax.run import addresses, session
+from foodjax.run import addresses, begin, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
 from foodjax.run.feed import create_feed
 from foodjax.run.instruments import Instruments
@@ -109,7 +109,7 @@ class Loop:
         addresses.check("train", self.config, engine.model, self.config.data.batch_size)
         latest = checkpoints.restore_latest(engine.abstract_state(), engine.mesh)
         if latest is None:
-            self.step, self.state = 0, engine.create_state()
+            self.step, self.state = 0, begin.create_state(engine, self.steps_per_epoch)
         else:
             self.step, self.state = latest
             self.stopping, self.total, self._rows = checkpoints.restore_loop_state(self.step, patience, monitor)

@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from foodjax.config.check import replace
 from foodjax.config.keys import Config
 from foodjax.config.photo_keys import Augment
-from foodjax.data.batches import eval_batches
+from foodjax.data.batches import Batch, eval_batches
 from foodjax.data.prepared import Prepared
 from foodjax.data.sets import Data
 from foodjax.evaluation.predictions import Predictions, collect_predictions
@@ -23,11 +23,11 @@ from foodjax.models.native.choice import choose, dtype_of
 from foodjax.models.torch_weights import to_blocks
 from foodjax.models.weights.source import is_weights, load
 from foodjax.run import transfer
-from foodjax.steps.devices import create_mesh, own_part, put_batch, replicated
+from foodjax.steps.devices import create_mesh, once_options, own_part, put_batch, replicated
 from foodjax.steps.optimizer import create_chain, create_schedule
-from foodjax.steps.state import TrainState, abstract_train_state, abstract_variables, create_train_state
+from foodjax.steps.state import TrainState, abstract_variables, create_train_state
 from foodjax.steps.step import make_steps, make_train_steps
-from foodjax.system import hosts, memory
+from foodjax.system import memory
 from foodjax.system.console import say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike, to_path
@@ -95,6 +95,12 @@ class Engine:
         self.class_weights = weighted.train.class_weights
         self.train_step, self.eval_step = make_steps(weighted, self.model, self.tx, self.mesh)
         self.train_steps = make_train_steps(weighted, self.model, self.tx, self.mesh)
+        # As one program: it is traced, compiled, and kept in the compilation cache, once.
+        self._create = jax.jit(
+            lambda: create_train_state(config, self.model, self.tx),
+            out_shardings=NamedSharding(self.mesh, PartitionSpec()),
+            compiler_options=once_options(),
+        )
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of a step, from 0; optimizer.rates and layer_decay scale it for some weights."""
@@ -109,17 +115,22 @@ class Engine:
         Raises:
             UserError: the weights of model.init_from cannot be used.
         """
-        # As one program: it is compiled, and kept in the compilation cache, once.
-        create = jax.jit(
-            lambda: create_train_state(self.config, self.model, self.tx),
-            out_shardings=NamedSharding(self.mesh, PartitionSpec()),
-        )
-        _check_memory(create.eval_shape())  # creating it then traces nothing again
-        state, origin = create(), self.config.model.init_from
+        _check_memory(self.abstract_state())
+        state, origin = self._create(), self.config.model.init_from
         if weights is not None:
             state = transfer.initialise(state, weights, keep=(), origin="the weights")
-            return self._on_mesh(state)
+            return replicated(state, self.mesh)
         return self._start_from(state, origin) if origin else state
+
+    def lower_train_step(self, batch: Batch) -> jax.stages.Lowered:
+        """Traces the train step for a batch of these shapes. Once that is compiled, so is the first call.
+
+        Raises:
+            UserError: the network does not fit into memory.
+        """
+        state = self.abstract_state()
+        _check_memory(state)  # first: compiling may take long
+        return self.train_step.lower(state, batch)
 
     def _start_from(self, state: TrainState, source: str) -> TrainState:
         """Returns `state` with the weights of another run, or of a file of PyTorch's world."""
@@ -141,15 +152,11 @@ class Engine:
             left = "all but those of the last layer" if keep else "all of them"
         state = transfer.initialise(state, variables, keep=keep, origin=flag)
         say(f"weights from {source}: {left}")
-        return self._on_mesh(state)
-
-    def _on_mesh(self, state: TrainState) -> TrainState:
-        """Returns a state with the weights of a file where those of other processes' devices are too."""
-        return replicated(state, self.mesh) if hosts.count() > 1 else state
+        return replicated(state, self.mesh)  # as the steps return it: for another place they would be traced again
 
     def abstract_state(self) -> TrainState:
         """Returns the state's shapes and dtypes, to restore a checkpoint into."""
-        return abstract_train_state(self.config, self.model, self.tx)
+        return self._create.eval_shape()
 
     def load_weights(self, workdir: PathLike) -> tuple[int, Any]:
         """Returns the step of the best checkpoint of a workdir, and its weights, `TrainState.variables`, on the mesh.

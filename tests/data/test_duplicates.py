@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import coo_array, csgraph
 from sklearn.datasets import load_digits
 
 from foodjax.data.decode import decode
 from foodjax.data.duplicate_groups import rows_to_drop
-from foodjax.data.duplicates import Pair, Part, confirm, find_duplicates
+from foodjax.data.duplicates import Pair, Part, components, confirm, find_duplicates
 from foodjax.data.fingerprint import fingerprint
 
 CHANGES = {
@@ -217,3 +218,15 @@ def test_the_duplicates_of_food_101(food_photos, size, resize):
     print(sorted(found))
     assert found <= KNOWN
     assert len(found) >= 7
+
+
+@pytest.mark.parametrize("num_links", [0, 1, 20, 60, 300])
+def test_components_are_those_of_scipy_numbered_alike(num_links):
+    links = np.random.default_rng(num_links).integers(0, 100, (num_links, 2))
+    graph = coo_array((np.ones(num_links), links.T), shape=(100, 100))
+    found = components([(i, j) for i, j in links.tolist()], 100)
+    np.testing.assert_array_equal(found, csgraph.connected_components(graph, directed=False)[1])
+
+
+def test_no_photographs_have_no_components():
+    assert components([], 0).tolist() == []

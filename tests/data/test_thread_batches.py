@@ -11,6 +11,7 @@ from helpers import ROOT, prepared
 
 from foodjax.config.check import checked
 from foodjax.data import tf_batches, thread_batches
+from foodjax.data.batches import empty_batch
 
 ANY: Any = None  # data, rows and config, which a stand-in for train_batch does not read
 
@@ -25,8 +26,10 @@ def test_threads_make_the_bits_of_tf_data(tiny_config, start, mixes):
     rows = np.arange(0, len(data.ids), 2)  # 60 rows, batch 16: 3 steps an epoch
     ours, theirs = (list(x.train_batches(data, rows, config, start, 8)) for x in (thread_batches, tf_batches))
     assert len(ours) == len(theirs) == 8 - start
-    for one, other in zip(ours, theirs, strict=True):
+    for step, (one, other) in enumerate(zip(ours, theirs, strict=True), start):
         assert one.keys() == other.keys() == {"image", "label"} | ({"other", "share"} if mixes else set())
+        shapes = {name: (array.shape, array.dtype) for name, array in one.items()}
+        assert shapes == {name: (array.shape, array.dtype) for name, array in empty_batch(config, step, 3).items()}
         for name in other:
             assert one[name].dtype == other[name].dtype
             np.testing.assert_array_equal(one[name], other[name], strict=True)

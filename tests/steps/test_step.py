@@ -17,7 +17,7 @@ from foodjax.steps.early_stopping import EarlyStopping
 from foodjax.steps.losses import training_losses
 from foodjax.steps.metrics import Metrics
 from foodjax.steps.optimizer import create_optimizer
-from foodjax.steps.state import abstract_train_state, create_train_state
+from foodjax.steps.state import abstract_train_state, all_finite, create_train_state
 from foodjax.steps.step import make_steps, train_step
 from foodjax.system.errors import UserError
 from foodjax.workdir.checkpoint_content import LoopState
@@ -179,3 +179,14 @@ def test_accelerators_keep_their_own_convolutions(dtype):
     assert count("cuda") == count("tpu") == (8 + 8 + 7, 3 * 2)
     if dtype == "float32":
         assert count("cpu")[0] == (8 - 2) + (8 - 2) + (7 - 2)  # the two of 5 x 5 are Winograd's
+
+
+@pytest.mark.parametrize(
+    ("number", "finite"),
+    [(0.0, True), (-0.0, True), (3e38, True), (-3e38, True), (1e-45, True)]
+    + [(np.inf, False), (-np.inf, False), (np.nan, False)],
+)
+def test_one_number_that_is_not_finite_is_found(number, finite):
+    params = {"kernel": np.full((3, 4), 3e38, np.float32), "bias": np.zeros(5, np.float32)}
+    params["kernel"][2, 1] = number
+    assert bool(all_finite(params)) is finite

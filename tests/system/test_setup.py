@@ -78,7 +78,7 @@ print(json.dumps([os.environ["TF_CPP_MIN_LOG_LEVEL"], *(jax.config.values[name] 
 
 def test_settings_of_a_fresh_process(tmp_path):
     folder = str(tmp_path / "foodjax" / "compiled")
-    assert run_python(SETTINGS, XDG_CACHE_HOME=str(tmp_path)) == ["3", folder, 0.5, False]
+    assert run_python(SETTINGS, XDG_CACHE_HOME=str(tmp_path)) == ["3", folder, 0.05, False]
 
 
 def test_settings_of_the_user_stay(tmp_path):

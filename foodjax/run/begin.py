@@ -1,0 +1,33 @@
+"""The beginning of a training: its state before the first step, and the step, compiled beside it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+
+from foodjax.data.batches import empty_batch
+from foodjax.run.wiring import Engine
+from foodjax.steps.state import TrainState
+from foodjax.system import hosts
+
+
+def create_state(engine: Engine, steps_per_epoch: int) -> TrainState:
+    """Returns the state before the first step.
+
+    The program that creates it takes seconds to compile, and so does the train step of batches made on the host. On the
+    CPU of one process they are compiled side by side; a GPU's compiler times kernels, and nothing may run beside it.
+
+    Args:
+        engine: the network.
+        steps_per_epoch: number of steps of an epoch.
+
+    Raises:
+        UserError: the network does not fit into memory, or the weights of model.init_from cannot be used.
+    """
+    if engine.config.data.backend == "device" or hosts.count() > 1 or jax.default_backend() != "cpu":
+        return engine.create_state()
+    lowered = engine.lower_train_step(empty_batch(engine.config, 0, steps_per_epoch))
+    with ThreadPoolExecutor(1, "compile") as pool:
+        compiled = pool.submit(lowered.compile)
+        state = engine.create_state()
+        compiled.result()
+    return state
