@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from foodjax.models.forms import by_platform, native_level
 from foodjax.models.native.conv import fits, native_conv
-from foodjax.models.ops import add_bias, max_pool
+from foodjax.models.ops import MOST_POOL, add_bias, max_pool
 from foodjax.models.slices import cut
 from foodjax.models.winograd import Padding, winograd_conv
 
@@ -90,8 +90,9 @@ def padded_conv(
         dtype = x.dtype if form == "native" else jnp.float32  # a CPU that has no products of bfloat16
 
         def native(x, kernel, *bias):
-            y = native_conv(x.astype(dtype), kernel.astype(dtype), padding, *bias, pool=pool, relu=relu)
-            return y.astype(x.dtype)
+            own = pool if pool <= MOST_POOL else 1
+            y = native_conv(x.astype(dtype), kernel.astype(dtype), padding, *bias, pool=own, relu=relu)
+            return max_pool(y, pool // own).astype(x.dtype)
 
         def direct(x, kernel, *bias):
             y = direct_conv(x, kernel, padding)

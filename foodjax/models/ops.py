@@ -79,6 +79,9 @@ def threefry(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax
     return x, y
 
 
+MOST_POOL = 16  # pixels, of a window in which a place is a number of 8 bits
+
+
 def add_bias(x: Float[Array, "B H W F"], bias: Float[Array, "F"]) -> Float[Array, "B H W F"]:
     """Adds a bias to every pixel."""
     return by_platform(x, bias, cpu=_add_bias, default=jnp.add)
@@ -112,7 +115,7 @@ def max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C
     Returns:
         (B, H // window, W // window, C).
     """
-    return direct_max_pool(x, window) if is_plain() else _pool(x, window)
+    return direct_max_pool(x, window) if is_plain() or window > MOST_POOL else _pool(x, window)
 
 
 def direct_max_pool(x: Float[Array, "B H W C"], window: int) -> Float[Array, "B H2 W2 C"]:

@@ -47,7 +47,7 @@ def test_drop_path_drops_whole_examples():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size,window,expected", [(126, 2, 63), (61, 2, 30), (10, 4, 2), (5, 1, 5)])
+@pytest.mark.parametrize("size,window,expected", [(126, 2, 63), (61, 2, 30), (10, 4, 2), (5, 1, 5), (40, 20, 2)])
 def test_max_pool_equals_reduce_window(size, window, expected):
     x = jax.random.normal(jax.random.PRNGKey(0), (2, size, size, 3))
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from foodjax.models.native import library
-from foodjax.models.ops import unpool
+from foodjax.models.ops import MOST_POOL, unpool
 
 _FEATURES = 32  # that the kernels compute at a time
 
@@ -39,12 +39,13 @@ def native_conv(
         kernel: (h, w, C, F), F a multiple of 32.
         padding: zeros before and after the rows, and the columns.
         bias: (F,), added to each pixel; None adds none.
-        pool: side of the windows of which the maximum is taken, at most 16 pixels.
+        pool: side of the windows of which the maximum is taken, at most MOST_POOL.
         relu: whether negative results become 0, after that.
 
     Returns:
         (B, H + zeros - h + 1, W + zeros - w + 1, F), rows and columns // pool, in the dtype of x.
     """
+    assert pool <= MOST_POOL
     if x.dtype == jnp.bfloat16 and x.shape[3] % 2:  # the kernels take its channels in pairs
         x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, 1)))
         kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0)))

@@ -1,6 +1,7 @@
 """The native kernels against XLA's convolution. They are compiled here, where a CPU and a compiler are there."""
 
 import dataclasses
+import functools
 import subprocess
 import sys
 
@@ -100,6 +101,22 @@ def test_bias_pooling_and_relu_are_those_of_xla(level, dtype, pool, relu):
     for ours, theirs in zip(found, true, strict=True):
         assert ours.shape == theirs.shape
         np.testing.assert_allclose(ours.astype(float), theirs.astype(float), rtol=bound, atol=bound)
+
+
+@pytest.mark.parametrize("pool", [2, 18])
+def test_a_layer_with_kernels_is_the_one_without(level, pool):
+    rng = np.random.default_rng(0)
+    x, kernel, bias = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((2, 40, 37, 3), (3, 3, 3, 32), (32,)))
+
+    def run(level):
+        with forms.native(level):
+            layer = functools.partial(conv, padding="SAME", size=(36, 36), bias=bias, pool=pool, relu=True)
+            y, vjp = jax.vjp(layer, x, kernel)
+            return y, *vjp(y)
+
+    for own, xla in zip(run(level), run(""), strict=True):
+        assert own.shape == xla.shape
+        assert np.linalg.norm(own - xla) < 1e-6 * np.linalg.norm(xla)
 
 
 def test_a_nan_stays_one(level):
