@@ -94,9 +94,8 @@ class _NotCompiledError(Exception):
 def _digest() -> str:
     """Returns a digest of what the kernels are made from."""
     flags = " ".join(_flags(level_of(cpu.flags())))
-    return hashlib.sha256(
-        _SOURCE.read_bytes() + f"{flags} {importlib.metadata.version('jaxlib')}".encode()
-    ).hexdigest()[:16]
+    made_with = f"{flags} {importlib.metadata.version('jaxlib')}"
+    return hashlib.sha256(_SOURCE.read_bytes() + made_with.encode()).hexdigest()[:16]
 
 
 def target(name: str) -> str:
@@ -114,14 +113,15 @@ def _flags(level: str) -> list[str]:
 
 def _compile(path: Path) -> None:
     """Compiles the kernels; a process that is killed meanwhile leaves no half of a library."""
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else _COMPILERS
+    given = os.environ.get("CXX", "").split()  # with options, perhaps
+    names = given[:1] or _COMPILERS
     compiler = next((found for name in names if (found := shutil.which(name))), None)
     if compiler is None:
         raise _NotCompiledError(f"no C++ compiler ({', '.join(names)})")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         made = Path(folder) / "conv.so"
-        command = [compiler, *_flags(level()), "-I", jax.ffi.include_dir(), str(_SOURCE), "-o", str(made)]
+        command = [compiler, *given[1:], *_flags(level()), "-I", jax.ffi.include_dir(), str(_SOURCE), "-o", str(made)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if "error" in line]

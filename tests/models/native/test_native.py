@@ -260,6 +260,12 @@ def test_a_compiler_that_fails_is_told_in_a_line(compiler, tmp_path):
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
+def test_a_compiler_may_have_options(compiler, monkeypatch, tmp_path):
+    compiler('echo "error: $1" >&2; exit 1')
+    monkeypatch.setenv("CXX", f"{tmp_path}/compiler -pipe")
+    assert library.load() == f"{tmp_path}/compiler cannot compile them: error: -pipe"
+
+
 def test_a_missing_compiler_is_told_in_a_line(compiler, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert library.load() == "no C++ compiler (no-such-compiler)"
