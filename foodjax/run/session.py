@@ -124,20 +124,12 @@ def run(
 
 
 def _with_choice(config: Config, choice: Choice, *, begun: bool) -> Config:
-    """Returns a config that says which convolutions the run has, so that it continues with them.
-
-    Raises:
-        UserError: a new run asks for the native ones, and they cannot be used here.
-    """
+    """Returns a config that says which convolutions the run began with, so that it continues with them."""
     wanted = config.model.convolutions
-    if wanted == "native" and not choice.level:
-        if not begun:
-            raise UserError(
-                f"model.convolutions is 'native', but {choice.reason}: needs a CPU with AVX-512, a C++ compiler and a "
-                f"single device, or 'auto'"
-            )
+    if begun and wanted == "native" and not choice.level:
         say(f"the run began with native convolutions and goes on with XLA's, as {choice.reason}: other last digits")
-    return replace(config, {"model.convolutions": choice.name}) if wanted == "auto" else config
+        return config  # where there are kernels, it goes on with them again
+    return replace(config, {"model.convolutions": choice.name})
 
 
 def describe(engine: Engine, data: Data) -> None:

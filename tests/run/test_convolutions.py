@@ -7,15 +7,14 @@ import sys
 import pytest
 from helpers import one_device_environment
 
-import foodjax
 from foodjax.config import stored
 from foodjax.config.check import checked
 from foodjax.models.native import library
 from foodjax.models.native.choice import Choice
 from foodjax.run import loop, wiring
 from foodjax.run.wiring import Engine
-from foodjax.system.errors import UserError
 from foodjax.workdir import run_record
+from foodjax.workdir.description import read_description
 
 # The tests themselves have eight devices, with which no kernel is used. This trains on one, the last time as if there
 # were no kernels any more: (name of the workdir, number of epochs, dtype, convolutions).
@@ -119,24 +118,15 @@ def without_kernels(wanted, devices):
     return Choice("", "no C++ compiler (c++)")
 
 
-def test_native_convolutions_that_cannot_be_are_refused_before_there_is_a_workdir(tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(wiring, "choose", without_kernels)
-    tiny_config.model.convolutions = "native"
-    with pytest.raises(UserError) as error:
-        foodjax.train(tiny_config, tmp_path / "run")
-    assert str(error.value) == (
-        "model.convolutions is 'native', but no C++ compiler (c++): needs a CPU with AVX-512, a C++ compiler and a "
-        "single device, or 'auto'"
-    )
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.slow
-def test_a_missing_compiler_is_told_once_and_the_run_is_one_of_xlas(tiny_config, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("wanted", ["auto", "native"])  # native: of a config of a run on another machine
+def test_a_missing_compiler_is_told_once_and_the_run_is_one_of_xlas(tiny_config, tmp_path, monkeypatch, capsys, wanted):
     monkeypatch.setattr(wiring, "choose", without_kernels)
+    tiny_config.model.convolutions = wanted
     loop.train(tiny_config, tmp_path / "run")
     assert capsys.readouterr().out.count("convolutions: XLA's, the slower ones, as no C++ compiler (c++)\n") == 1
     assert [session["convolutions"] for session in run_record.read(tmp_path / "run")["sessions"]] == ["xla"]
+    assert read_description(tmp_path / "run")[0].model.convolutions == "xla"
 
 
 def test_runs_of_older_versions_have_xlas_convolutions(tiny_config):
