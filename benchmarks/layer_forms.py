@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from foodjax.models import ops
+from foodjax.models import forms
+from foodjax.models.convolution import conv, direct_conv
+from foodjax.models.native.choice import choose
 from foodjax.models.winograd import winograd_conv
 from foodjax.steps.devices import compiler_options
 
@@ -84,7 +86,7 @@ class Form(NamedTuple):
 
 
 def jitted(
-    conv: Callable[[Layer, jax.Array, jax.Array], jax.Array], options: Callable[[str], dict[str, str]]
+    function: Callable[[Layer, jax.Array, jax.Array], jax.Array], options: Callable[[str], dict[str, str]]
 ) -> Callable[[Layer, tuple[np.ndarray, ...], str], Runs]:
     """Returns `Form.runs` of a function of JAX; its gradients are JAX' own."""
 
@@ -92,16 +94,16 @@ def jitted(
         x, kernel, gradient = (jnp.asarray(array, dtype) for array in arrays)
 
         def forward(x, kernel, gradient):
-            return conv(layer, x, kernel)
+            return function(layer, x, kernel)
 
         def of_input(x, kernel, gradient):
-            return jax.vjp(lambda x: conv(layer, x, kernel), x)[1](gradient)[0]
+            return jax.vjp(lambda x: function(layer, x, kernel), x)[1](gradient)[0]
 
         def of_kernel(x, kernel, gradient):
-            return jax.vjp(lambda kernel: conv(layer, x, kernel), kernel)[1](gradient)[0]
+            return jax.vjp(lambda kernel: function(layer, x, kernel), kernel)[1](gradient)[0]
 
-        def run(function):
-            step = jax.jit(function, compiler_options=options(dtype))
+        def run(direction):
+            step = jax.jit(direction, compiler_options=options(dtype))
             return lambda: jax.block_until_ready(step(x, kernel, gradient))
 
         return dict(zip(DIRECTIONS, map(run, (forward, of_input, of_kernel)), strict=True))
@@ -110,13 +112,14 @@ def jitted(
 
 
 def by_foodjax(layer: Layer, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Computes a layer as foodjax does."""
-    return ops.conv(x, kernel, layer.padding) if layer.taps else x @ kernel
+    """Computes a layer as foodjax does: in the native kernels, where they can be used."""
+    with forms.native(choose("auto", 1).level):
+        return conv(x, kernel, layer.padding) if layer.taps else x @ kernel
 
 
 def by_xla(layer: Layer, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Computes a layer with XLA's own convolution."""
-    return ops.direct_conv(x, kernel, layer.pads) if layer.taps else x @ kernel
+    return direct_conv(x, kernel, layer.pads) if layer.taps else x @ kernel
 
 
 def by_winograd(layer: Layer, x: jax.Array, kernel: jax.Array) -> jax.Array:
