@@ -56,10 +56,13 @@ def own_part(mesh: Mesh, batch_size: int) -> slice:
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
     """Returns a batch for a jitted step, of which each process gives its `own_part`.
 
-    A single process leaves it to the step to split it.
+    A single process leaves it to the step to split it, but for a CPU: a step whose batch is still being copied runs in
+    another thread, which may free the step's buffers after the next one has asked for its own.
     """
     if hosts.count() == 1:
-        return batch
+        if jax.default_backend() != "cpu":
+            return batch
+        return jax.block_until_ready(jax.device_put(batch, NamedSharding(mesh, PartitionSpec("batch"))))
     sharding = NamedSharding(mesh, PartitionSpec("batch"))
     return {name: jax.make_array_from_process_local_data(sharding, part) for name, part in batch.items()}
 

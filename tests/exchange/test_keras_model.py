@@ -400,7 +400,7 @@ def test_an_exported_model_is_the_same_and_comes_back(tiny_config, tmp_path, tin
     params, remarks = keras_model.read_params(output, model, 16)
     assert not remarks
     restored = Checkpoints(tmp_path / "run")
-    state = restored.restore(0, jax.eval_shape(run.create_state), one_device_mesh())
+    state = restored.restore(0, run.abstract_state(), one_device_mesh())
     restored.close()
     jax.tree.map(np.testing.assert_array_equal, params, state.params)
 
