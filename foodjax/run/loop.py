@@ -31,7 +31,7 @@ from foodjax.system.agreement import Agreement
 from foodjax.system.console import Bar, columns, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike
-from foodjax.system.malloc import keep_small_blocks_apart
+from foodjax.system.malloc import keep_small_blocks_apart, return_free_memory
 from foodjax.system.signals import Interrupt, Interrupted
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir import logs
@@ -90,6 +90,7 @@ def _train(
         checkpoints.close()
     end = workdir_lib.Finished(reason, loop.stopping.epoch)
     del loop  # with its state: the evaluation has the best weights
+    return_free_memory()
     return end, evaluate_best(engine, workdir, data.test, data.parts.test, validation=data, duplicates=data.duplicates)
 
 
@@ -103,7 +104,7 @@ class Loop:
         self.steps_per_epoch = len(data.parts.train) // engine.config.data.batch_size
         patience, monitor = self.config.train.patience, self.config.train.monitor
         self.stopping, self.total, self._rows = LoopState(EarlyStopping(patience, monitor=monitor), Metrics.zeros())
-        keep_small_blocks_apart()  # after the imports and the data, before the steps
+        keep_small_blocks_apart()
         for prepared in (data.train, data.test):
             release_all(prepared.images)
         addresses.check("train", self.config, engine.model, self.config.data.batch_size)

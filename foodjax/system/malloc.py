@@ -8,7 +8,7 @@ TUNABLES = ":".join(
     f"glibc.malloc.{setting}" for setting in ("hugetlb=1", "arena_max=1", "mmap_max=0", f"trim_threshold={2**40}")
 )
 _MMAP_THRESHOLD = -3  # of mallopt
-_APART, _WALL = 256 * 2**20, 2**16  # bytes
+_APART, _WALL = 512 * 2**20, 2**16  # bytes; TensorFlow alone takes 213 MiB of the first
 _MOST_WALLS = 10**4
 
 
@@ -35,18 +35,9 @@ def keep_small_blocks_apart() -> None:
     one: with TensorFlow making the batches, the program took 300 to 400 MiB more. malloc puts a block into the smallest
     place that holds it, so that a smaller free place draws them. It costs no memory until it is used.
     """
-    if os.environ.get("GLIBC_TUNABLES") != TUNABLES:
+    libc = _glibc()
+    if libc is None or os.environ.get("GLIBC_TUNABLES") != TUNABLES:
         return
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version"):
-        return
-    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
-        ctypes.c_void_p,
-        [ctypes.c_size_t],
-        [ctypes.c_void_p],
-    )
     place, walls = libc.malloc(_APART), []
     # A block behind it stays: otherwise the place would join the end of the heap. The first ones may fill older gaps.
     while place and len(walls) < _MOST_WALLS and not (walls and (walls[-1] or 0) > place):
@@ -55,15 +46,33 @@ def keep_small_blocks_apart() -> None:
         libc.free(block)
 
 
+def return_free_memory() -> None:
+    """Returns all free memory to the system, after the steps; the malloc that `tune_malloc` has tuned keeps it."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
 def return_large_blocks() -> None:
     """Makes glibc's malloc return each block of a MiB and more to the system as soon as it is freed.
 
     Otherwise the first large photograph raises that bound to 32 MiB, and a server keeps much of what later ones took
     (350 MiB after eight pictures of 49 million pixels). Other systems and C libraries are left as they are.
     """
-    if sys.platform == "linux":
-        import ctypes
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_MMAP_THRESHOLD, 2**20)
 
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "gnu_get_libc_version"):
-            libc.mallopt(_MMAP_THRESHOLD, 2**20)
+
+def _glibc():
+    """Returns the process's glibc with its malloc; None where the system has another C library."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        return None
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes, libc.malloc_trim.argtypes = [ctypes.c_void_p], [ctypes.c_size_t]
+    return libc

@@ -67,7 +67,7 @@ libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 if sys.argv[1] == "apart":
     malloc.keep_small_blocks_apart()
-step = 500 << 20
+step = 600 << 20
 places = set()
 for _ in range(5):
     place = libc.malloc(step)
@@ -87,3 +87,29 @@ def test_small_blocks_leave_the_place_of_a_step_whole():
 
     assert places("not") > 1
     assert places("apart") == 1
+
+
+TRIM = """
+import ctypes
+from foodjax.system import malloc
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20
+x = bytearray(200 << 20)
+x[:: 1 << 12] = bytes(len(x) >> 12)
+wall = bytearray(1 << 20)
+before = resident()
+del x
+kept = resident()
+malloc.return_free_memory()
+print(before - kept, before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_free_memory_is_kept_until_it_is_returned():
+    command, env = [sys.executable, "-c", TRIM], {**os.environ, "GLIBC_TUNABLES": TUNABLES}
+    kept, returned = map(
+        int, subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert kept < 20
+    assert returned > 180
