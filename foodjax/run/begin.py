@@ -1,13 +1,23 @@
-"""The beginning of a training: its state before the first step, and the step, compiled beside it."""
+"""The beginning of a training: room for its steps, the state before the first, and the step, compiled beside it."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
 
 from foodjax.data.batches import empty_batch
+from foodjax.data.mapped import release_all
+from foodjax.data.sets import Data
 from foodjax.run.wiring import Engine
 from foodjax.steps.state import TrainState
 from foodjax.system import hosts
+from foodjax.system.malloc import keep_small_blocks_apart
+
+
+def make_room(data: Data) -> None:
+    """Prepares the memory of the process for the steps, after the imports and the data."""
+    keep_small_blocks_apart()
+    for prepared in (data.train, data.test):  # all was read to find duplicates
+        release_all(prepared.images)
 
 
 def create_state(engine: Engine, steps_per_epoch: int) -> TrainState:

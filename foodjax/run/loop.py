@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 
 from foodjax.config.check import checked
 from foodjax.config.keys import Config
-from foodjax.data.mapped import release_all
 from foodjax.data.sets import Data
 from foodjax.run import addresses, begin, session
 from foodjax.run.evaluate import Evaluation, evaluate_best
@@ -31,7 +30,7 @@ from foodjax.system.agreement import Agreement
 from foodjax.system.console import Bar, columns, say
 from foodjax.system.errors import UserError
 from foodjax.system.files import PathLike
-from foodjax.system.malloc import keep_small_blocks_apart, return_free_memory
+from foodjax.system.malloc import return_free_memory
 from foodjax.system.signals import Interrupt, Interrupted
 from foodjax.workdir import description as workdir_lib
 from foodjax.workdir import logs
@@ -104,9 +103,7 @@ class Loop:
         self.steps_per_epoch = len(data.parts.train) // engine.config.data.batch_size
         patience, monitor = self.config.train.patience, self.config.train.monitor
         self.stopping, self.total, self._rows = LoopState(EarlyStopping(patience, monitor=monitor), Metrics.zeros())
-        keep_small_blocks_apart()
-        for prepared in (data.train, data.test):
-            release_all(prepared.images)
+        begin.make_room(data)
         addresses.check("train", self.config, engine.model, self.config.data.batch_size)
         latest = checkpoints.restore_latest(engine.abstract_state(), engine.mesh)
         if latest is None:
