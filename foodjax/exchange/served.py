@@ -49,7 +49,8 @@ class Served(NamedTuple):
             plain: for a runtime that knows no bfloat16: a network of model.dtype=bfloat16 is computed in float32.
         """
         config, flip = self.config, self.config.eval.flip
-        model: Any = self.model.clone(dtype="float32") if plain else self.model
+        # Not as this machine computes it: kernels of its CPU are no part of a program for others.
+        model: Any = self.model.clone(native="", dtype="float32" if plain else self.config.model.dtype)
         resize, variables = resizing(config), jax.tree.map(jnp.asarray, self.variables)
 
         def probabilities(images: jax.Array) -> jax.Array:
