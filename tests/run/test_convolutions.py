@@ -23,7 +23,6 @@ import hashlib, json, sys
 from pathlib import Path
 import jax, numpy as np
 import foodjax
-from experiments import demo
 from foodjax.models.native import library
 from foodjax.run.wiring import Engine
 from foodjax.workdir import run_record
@@ -32,7 +31,7 @@ from foodjax.workdir.description import read_description
 
 root = Path(sys.argv[1])
 def train(name, epochs, dtype, convolutions):
-    config = demo.get_config()
+    config = foodjax.load_config("demo")
     config.data.update(cache_dir=str(root / "cache"), drawn_train=12, drawn_test=5, image_size=16, batch_size=16)
     config.model.update(dtype=dtype, convolutions=convolutions, blocks=config.model.blocks[:1])
     config.model.blocks[0].update(features=32, padding=("SAME", "SAME"))
