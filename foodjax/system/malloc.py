@@ -15,7 +15,7 @@ _MOST_WALLS = 10**4
 def tune_malloc() -> None:
     """Restarts this program with glibc's malloc on huge pages that it keeps; returns if the settings are there already.
 
-    XLA allocates its buffers (620 MiB for the tutorial's network) in every step, and glibc returns memory of that size
+    XLA allocates its buffers (412 MiB for the tutorial's network) in every step, and glibc returns memory of that size
     to the system at once. The page faults of the next step cost time: 1.03 s against 0.86 s a training step with small
     pages, and up to 0.3 s more with huge pages if the system clears them slowly. Memory that is kept costs no time, but
     the process never shrinks. glibc (2.35 and later) reads the settings when a process starts, hence the restart, with

@@ -346,39 +346,42 @@ void RunGradient(ffi::ThreadPool& pool, ffi::AnyBuffer x, ffi::AnyBuffer g, ffi:
                     gradient.typed_data());
 }
 
-// The bias has no numbers where none is added.
-ffi::Error Conv(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::Buffer<ffi::F32> bias,
-                ffi::Result<ffi::AnyBuffer> y, int64_t top, int64_t left, bool turned, bool relu) {
-  const Ending ending{bias.element_count() ? bias.typed_data() : nullptr, relu};
-  if (x.element_type() == ffi::F32) RunConv<Float32>(pool, x, kernel, ending, *y, top, left, turned);
+// Runs run(type) for the type of the numbers.
+template <typename Run>
+ffi::Error ByType(ffi::DataType type, const Run& run) {
+  if (type == ffi::F32) run(Float32());
 #ifdef __AVX512BF16__
-  else if (x.element_type() == ffi::BF16) RunConv<BFloat16>(pool, x, kernel, ending, *y, top, left, turned);
+  else if (type == ffi::BF16) run(BFloat16());
 #endif
   else return ffi::Error::InvalidArgument("needs float32, or bfloat16 on a CPU that multiplies it");
   return ffi::Error::Success();
+}
+
+// The bias has no numbers where none is added.
+Ending EndingOf(ffi::Buffer<ffi::F32> bias, bool relu) {
+  return {bias.element_count() ? bias.typed_data() : nullptr, relu};
+}
+
+ffi::Error Conv(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::Buffer<ffi::F32> bias,
+                ffi::Result<ffi::AnyBuffer> y, int64_t top, int64_t left, bool turned, bool relu) {
+  return ByType(x.element_type(), [&](auto type) {
+    RunConv<decltype(type)>(pool, x, kernel, EndingOf(bias, relu), *y, top, left, turned);
+  });
 }
 
 ffi::Error PooledConv(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::Buffer<ffi::F32> bias,
                       ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::Buffer<ffi::U8>> places, int64_t top, int64_t left,
                       int64_t window, bool relu) {
-  const Ending ending{bias.element_count() ? bias.typed_data() : nullptr, relu};
-  uint8_t* at = places->typed_data();
-  if (x.element_type() == ffi::F32) RunConv<Float32>(pool, x, kernel, ending, *y, top, left, false, window, at);
-#ifdef __AVX512BF16__
-  else if (x.element_type() == ffi::BF16) RunConv<BFloat16>(pool, x, kernel, ending, *y, top, left, false, window, at);
-#endif
-  else return ffi::Error::InvalidArgument("needs float32, or bfloat16 on a CPU that multiplies it");
-  return ffi::Error::Success();
+  return ByType(x.element_type(), [&](auto type) {
+    const Ending ending = EndingOf(bias, relu);
+    RunConv<decltype(type)>(pool, x, kernel, ending, *y, top, left, false, window, places->typed_data());
+  });
 }
 
 ffi::Error Gradient(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer g, ffi::Result<ffi::Buffer<ffi::F32>> gradient,
                     int64_t top, int64_t left) {
-  if (x.element_type() == ffi::F32) RunGradient<Float32>(pool, x, g, *gradient, top, left);
-#ifdef __AVX512BF16__
-  else if (x.element_type() == ffi::BF16) RunGradient<BFloat16>(pool, x, g, *gradient, top, left);
-#endif
-  else return ffi::Error::InvalidArgument("needs float32, or bfloat16 on a CPU that multiplies it");
-  return ffi::Error::Success();
+  return ByType(x.element_type(),
+                [&](auto type) { RunGradient<decltype(type)>(pool, x, g, *gradient, top, left); });
 }
 
 }  // namespace
