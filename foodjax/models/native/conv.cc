@@ -192,7 +192,8 @@ void Maxima(const float* rows, int64_t row, int64_t window, int64_t count, Endin
 // with its place, and max(., 0), as far as they are asked for.
 template <typename T>
 void Convolve(ffi::ThreadPool& pool, const typename T::Number* x, Shape in, const typename T::Number* kernel, int64_t h,
-              int64_t w, bool turned, int64_t top, int64_t left, Ending ending, int64_t window, typename T::Number* y, uint8_t* places, Shape out) {
+              int64_t w, bool turned, int64_t top, int64_t left, Ending ending, int64_t window,
+              typename T::Number* y, uint8_t* places, Shape out) {
   using Number = typename T::Number;
   const int64_t most = std::max<int64_t>(1, 8 / window);  // rows of a task
   const int64_t pixel = in.channels / T::kPerWord, features = out.channels, block = features % 64 ? 32 : 64;
