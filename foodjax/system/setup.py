@@ -36,7 +36,8 @@ def setup() -> None:
 
     - JAX: compiled programs that took 0.05 s or more are kept in foodjax/compiled of the user's cache folder, so that
       the next start takes seconds. On a CPU a step begins when the one before has ended: with both on their way, each
-      with its buffers (620 MiB then), the program took 3.6 GiB instead of 2.2 for the tutorial and was no faster. This has an effect only before JAX computes anything.
+      with its buffers (620 MiB then), the tutorial took 3.6 GiB instead of 2.2 and was no faster.
+      This has an effect only before JAX computes anything.
     - Keras: where the user has no home, its settings are in the cache folder too; it would make a folder named "~".
     - TensorFlow: foodjax hides the GPUs from it before it uses it, so that JAX has their memory. Errors alone are
       logged and oneDNN is off, where TensorFlow is imported afterwards.
